@@ -1,0 +1,1 @@
+"""pipestill turns labelled text into a small, fast, versioned classifier."""

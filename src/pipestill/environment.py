@@ -1,0 +1,60 @@
+"""What a number was measured on: the machine and the software, read once and kept beside the number."""
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from pipestill.records import Record
+
+PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "datasets", "onnx", "onnxruntime", "scikit-learn", "dvc", "mlflow")
+"""The distributions whose version can change a number."""
+
+INT8_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
+"""The instruction sets that decide how fast, and without VNNI how exact, int8 and bf16 arithmetic is."""
+
+
+class Environment(Record):
+    """The machine and the software of one execution."""
+
+    python: str
+    platform: str
+    cpu_model: str
+    cpu_flags: tuple[str, ...]
+    num_cpus: int
+    memory_bytes: int
+    packages: dict[str, str]
+
+
+@cache
+def read_environment() -> Environment:
+    """Describe this machine and the installed packages."""
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu_model=_cpu_field("model name") or platform.processor() or "unknown",
+        cpu_flags=tuple(flag for flag in INT8_CPU_FLAGS if flag in (_cpu_field("flags") or "").split()),
+        num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        packages={name: version for name in PACKAGES if (version := _version(name))},
+    )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_field(name: str) -> str | None:
+    """One field of the first processor in /proc/cpuinfo; None where there is no such file or field."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return None
+    for line in path.read_text(encoding="utf-8").splitlines():
+        field, _, value = line.partition(":")
+        if field.strip() == name:
+            return value.strip()
+    return None

@@ -1,0 +1,111 @@
+"""Reading params.yaml: parse once at a stage's first line, then trust.
+
+A section becomes a frozen, strict pydantic object. Unknown keys, wrong kinds and values out of range are refused, all
+of them at once, each with its dotted key, the value found and what is allowed.
+
+YAML is read as YAML 1.2 by ruamel.yaml: PyYAML reads `5e-5` as a string and `no` as a boolean.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipestill.errors import ParamsError
+
+PARAMS_FILE = Path("params.yaml")
+
+T = TypeVar("T")
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+IntTuple = Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+"""A list of whole numbers in YAML, a tuple in Python."""
+StrTuple = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+"""A list of strings in YAML, a tuple in Python."""
+
+
+class Section(BaseModel):
+    """Base of every specification: frozen, strict, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Read a params file as plain Python values.
+
+    Args:
+        path: the YAML file.
+
+    Returns:
+        The top-level mapping.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read", found=error, next_step="run from the repository root") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML", found=error) from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path} holds no sections", found=type(content).__name__, expected="a mapping of sections")
+    return content
+
+
+def parse_section(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> T:  # noqa: ANN401 (unions are no type)
+    """Turn one section into its specification.
+
+    Args:
+        content: the top-level mapping of params.yaml.
+        key: the dotted name of the section, such as `students.bert_l3`.
+        kind: the specification: a `Section` or a discriminated union of them.
+
+    Returns:
+        The parsed, frozen section.
+
+    Raises:
+        ParamsError: the section is missing, or one or more values are refused; the message lists all of them.
+    """
+    section: Any = content
+    for part in key.split("."):
+        if not isinstance(section, Mapping) or part not in section:
+            there = sorted(section) if isinstance(section, Mapping) else section
+            raise ParamsError(
+                f"params.yaml has no section `{key}`",
+                found=f"`{part}` is not among {there}",
+                next_step=f"add `{key}` to params.yaml (docs/pipeline.md shows every section)",
+            )
+        section = section[part]
+    try:
+        parsed: T = TypeAdapter(kind).validate_python(section)
+    except ValidationError as error:
+        raise ParamsError(
+            f"params.yaml, section `{key}`: {error.error_count()} value(s) refused",
+            found="".join(f"\n    {line}" for line in describe_refusals(error, key)),
+            next_step="correct the values named above in params.yaml",
+        ) from error
+    return parsed
+
+
+def load_section(key: str, kind: type[T] | Any, path: Path = PARAMS_FILE) -> T:  # noqa: ANN401
+    """Read params.yaml and parse one section; see `parse_section`."""
+    section: T = parse_section(read_params(path), key, kind)
+    return section
+
+
+def describe_refusals(error: ValidationError, key: str) -> list[str]:
+    """List what a specification refuses, one line a value: key, value found, what is allowed."""
+    lines = []
+    for detail in error.errors(include_url=False):
+        where = ".".join([key, *(str(part) for part in detail["loc"])])
+        found = "" if detail["type"] == "missing" else f" (found {detail['input']!r})"
+        lines.append(f"{where}{found}: {detail['msg']}")
+    return lines
