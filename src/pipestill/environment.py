@@ -8,7 +8,18 @@ from pathlib import Path
 
 from pipestill.records import Record
 
-PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "datasets", "onnx", "onnxruntime", "scikit-learn", "dvc", "mlflow")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "dvc",
+    "mlflow",
+)
 """The distributions whose version can change a number."""
 
 INT8_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
