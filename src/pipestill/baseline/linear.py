@@ -1,0 +1,107 @@
+"""TF-IDF and multinomial logistic regression: fit on train rows, choose the regularisation on dev rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from pipestill.baseline.params import BaselineParams
+from pipestill.errors import DataError
+
+ABSENT_LABEL_NATS = 20.0
+"""How far below a row's lowest logit a label lies that no train row has: e^-20, about 2e-9 as likely."""
+
+Logits = npt.NDArray[np.float32]
+LabelIds = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LinearScores:
+    """The baseline's logits by split, and what was chosen.
+
+    Attributes:
+        logits: by split, `[batch, label]`.
+        inverse_regularisation: the one that was best on dev.
+        num_features: words and n-grams in use.
+        size_bytes: of the weights, were they kept: one float32 for each feature and label.
+    """
+
+    logits: dict[str, Logits]
+    inverse_regularisation: float
+    num_features: int
+    size_bytes: int
+
+
+def fit_and_score(
+    train: tuple[Sequence[str], LabelIds],
+    dev: tuple[Sequence[str], LabelIds],
+    test_texts: Sequence[str],
+    num_labels: int,
+    params: BaselineParams,
+) -> LinearScores:
+    """Fit on train, choose the regularisation by accuracy on dev (the first of the best), score dev and test.
+
+    Args:
+        train: texts and label_ids.
+        dev: texts and label_ids.
+        test_texts: scored, never looked at for a choice.
+        num_labels: columns of the logits; labels without a train row get the lowest logit.
+        params: features and regularisation.
+
+    Raises:
+        DataError: the train rows hold fewer than two labels, or nothing to count.
+    """
+    texts, label_ids = train
+    if len(np.unique(label_ids)) < 2:  # noqa: PLR2004
+        raise DataError("the baseline cannot be fitted", found="one label in the train rows", expected="at least two")
+    vectorizer, features = _count(texts, params)
+    dev_features, test_features = vectorizer.transform(dev[0]), vectorizer.transform(test_texts)
+    best: tuple[float, float, Logits, LogisticRegression] | None = None
+    for strength in params.inverse_regularisation:
+        model = LogisticRegression(C=strength, max_iter=params.max_iterations).fit(features, label_ids)
+        logits = _logits(model, dev_features, num_labels)
+        dev_accuracy = float((logits.argmax(axis=1) == dev[1]).mean())
+        if best is None or dev_accuracy > best[0]:
+            best = (dev_accuracy, strength, logits, model)
+    assert best is not None, "the specification asks for at least one regularisation"
+    _, strength, dev_logits, model = best
+    return LinearScores(
+        logits={"dev": dev_logits, "test": _logits(model, test_features, num_labels)},
+        inverse_regularisation=strength,
+        num_features=features.shape[1],
+        size_bytes=4 * (model.coef_.size + model.intercept_.size),
+    )
+
+
+def _count(texts: Sequence[str], params: BaselineParams) -> tuple[TfidfVectorizer, npt.NDArray[np.float64]]:
+    vectorizer = TfidfVectorizer(
+        analyzer=params.analyzer,
+        ngram_range=(1, params.max_ngram),
+        min_df=params.min_rows,
+        max_features=params.max_features,
+        sublinear_tf=True,
+        # scikit-learn's own pattern leaves out words of one letter, and so "I", "a" and most Chinese words
+        token_pattern=r"(?u)\b\w+\b" if params.analyzer == "word" else None,
+    )
+    try:
+        return vectorizer, vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise DataError(
+            "the baseline finds nothing to count in the train rows",
+            found=error,
+            expected=f"{params.analyzer} features in at least {params.min_rows} rows",
+            next_step="lower baseline.min_rows or set baseline.analyzer to char_wb in params.yaml",
+        ) from error
+
+
+def _logits(model: LogisticRegression, features: object, num_labels: int) -> Logits:
+    """Log-odds as logits over all labels: `[batch, label]`, softmax of which is the model's probability."""
+    margins = model.decision_function(features)
+    if margins.ndim == 1:  # two labels: the margin is the logit of the second when the first's is 0
+        margins = np.stack([np.zeros_like(margins), margins], axis=1)
+    logits = np.repeat(margins.min(axis=1, keepdims=True) - ABSENT_LABEL_NATS, num_labels, axis=1)
+    logits[:, model.classes_] = margins
+    return logits.astype(np.float32)

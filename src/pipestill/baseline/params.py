@@ -1,0 +1,32 @@
+"""The `baseline` section of params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pipestill.params import Section
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Strengths = Annotated[
+    tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=20)
+]
+
+
+class BaselineParams(Section):
+    """TF-IDF features and logistic regression.
+
+    `analyzer` is what is counted: words, or characters within words (for languages without spaces); `max_ngram` how
+    many in a row at most. Features in fewer than `min_rows` rows are left out, the `max_features` most frequent kept.
+    `inverse_regularisation` (scikit-learn's C) lists what is tried; the best on dev is kept.
+    """
+
+    analyzer: Literal["word", "char_wb"]
+    max_ngram: int = Field(ge=1, le=8)
+    min_rows: int = Field(ge=1)
+    max_features: int = Field(ge=100, le=2_000_000)
+    inverse_regularisation: Strengths
+    max_iterations: int = Field(ge=100, le=100_000)

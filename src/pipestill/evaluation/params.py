@@ -1,0 +1,62 @@
+"""The `evaluate` section of params.yaml."""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from pipestill.params import IntTuple, Section
+
+N = TypeVar("N", int, float)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class QuantileSlices(Section):
+    """Slice texts by length at quantiles of the split: 0.25, 0.5, 0.75 makes quarters."""
+
+    kind: Literal["quantiles"]
+    quantiles: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], BeforeValidator(_as_tuple)]
+
+    @field_validator("quantiles")
+    @classmethod
+    def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return _require_ascending(value)
+
+
+class BoundSlices(Section):
+    """Slice texts at fixed lengths in characters: 100, 1000 makes (0, 100], (100, 1000] and above."""
+
+    kind: Literal["bounds"]
+    characters: IntTuple
+
+    @field_validator("characters")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _require_ascending(value)
+
+
+class BootstrapParams(Section):
+    """The intervals: how often rows are drawn, from which seed, and the share of draws inside."""
+
+    replicates: int = Field(ge=100, le=100_000)
+    seed: int = Field(ge=0)
+    confidence: float = Field(gt=0.5, lt=1)
+
+
+class EvaluateParams(Section):
+    """How models are scored. `batch_size` and `threads` change how fast, `num_ece_bins` what ece means."""
+
+    bootstrap: BootstrapParams
+    num_ece_bins: int = Field(ge=2, le=100)
+    slices: Annotated[QuantileSlices | BoundSlices, Field(discriminator="kind")]
+    batch_size: int = Field(ge=2, le=4096)
+    threads: int = Field(ge=1, le=256)
+    precision: Literal["float32", "bfloat16"]
+
+
+def _require_ascending(value: tuple[N, ...]) -> tuple[N, ...]:
+    if list(value) != sorted(set(value)):
+        raise ValueError("must ascend, each value once")
+    return value

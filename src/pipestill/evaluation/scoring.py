@@ -1,0 +1,169 @@
+"""Running each form of a model over rows: the PyTorch folder, and the ONNX files as an application would run them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from pipestill.data.tables import Rows, read_columns
+from pipestill.errors import ModelError
+from pipestill.evaluation.params import EvaluateParams
+from pipestill.evaluation.scored import TORCH, Logits, ScoredVariant
+from pipestill.fingerprint import sha256_file
+from pipestill.metrics.agreement import logit_difference
+from pipestill.metrics.quality import accuracy
+from pipestill.metrics.records import BatchSensitivity
+
+INT8 = "onnx_int8"
+ONNX_FILES = {"onnx_fp32": "onnx/model.onnx", INT8: "onnx/model_quantized.onnx"}
+"""The file of each ONNX variant, relative to the exported folder."""
+BESIDE_THE_WEIGHTS = ("config.json", "tokenizer.json", "tokenizer_config.json")
+"""The other files of a model folder that decide its logits."""
+
+
+class OnnxRunner(Protocol):
+    """What `pipestill.predict.Classifier` offers to scoring."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label names, by label_id."""
+
+    def logits(self, texts: Sequence[str]) -> Logits:
+        """Score texts in one batch, padded to the longest of them: `[batch, label]`."""
+
+
+def score_variants(
+    model_folder: Path, onnx_folder: Path, splits: Mapping[str, Path], labels: tuple[str, ...], params: EvaluateParams
+) -> dict[str, ScoredVariant]:
+    """Score every form of a trained model on every split.
+
+    Args:
+        model_folder: the PyTorch folder.
+        onnx_folder: the exported folder.
+        splits: the rows by split: `dev` and `test`.
+        labels: of the data, by label_id.
+        params: batch size, threads and precision.
+
+    Raises:
+        ModelError: a folder cannot be loaded, or has other labels than the data.
+    """
+    rows = {split: read_columns(path) for split, path in splits.items()}
+    scored = {TORCH: score_torch(model_folder, rows, labels, params)}
+    return scored | {variant: score_onnx(onnx_folder, variant, rows, labels, params) for variant in ONNX_FILES}
+
+
+def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams) -> ScoredVariant:
+    """Score the texts of each split with a PyTorch folder, in batches of similar length.
+
+    Raises:
+        ModelError: the folder cannot be loaded, or has other labels than the data.
+    """
+    from pipestill.teacher import load_classifier, predict_logits
+
+    classifier = load_classifier(folder)
+    _check_labels(folder, classifier.labels.labels, labels)
+    weights = sorted(path.name for path in folder.glob("*.safetensors"))
+    return ScoredVariant(
+        files=_sha256_of(folder, [*weights, *BESIDE_THE_WEIGHTS]),
+        size_bytes=sum((folder / name).stat().st_size for name in weights),
+        batch_size=params.batch_size,
+        logits={
+            split: predict_logits(classifier, part.texts, batch_size=params.batch_size, precision=params.precision)
+            for split, part in rows.items()
+        },
+        batching=None,
+    )
+
+
+def score_onnx(
+    folder: Path, variant: str, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams
+) -> ScoredVariant:
+    """Score the texts of each split with one ONNX file of an exported folder.
+
+    The int8 file is scored row by row, since its answers depend on the batch (see `BatchSensitivity`) and an
+    application mostly asks for one; the difference that batches make is measured on the test split.
+
+    Args:
+        folder: the exported folder.
+        variant: one of `ONNX_FILES`.
+        rows: by split, of which one is `test`.
+        labels: of the data, by label_id.
+        params: batch size and threads.
+
+    Raises:
+        ModelError: the folder has other labels than the data.
+    """
+    from pipestill.predict import Classifier
+
+    file = ONNX_FILES[variant]
+    runner = Classifier(folder, file=file, threads=params.threads)
+    _check_labels(folder, runner.labels, labels)
+    logits, batching = {}, None
+    for split, part in rows.items():
+        batches = one_by_one(len(part.texts)) if variant == INT8 else by_length(part.texts, params.batch_size)
+        logits[split] = run_batches(runner, part.texts, batches, f"{variant} {split}")
+    if variant == INT8:
+        batching = batch_sensitivity(runner, rows["test"], logits["test"], params.batch_size)
+    return ScoredVariant(
+        files=_sha256_of(folder, [file, *BESIDE_THE_WEIGHTS]),
+        size_bytes=(folder / file).stat().st_size,
+        batch_size=1 if variant == INT8 else params.batch_size,
+        logits=logits,
+        batching=batching,
+    )
+
+
+def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size: int) -> BatchSensitivity:
+    """Measure how far logits in batches are from the logits of each row alone."""
+    texts, label_ids = rows.texts, rows.label_ids
+    ordered = run_batches(runner, texts, by_length(texts, batch_size), f"batches of {batch_size} by length")
+    unordered = run_batches(runner, texts, in_order(len(texts), batch_size), f"batches of {batch_size} in order")
+    return BatchSensitivity(
+        batch_size=batch_size,
+        accuracy_alone=accuracy(alone, label_ids),
+        accuracy_sorted_by_length=accuracy(ordered, label_ids),
+        accuracy_in_row_order=accuracy(unordered, label_ids),
+        sorted_by_length=logit_difference(ordered, alone),
+        in_row_order=logit_difference(unordered, alone),
+    )
+
+
+def run_batches(runner: OnnxRunner, texts: Sequence[str], batches: Sequence[Sequence[int]], what: str) -> Logits:
+    """Score texts in the given batches of row numbers; logits come back in the order of the texts."""
+    logits = np.empty((len(texts), len(runner.labels)), dtype=np.float32)
+    for batch in tqdm(batches, desc=what, unit="batch", leave=False, disable=not sys.stderr.isatty()):
+        logits[list(batch)] = runner.logits([texts[row] for row in batch])
+    return logits
+
+
+def one_by_one(num_rows: int) -> list[list[int]]:
+    """Every row in a batch of its own: no padding, no company."""
+    return in_order(num_rows, 1)
+
+
+def in_order(num_rows: int, batch_size: int) -> list[list[int]]:
+    """Rows as they come: long and short together, so much padding."""
+    return [list(range(start, min(start + batch_size, num_rows))) for start in range(0, num_rows, batch_size)]
+
+
+def by_length(texts: Sequence[str], batch_size: int) -> list[list[int]]:
+    """Rows sorted by characters: little padding."""
+    order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
+    return [[order[position] for position in batch] for batch in in_order(len(order), batch_size)]
+
+
+def _sha256_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    return {name: sha256_file(folder / name) for name in names if (folder / name).exists()}
+
+
+def _check_labels(folder: Path, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if tuple(found) != tuple(expected):
+        raise ModelError(
+            f"{folder} has other labels than the data, or in another order",
+            found=", ".join(found),
+            expected=", ".join(expected),
+            next_step="run `dvc repro` to train it on the present labels",
+        )

@@ -1,0 +1,106 @@
+"""What an evaluation says: every number with its interval, what was scored, on which rows and on which machine."""
+
+from typing import Literal
+
+from pipestill.environment import Environment
+from pipestill.metrics.agreement import LogitDifference
+from pipestill.metrics.calibration import ReliabilityBin
+from pipestill.metrics.slices import SliceQuality
+from pipestill.metrics.uncertainty import Estimate
+from pipestill.records import Record
+
+UNITS = {
+    "accuracy": "fraction",
+    "macro_f1": "fraction",
+    "nll_nats": "nats",
+    "ece": "fraction",
+    "agreement": "fraction",
+    "accuracy_difference": "fraction",
+    "retention": "ratio to the teacher",
+}
+"""The unit of each number in a `SplitQuality`."""
+
+
+class Resampling(Record):
+    """How the intervals were made."""
+
+    kind: Literal["paired_bootstrap_percentile"] = "paired_bootstrap_percentile"
+    confidence: float
+    replicates: int
+    seed: int
+
+
+class RowsSource(Record):
+    """The rows that were scored."""
+
+    path: str
+    sha256: str
+    num_rows: int
+
+
+class AgainstTeacher(Record):
+    """Measured against the teacher's PyTorch logits on the same rows.
+
+    `accuracy_difference` is student minus teacher; `retention` is student accuracy / teacher accuracy, None where the
+    teacher has no row right in one of the replicates.
+    """
+
+    agreement: Estimate
+    accuracy_difference: Estimate
+    retention: Estimate | None
+
+
+class SplitQuality(Record):
+    """Quality on one split. `confusion[i][j]` counts rows of label_id i predicted as label_id j."""
+
+    accuracy: Estimate
+    macro_f1: Estimate
+    nll_nats: Estimate
+    ece: Estimate
+    against_teacher: AgainstTeacher | None
+    by_length: tuple[SliceQuality, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class BatchSensitivity(Record):
+    """What company a row keeps: test logits in batches against the logits of each row on its own.
+
+    An fp32 file answers the same to rounding. int8_dynamic sets its activation scale from the whole batch, padding
+    included, so its answers move: with company (`sorted_by_length`) and more so with padding (`in_row_order`).
+    """
+
+    batch_size: int
+    accuracy_alone: float
+    accuracy_sorted_by_length: float
+    accuracy_in_row_order: float
+    sorted_by_length: LogitDifference
+    in_row_order: LogitDifference
+
+
+class VariantRecord(Record):
+    """One form of a model: the files scored and what came out.
+
+    `files` gives the sha256 of each file scored; `batch_size` is the one that the quality was scored at.
+    """
+
+    files: dict[str, str]
+    size_bytes: int
+    batch_size: int
+    dev: SplitQuality
+    test: SplitQuality
+    batching: BatchSensitivity | None
+
+
+class EvaluateRecord(Record):
+    """The evaluation of one model: teacher, student or baseline."""
+
+    model: str
+    labels: tuple[str, ...]
+    units: dict[str, str]
+    resampling: Resampling
+    dev: RowsSource
+    test: RowsSource
+    teacher_predictions_sha256: str | None
+    variants: dict[str, VariantRecord]
+    environment: Environment

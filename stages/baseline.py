@@ -1,0 +1,43 @@
+"""Fit the linear baseline on the train rows and score it on the dev and test rows."""
+
+from pathlib import Path
+
+from pipestill.baseline import BaselineParams, fit_and_score
+from pipestill.data.schema import read_labels
+from pipestill.data.tables import DEV, LABELS, TEST, TRAIN, read_columns
+from pipestill.evaluation.build import build_evaluation, headline
+from pipestill.evaluation.params import EvaluateParams
+from pipestill.evaluation.predictions import write_predictions
+from pipestill.evaluation.scored import ScoredVariant
+from pipestill.params import load_section
+from pipestill.records import write_json
+from pipestill.tracking import run_main, stage_run
+
+SPLITS = {"dev": DEV, "test": TEST}
+PREDICTIONS = Path("metrics/predictions")
+
+
+def main() -> None:
+    """Read params, fit, score, write the record and the logits."""
+    params = load_section("baseline", BaselineParams)
+    evaluate = load_section("evaluate", EvaluateParams)
+    with stage_run({"baseline": params.model_dump(), "evaluate": evaluate.model_dump()}) as run:
+        labels = read_labels(LABELS).labels
+        train, dev, test = (read_columns(path) for path in (TRAIN, DEV, TEST))
+        scores = fit_and_score(
+            (train.texts, train.label_ids), (dev.texts, dev.label_ids), test.texts, len(labels), params
+        )
+        scored = ScoredVariant({}, scores.size_bytes, batch_size=1, logits=scores.logits, batching=None)
+        evaluation = build_evaluation(
+            "baseline", {"linear": scored}, SPLITS, labels, evaluate, PREDICTIONS / "teacher.parquet"
+        )
+        write_json(Path("metrics/evaluate/baseline.json"), evaluation.record)
+        write_predictions(PREDICTIONS / "baseline.parquet", evaluation.predictions)
+        run.log_dataset("train", TRAIN, "training")
+        run.log_dataset("test", TEST, "evaluation")
+        chosen = {"inverse_regularisation": scores.inverse_regularisation, "num_features": float(scores.num_features)}
+        run.log_metrics(headline(evaluation.record) | chosen)
+
+
+if __name__ == "__main__":
+    run_main(main)
