@@ -1,0 +1,278 @@
+"""One execution of a stage: what it logs goes to the live MLflow run at once and into the run record at the end."""
+
+import io
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from pipestill.environment import read_environment
+from pipestill.fingerprint import sha256_json
+from pipestill.records import write_json
+from pipestill.tracking import entities
+from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home
+from pipestill.tracking.live import LiveRun, Operation, Point, say, start_live_run
+from pipestill.tracking.run_record import (
+    Artifact,
+    DatasetInfo,
+    MetricHistory,
+    ModelInfo,
+    RunRecord,
+    Status,
+    file_stem,
+    pack_artifact,
+    pack_number,
+    record_path,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCRATCH = Path(".scratch")
+
+
+class StageRun:
+    """What a stage logs to. No method raises for a reason of tracking's own.
+
+    Attributes:
+        stage: the stage's address, such as `distill@bert_l3`.
+        scratch: a folder for checkpoints. It survives a kill, and is found again when the same request (cmd, deps and
+            params) runs again; it is removed on success.
+    """
+
+    def __init__(self, stage: str, scratch: Path) -> None:
+        self.stage = stage
+        self.scratch = scratch
+        self.live: LiveRun | None = None
+        self.workspace: Workspace | None = None
+        self.points: list[Point] = []
+        self.artifacts: list[Artifact] = []
+        self.datasets: list[DatasetInfo] = []
+        self.models: list[ModelInfo] = []
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
+        """Log numbers, at a step of a curve or once.
+
+        Args:
+            metrics: values by name; the name carries the unit.
+            step: where on the curve; None for a number that has no curve.
+        """
+        now = now_ms()
+        points = [Point(name, float(value), step or 0, now) for name, value in metrics.items()]
+        self.points.extend(points)
+        if self.live:
+            self.live.add_points(points)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Show a text on the run's page; `name` is its file name, such as `card.md`."""
+        self._add_artifact(name, text.encode(), None)
+
+    def log_figure(self, name: str, figure: "Figure") -> None:
+        """Show a matplotlib figure on the run's page; `name` ends in .png or .svg."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=Path(name).suffix.lstrip(".") or "png", bbox_inches="tight")
+        self._add_artifact(name, buffer.getvalue(), None)
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Show a small file on the run's page, below `folder`. Models and data are not copied: see log_model."""
+        self._add_artifact(f"{folder}/{path.name}" if folder else path.name, path.read_bytes(), path.as_posix())
+
+    def log_dataset(self, name: str, path: Path, context: str) -> None:
+        """Say that this run reads a data set; its digest is DVC's md5 of `path` as it is now.
+
+        Args:
+            name: the data set's name in the UI.
+            path: its file or folder.
+            context: what it is for: training, evaluation, ...
+        """
+        md5 = self._md5(path)
+        if md5:
+            dataset = DatasetInfo(name=name, path=path.as_posix(), context=context, md5=md5)
+            self.datasets.append(dataset)
+            self._submit(lambda store, run_id: entities.write_dataset(store, run_id, dataset))
+
+    def log_model(self, name: str, folder: Path) -> None:
+        """Say which model this run made: an external model tagged with DVC's md5 of `folder`. No weights are copied."""
+        md5 = self._md5(folder)
+        if md5:
+            model = ModelInfo(name=name, path=folder.as_posix(), md5=md5)
+            self.models.append(model)
+            self._submit(lambda store, run_id: entities.write_model(store, run_id, model))
+
+    def _add_artifact(self, name: str, content: bytes, path: str | None) -> None:
+        held = sum(artifact.size_bytes for artifact in self.artifacts if artifact.content_base64 is not None)
+        self.artifacts.append(pack_artifact(name, content, path, held))
+        self._submit(lambda store, run_id: entities.write_artifact(store, run_id, name, content))
+
+    def _submit(self, operation: Operation) -> None:
+        if self.live:
+            self.live.submit(operation)
+
+    def _md5(self, path: Path) -> str | None:
+        workspace = self.workspace
+        return _quietly(lambda: workspace.md5(path), None) if workspace else None
+
+
+@contextmanager
+def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
+    """Track one execution of the stage that DVC is running.
+
+    The block's end is the run's end: FINISHED, FAILED on an exception or a non-zero exit, KILLED on Ctrl-C and SIGTERM.
+    Outside of DVC, and in every rank but the first, nothing is tracked.
+
+    Args:
+        params: the stage's section of params.yaml.
+
+    Yields:
+        What the stage logs to.
+    """
+    stage = current_stage()
+    if stage is None or _rank() > 0:
+        if stage is None:
+            say("this stage was not started by DVC, so nothing is tracked")
+        with _untracked(stage, params) as run:
+            yield run
+        return
+    tracked = _Execution(stage, flatten(params))
+    try:
+        yield tracked.run
+    except BaseException as error:
+        tracked.end(status_of(error))
+        raise
+    tracked.end("FINISHED")
+
+
+class _Execution:
+    """A tracked execution from start to end."""
+
+    def __init__(self, stage: str, params: dict[str, str]) -> None:
+        self.start_time_ms = now_ms()
+        self.start_s = time.monotonic()
+        self.execution_id = uuid.uuid4().hex
+        self.params = params
+        workspace = _quietly(lambda: Workspace(stage), None)
+        unknown = Identity(stage=stage, cmd="", deps={}, params={"": dict(params)})
+        self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
+        self.git_commit, self.git_dirty = git_state()
+        scratch = home() / SCRATCH / f"{file_stem(stage)}-{self.identity.key[:16]}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.run = StageRun(stage, scratch)
+        self.run.workspace = workspace
+        tags = entities.content_tags(
+            self.identity, self.execution_id, self.git_commit, self.git_dirty, os.environ.get("DVC_EXP_NAME")
+        )
+        self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
+
+    def end(self, status: Status) -> None:
+        """Close the run and, on success, write the record and remove the scratch folder."""
+        run, live, end_time_ms = self.run, self.run.live, now_ms()
+        outs: dict[str, str] = {}
+        if status == "FINISHED":
+            if run.workspace:
+                outs = _quietly(lambda: run.workspace.outs(without=record_path(run.stage)), {})  # type: ignore[union-attr]
+            record = self._record(status, outs, end_time_ms)
+            write_json(record_path(run.stage), record)
+            shutil.rmtree(run.scratch, ignore_errors=True)
+            if live:
+                live.submit(lambda store, run_id: entities.write_outs(store, run_id, outs))
+        if live:
+            live.close(status, end_time_ms)
+
+    def _record(self, status: Status, outs: dict[str, str], end_time_ms: int) -> RunRecord:
+        run = self.run
+        return RunRecord(
+            stage=run.stage,
+            key=self.identity.key,
+            execution_id=self.execution_id,
+            run_id=run.live.run_id if run.live else None,
+            status=status,
+            cmd=self.identity.cmd,
+            deps=self.identity.deps,
+            outs=outs,
+            dvc_params=self.identity.params,
+            params=self.params,
+            metrics=histories(run.points),
+            datasets=tuple(run.datasets),
+            models=tuple(run.models),
+            artifacts=tuple(run.artifacts),
+            git_commit=self.git_commit,
+            git_dirty=self.git_dirty,
+            experiment=os.environ.get("DVC_EXP_NAME"),
+            environment=read_environment(),
+            start_time_ms=self.start_time_ms,
+            end_time_ms=end_time_ms,
+            wall_time_s=round(time.monotonic() - self.start_s, 3),
+        )
+
+
+@contextmanager
+def _untracked(stage: str | None, params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
+    name = stage or "no-stage"
+    scratch = home() / SCRATCH / f"{file_stem(name)}-{sha256_json(flatten(params))[:16]}-{os.getpid()}"
+    scratch.mkdir(parents=True, exist_ok=True)
+    yield StageRun(name, scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def status_of(error: BaseException) -> Status:
+    """What an exception that leaves a stage says about its end; `sys.exit(0)` is a success like any other."""
+    from pipestill.tracking.process import StageTerminatedError
+
+    if isinstance(error, KeyboardInterrupt | StageTerminatedError):
+        return "KILLED"
+    if isinstance(error, SystemExit) and error.code in {None, 0}:
+        return "FINISHED"
+    return "FAILED"
+
+
+def flatten(params: BaseModel | Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """A section as dotted names and texts; a list is one JSON text."""
+    plain: Mapping[str, Any] = params.model_dump(mode="json") if isinstance(params, BaseModel) else params
+    flat: dict[str, str] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = (
+                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            )
+    return flat
+
+
+def histories(points: list[Point]) -> dict[str, MetricHistory]:
+    """Logged values by metric, in the order they were logged."""
+    names = dict.fromkeys(point.name for point in points)
+    by_name = {name: [point for point in points if point.name == name] for name in names}
+    return {
+        name: MetricHistory(
+            steps=tuple(point.step for point in own),
+            times_ms=tuple(point.time_ms for point in own),
+            values=tuple(pack_number(point.value) for point in own),
+        )
+        for name, own in by_name.items()
+    }
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, as mlflow counts time."""
+    return time.time_ns() // 1_000_000
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+def _quietly(action: Callable[[], Any], otherwise: Any) -> Any:  # noqa: ANN401 (whatever the action gives)
+    """Do something for tracking's sake; if it fails, say so and go on with `otherwise`."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 (tracking never fails a stage)
+        say(f"{type(error).__name__}: {error}")
+        return otherwise

@@ -1,0 +1,123 @@
+"""What a stage's execution is, by content: its key, the md5 of what it reads and writes, the commit it stands on.
+
+DVC tells a stage its name in `$DVC_STAGE` and the main repository in `$DVC_ROOT`. In `dvc exp run --temp` and a queue
+the stage runs in a copy of the repository: its dvc.yaml and files are read there, and only the store and the scratch
+folder lie in `$DVC_ROOT`.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipestill.fingerprint import sha256_json
+from pipestill.records import Record
+
+
+class Identity(Record):
+    """What was asked of a stage: md5 as DVC computes them, params as dvc.lock holds them, by file."""
+
+    stage: str
+    cmd: str
+    deps: dict[str, str]
+    params: dict[str, dict[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """The content address of the request: 64 hexadecimal digits over cmd, deps and params."""
+        return sha256_json({"cmd": self.cmd, "deps": self.deps, "params": self.params})
+
+
+def current_stage() -> str | None:
+    """The stage that DVC is running in this process, or None."""
+    return os.environ.get("DVC_STAGE")
+
+
+def home() -> Path:
+    """The main repository's root: where the store and the scratch folders are."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd())
+
+
+def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
+    """Read an identity from a stage's entry in dvc.lock.
+
+    Args:
+        stage: the stage's address, such as `distill@bert_l3`.
+        entry: its mapping in dvc.lock, or the same made in memory.
+
+    Returns:
+        The identity; equal requests give equal keys wherever they are read.
+    """
+    cmd = entry["cmd"]
+    return Identity(
+        stage=stage,
+        cmd=cmd if isinstance(cmd, str) else "\n".join(cmd),
+        deps=hashes_of(entry.get("deps", [])),
+        params={file: _plain(values) for file, values in entry.get("params", {}).items()},
+    )
+
+
+def hashes_of(items: list[Mapping[str, Any]]) -> dict[str, str]:
+    """The md5 of deps or outs in dvc.lock by path, sorted; an entry without one (not made yet) is left out."""
+    return {item["path"]: item["md5"] for item in sorted(items, key=lambda item: item["path"]) if item.get("md5")}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
+    """YAML containers as plain ones, and a whole float as DVC would write it again."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+class Workspace:
+    """The repository that a stage runs in, through DVC: hashes come from DVC's own state, so nothing is read twice."""
+
+    def __init__(self, stage: str) -> None:
+        from dvc.repo import Repo
+
+        self._repo = Repo()
+        self._stage = self._repo.stage.get_target(stage)
+
+    def identity(self) -> Identity:
+        """What is being asked of the stage, from the files and params as they are now."""
+        from dvc.stage.serialize import to_single_stage_lockfile
+
+        self._stage.save_deps()
+        return identity_of(self._stage.addressing, to_single_stage_lockfile(self._stage))
+
+    def outs(self, without: Path) -> dict[str, str]:
+        """The md5 of every out that exists, by path; `without` is the run record, which cannot hold its own."""
+        outs = [out for out in self._stage.outs if out.def_path != without.as_posix() and out.exists]
+        return {out.def_path: self._md5(out.fs_path) for out in sorted(outs, key=lambda out: out.def_path)}
+
+    def md5(self, path: Path) -> str:
+        """DVC's md5 of a file, or with `.dir` of a folder, as it is now."""
+        return self._md5(str(path.absolute()))
+
+    def _md5(self, path: str) -> str:
+        from dvc.fs import localfs
+        from dvc_data.hashfile.build import build
+
+        _, _, built = build(self._repo.cache.local, path, localfs, "md5", ignore=self._repo.dvcignore, dry_run=True)
+        return str(built.hash_info.value)
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """The commit the workspace stands on, and whether tracked files differ from it; None where there is no git.
+
+    dvc.lock is left out of the comparison: DVC rewrites it between two stages of one `dvc repro`.
+    """
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)dvc.lock")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,185 @@
+"""The live MLflow run: what is logged appears in the UI at once, and no trouble with it reaches the stage.
+
+A run is opened in the main thread; everything after goes through a queue to one thread. An error, or an operation that
+takes too long at the end, turns the live run off: it is said once, and the run record keeps everything for `sync`.
+"""
+
+import hashlib
+import queue
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipestill.tracking.store import Store, open_store
+
+STALL_S = 4.0
+"""How long the end of a stage waits for one operation."""
+FLUSH_S = 1.0
+MAX_PARAM_CHARS = 6000
+MAX_TAG_CHARS = 8000
+MAX_NAME_CHARS = 250
+BATCH_SIZE = 100
+
+Operation = Callable[[Store, str], None]
+
+
+class Point(NamedTuple):
+    """One logged metric value."""
+
+    name: str
+    value: float
+    step: int
+    time_ms: int
+
+
+def safe_name(name: str) -> str:
+    """A metric, param or tag name that mlflow accepts: `@` and other signs become `-`; no absolute or climbing path."""
+    parts = [part if part not in {".", ".."} else "_" for part in name.split("/") if part]
+    return re.sub(r"[^/\w.\- :]", "-", "/".join(parts))[:MAX_NAME_CHARS]
+
+
+def shorten(text: str, limit: int) -> str:
+    """A text within mlflow's limit: one that is too long ends in its own SHA-256, so that equal stays equal."""
+    if len(text) <= limit:
+        return text
+    mark = f"... sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return text[: limit - len(mark)] + mark
+
+
+def say(text: str) -> None:
+    """One line on the terminal about tracking."""
+    print(f"tracking: {text}", file=sys.stderr, flush=True)  # noqa: T201 (the edge speaks to the terminal)
+
+
+class LiveRun:
+    """One MLflow run being written. Every method returns at once, and none raises."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.run_id = run_id
+        self._store = store
+        self._points: list[Point] = []
+        self._points_lock = threading.Lock()
+        self._operations: queue.Queue[Operation | None] = queue.Queue()
+        self._progress_s = time.monotonic()
+        self._off = False
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation) -> None:
+        """Hand over one operation on the store; it runs after those before it."""
+        if not self._off:
+            self._operations.put(operation)
+
+    def add_points(self, points: Iterable[Point]) -> None:
+        """Hand over metric values; they are written together about once a second."""
+        with self._points_lock:
+            self._points.extend(points)
+
+    def close(self, status: str, end_time_ms: int) -> bool:
+        """Write what is left and end the run.
+
+        Args:
+            status: FINISHED, FAILED or KILLED.
+            end_time_ms: when the stage ended.
+
+        Returns:
+            Whether all of it reached the store; False after at most STALL_S without progress.
+        """
+        self.submit(lambda store, run_id: store.client.set_terminated(run_id, status, end_time_ms))
+        self._operations.put(None)
+        self._progress_s = time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(timeout=0.02)
+            if time.monotonic() - self._progress_s > STALL_S:
+                self._turn_off(TimeoutError(f"no answer within {STALL_S:g} s"))
+                return False
+        return not self._off
+
+    def _work(self) -> None:
+        while True:
+            try:
+                operation = self._operations.get(timeout=FLUSH_S)
+            except queue.Empty:
+                self._attempt(self._flush)
+                continue
+            self._attempt(self._flush)
+            if operation is None:
+                return
+            self._attempt(operation)
+
+    def _attempt(self, operation: Operation) -> None:
+        if self._off:
+            return
+        try:
+            operation(self._store, self.run_id)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
+            self._turn_off(error)
+        self._progress_s = time.monotonic()
+
+    def _flush(self, store: Store, run_id: str) -> None:
+        with self._points_lock:
+            points, self._points = self._points, []
+        write_points(store, run_id, points)
+
+    def _turn_off(self, error: Exception) -> None:
+        if not self._off:
+            self._off = True
+            say_offline(error)
+
+
+def say_offline(error: Exception) -> None:
+    """Say that from here on only the run record is written."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    say(f"MLflow is out of reach ({shorten(reason, 300)}); the run record is kept, `sync` uploads it later")
+
+
+def start_live_run(
+    home: Path, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]
+) -> LiveRun | None:
+    """Open a run; None, and a line on the terminal, if that fails.
+
+    Args:
+        home: the main repository's root.
+        name: the run's name in the UI.
+        start_time_ms: when the stage started.
+        tags: its tags; names and values are fitted to mlflow's rules here.
+        params: its params, likewise.
+    """
+    try:
+        store = open_store(home)
+        run_id = create_run(store, name, start_time_ms, tags, params)
+        return LiveRun(store, run_id)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
+        say_offline(error)
+        return None
+
+
+def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
+    """Create a run with its tags and params; returns its id. Raises what mlflow raises."""
+    from mlflow.entities import Param
+
+    fitted = {safe_name(key): shorten(value, MAX_TAG_CHARS) for key, value in tags.items()}
+    run = store.client.create_run(store.experiment_id, start_time=start_time_ms, run_name=name, tags=fitted)
+    run_id = str(run.info.run_id)
+    entries = [Param(safe_name(key), shorten(value, MAX_PARAM_CHARS)) for key, value in params.items()]
+    for batch in batches(entries):
+        store.client.log_batch(run_id, params=batch)
+    return run_id
+
+
+def write_points(store: Store, run_id: str, points: Iterable[Point]) -> None:
+    """Write metric values in as few requests as mlflow allows."""
+    from mlflow.entities import Metric
+
+    metrics = [Metric(safe_name(point.name), point.value, point.time_ms, point.step) for point in points]
+    for batch in batches(metrics, size=1000):
+        store.client.log_batch(run_id, metrics=batch)
+
+
+def batches(items: list[Any], size: int = BATCH_SIZE) -> Iterable[list[Any]]:
+    """Cut a list into pieces of at most `size`."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,106 @@
+"""The edge of a stage's process: how it starts, what ends it, and which exit code says so."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+import psutil
+
+from pipestill.errors import PipestillError
+from pipestill.tracking.identity import current_stage
+
+WATCH_INTERVAL_S = 0.5
+GRACE_S = 6.0
+"""How long a stage may take to end by itself once DVC is gone: its run still has to be closed."""
+
+
+class StageTerminatedError(SystemExit):
+    """The process was asked to end by a signal; the exit code is the shell's, 128 + signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
+def run_main(main: Callable[[], None]) -> NoReturn:
+    """Run a stage's main function and leave the process with a truthful exit code.
+
+    A PipestillError is printed without traceback (exit code 1): its message says what to do. SIGTERM and SIGHUP end
+    `main` like an exception, so that files are closed and the run's status is told. When DVC dies, so does the process.
+
+    Args:
+        main: the stage.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    watch_parent()
+    sys.exit(_exit_code(main))
+
+
+def _exit_code(main: Callable[[], None]) -> int | str | None:
+    try:
+        main()
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (the edge speaks to the terminal)
+        return 1
+    except SystemExit as error:
+        return error.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception:  # noqa: BLE001 (the outermost frame: everything else ends here)
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    raise StageTerminatedError(number)
+
+
+def watch_parent() -> None:
+    """End this process when the DVC process that started it is gone; without DVC, do nothing.
+
+    DVC does not take its children with it when it is terminated or killed: they go on writing into outs that a next
+    `dvc repro` deletes and writes again.
+    """
+    stage = current_stage()
+    starter = _starter(stage) if stage else None
+    if starter is None:
+        return
+    threading.Thread(target=_watch, args=(starter,), name="watch-dvc", daemon=True).start()
+
+
+def _starter(stage: str) -> psutil.Process | None:
+    """The nearest ancestor that DVC did not start for this stage: DVC itself, whatever shells stand between."""
+    for ancestor in psutil.Process().parents():
+        try:
+            if ancestor.environ().get("DVC_STAGE") != stage:
+                return ancestor
+        except psutil.NoSuchProcess:
+            return None
+        except psutil.Error:  # another user's process is none that DVC started for us
+            return ancestor
+    return None
+
+
+def _watch(starter: psutil.Process) -> None:
+    while _alive(starter):
+        time.sleep(WATCH_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    # The main thread sits in foreign code that looks at no signal: sync reaps the run.
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(128 + signal.SIGTERM)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,176 @@
+"""Where the runs are kept: `mlflow.db` and `mlartifacts/` in the main repository, or where MLFLOW_TRACKING_URI says.
+
+A server is probed before mlflow is imported, and asked with short timeouts: mlflow's defaults wait for four minutes.
+"""
+
+import logging
+import os
+import socket
+import sqlite3
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from pipestill.errors import PipestillError
+
+PROBE_TIMEOUT_S = 2.0
+CREATION_TIMEOUT_S = 60.0
+DEFAULT_EXPERIMENT = "pipestill"
+SQLITE = "sqlite:///"
+_LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Every column of mlflow's schema that holds the absolute path of an artifact."""
+
+
+class StoreError(PipestillError):
+    """The tracking store cannot be reached or used; a stage goes on without it."""
+
+
+class Store(NamedTuple):
+    """An open store: mlflow's client and the experiment that the runs belong to."""
+
+    client: Any
+    experiment_id: str
+
+
+def tracking_uri(home: Path) -> str:
+    """The store's address: MLFLOW_TRACKING_URI, else the repository's own SQLite file."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home.absolute() / 'mlflow.db'}"
+
+
+def experiment_name() -> str:
+    """The experiment the runs belong to: MLFLOW_EXPERIMENT_NAME, else `pipestill`."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+
+
+def open_store(home: Path) -> Store:
+    """Open the store; the repository's own is created if it is not there.
+
+    Args:
+        home: the main repository's root.
+
+    Returns:
+        The client and the experiment's id.
+
+    Raises:
+        StoreError: nobody answers at the address. Other errors are mlflow's own.
+    """
+    uri = tracking_uri(home)
+    _probe(uri)
+    _quiet_mlflow()
+    if uri.startswith(SQLITE):
+        _prepare_database(Path(uri.removeprefix(SQLITE)), home.absolute() / "mlartifacts")
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return Store(client, _experiment(client, experiment_name(), home if uri.startswith(SQLITE) else None))
+
+
+def _experiment(client: Any, name: str, home: Path | None) -> str:  # noqa: ANN401 (mlflow has no types for us)
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = str(home.absolute() / "mlartifacts" / "runs") if home else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:  # another process was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _probe(uri: str) -> None:
+    """Ask the address for a sign of life, for at most PROBE_TIMEOUT_S."""
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        return
+    try:
+        if parts.scheme in {"http", "https"}:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S).close()  # noqa: S310
+        elif parts.port:
+            socket.create_connection((parts.hostname, parts.port), timeout=PROBE_TIMEOUT_S).close()
+    except HTTPError:
+        return  # somebody is there; whether they let us in shows when we ask
+    except OSError as error:
+        raise StoreError(
+            f"no MLflow server answers at {parts.scheme}://{parts.hostname}:{parts.port or ''}", found=error
+        ) from error
+
+
+def _quiet_mlflow() -> None:
+    """Settings that mlflow reads at import: no telemetry, no four-minute waits, no migration log on the terminal."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    # An inherited run id would fold every stage into one run.
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _prepare_database(database: Path, artifacts: Path) -> None:
+    """Create the database whole or not at all, by one of the processes that find none; then anchor its artifacts."""
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{database}.lock", timeout=CREATION_TIMEOUT_S):
+            if not database.exists():
+                _create_database(database, artifacts)
+    anchor_artifacts(database, artifacts)
+
+
+def _create_database(database: Path, artifacts: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    handle, temporary = tempfile.mkstemp(dir=database.parent, prefix=f"{database.name}.")
+    os.close(handle)
+    try:
+        store = SqlAlchemyStore(f"{SQLITE}{temporary}", str(artifacts / "default"))
+        store.create_experiment(experiment_name(), artifact_location=str(artifacts / "runs"))
+        store.engine.dispose()
+        Path(temporary).replace(database)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def anchor_artifacts(database: Path, artifacts: Path) -> int:
+    """Make the database point at this repository's artifacts again after the repository was moved or copied.
+
+    mlflow stores absolute paths only, so a moved store lists nothing and would write to the old place.
+
+    Args:
+        database: the SQLite file.
+        artifacts: the folder that holds the artifacts now.
+
+    Returns:
+        The number of paths rewritten; 0 where nothing was moved.
+    """
+    with sqlite3.connect(database, timeout=10) as connection:
+        row = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id LIMIT 1").fetchone()
+        stored = str(Path(row[0]).parent) if row and row[0] else str(artifacts)
+        if stored == str(artifacts):
+            return 0
+        rewritten = 0
+        for table, column in _LOCATIONS:
+            done = connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                (str(artifacts), len(stored) + 1, len(stored) + 1, f"{stored}/"),
+            )
+            rewritten += done.rowcount
+    connection.close()
+    return rewritten
