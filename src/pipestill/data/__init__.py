@@ -1,0 +1,1 @@
+"""Rows: read, cleaned, freed of duplicates, split and described."""

@@ -1,0 +1,92 @@
+"""Cleaning one text: pure functions that say what they changed."""
+
+import html
+import re
+import unicodedata
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from pipestill.params import Section
+
+_SPACES = re.compile(r"\s+")
+# Controls but not white space; the byte order mark, which is invisible and splits words; non-characters.
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class CleaningRules(Section):
+    """What cleaning does beyond Unicode NFC, control characters and white space, which it always mends."""
+
+    unescape_html: bool
+    max_chars: Annotated[int, Field(ge=1)]
+    over_long: Literal["cut", "drop"]
+
+
+class Cleaned(NamedTuple):
+    """A text after cleaning.
+
+    Attributes:
+        text: the text; None where the row has to go.
+        repairs: what was changed, by name.
+        reason: why the row has to go, or None.
+    """
+
+    text: str | None
+    repairs: tuple[str, ...]
+    reason: str | None
+
+
+def clean_text(text: str, rules: CleaningRules) -> Cleaned:
+    """Clean a text.
+
+    Args:
+        text: any string.
+        rules: what to do.
+
+    Returns:
+        The text with its repairs, or the reason why there is none.
+    """
+    repairs = []
+    for name, repair in _REPAIRS:
+        if name == "html_entities" and not rules.unescape_html:
+            continue
+        mended = repair(text)
+        if mended != text:
+            repairs.append(name)
+            text = mended
+    if not text:
+        return Cleaned(None, tuple(repairs), "blank_text")
+    if len(text) > rules.max_chars:
+        if rules.over_long == "drop":
+            return Cleaned(None, tuple(repairs), "over_long")
+        repairs.append("cut_over_long")
+        text = text[: rules.max_chars].rstrip()
+    return Cleaned(text, tuple(repairs), None)
+
+
+def clean_label(label: str) -> str:
+    """Clean a label: NFC, no control characters, single spaces. Case and digits stay as they are."""
+    for name, repair in _REPAIRS:
+        if name != "html_entities":
+            label = repair(label)
+    return label
+
+
+def normalise(text: str) -> str:
+    """What two texts have in common that differ in case, width, ligatures or white space only."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())).strip()
+
+
+def _squeeze(text: str) -> str:
+    return _SPACES.sub(" ", text).strip()
+
+
+_REPAIRS = (
+    ("html_entities", lambda text: html.unescape(text) if "&" in text else text),
+    ("lone_surrogates", lambda text: _SURROGATES.sub("\ufffd", text)),
+    ("control_characters", lambda text: _CONTROLS.sub("", text)),
+    ("unicode_nfc", lambda text: text if text.isascii() else unicodedata.normalize("NFC", text)),
+    ("white_space", _squeeze),
+)
+"""In order; each is a name and a function that leaves a clean text as it is."""

@@ -1,0 +1,76 @@
+"""Duplicates: what is left of the rows whose texts normalise alike."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+PRECEDENCE = ("test", "dev", "pool", "unlabelled")
+"""Whose row stays when a text is in several places: a held-out text must be in no other. `pool` becomes train, and is
+what dev and test are cut from where the source does not bring them."""
+
+
+class Variant(NamedTuple):
+    """One distinct (place, text, label) among rows that normalise alike, and how often it occurs.
+
+    `place` is one of `PRECEDENCE`; `label` is "" where it is `unlabelled`.
+    """
+
+    place: str
+    text: str
+    label: str
+    num_rows: int
+
+
+class Resolution(NamedTuple):
+    """What is left of a group.
+
+    Attributes:
+        kept: the row that stays, or None.
+        dropped: rows that go, by (place, reason).
+        labels: the labels that contradict each other; empty where none do.
+    """
+
+    kept: Variant | None
+    dropped: Counter[tuple[str, str]]
+    labels: tuple[str, ...]
+
+
+def resolve(group: Sequence[Variant], contradictions: Literal["drop", "majority"]) -> Resolution:
+    """Choose the one row that stays of a group; the order of the group does not matter.
+
+    Args:
+        group: all variants of one normalised text, in all places.
+        contradictions: `drop` the text if its labels differ, or keep the `majority` label (a tie is dropped).
+
+    Returns:
+        The row that stays and why the others go.
+    """
+    place = min((variant.place for variant in group), key=PRECEDENCE.index)
+    inside = [variant for variant in group if variant.place == place]
+    dropped: Counter[tuple[str, str]] = Counter()
+    for variant in group:
+        if variant.place != place:
+            dropped[variant.place, f"in_{place}_already"] += variant.num_rows
+    votes: Counter[str] = Counter()
+    for variant in inside:
+        votes[variant.label] += variant.num_rows
+    labels = tuple(sorted(votes)) if len(votes) > 1 else ()
+    label = _winner(votes, contradictions)
+    if label is None:
+        dropped[place, "contradictory_label"] += votes.total()
+        return Resolution(None, dropped, labels)
+    dropped[place, "contradictory_label"] += votes.total() - votes[label]
+    same = [variant for variant in inside if variant.label == label]
+    kept = min(same, key=lambda variant: (-variant.num_rows, variant.text))
+    dropped[place, "exact_duplicate"] += kept.num_rows - 1
+    dropped[place, "normalised_duplicate"] += votes[label] - kept.num_rows
+    return Resolution(kept, +dropped, labels)
+
+
+def _winner(votes: Counter[str], contradictions: str) -> str | None:
+    (first, most), *others = votes.most_common(2)
+    if not others:
+        return first
+    if contradictions == "drop" or others[0][1] == most:
+        return None
+    return first

@@ -1,0 +1,66 @@
+"""What a row is, in each table, and what the labels are called."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipestill.errors import DataError
+from pipestill.records import Record, read_record, write_json
+
+LABELLED = pa.schema([("content_id", pa.string()), ("text", pa.string()), ("label_id", pa.int32())])
+"""train, dev and test; sorted by content_id, which is unique."""
+UNLABELLED_ROWS = pa.schema([("content_id", pa.string()), ("text", pa.string())])
+"""Text without a label; sorted by content_id, which is unique."""
+TRANSFER_ROWS = pa.schema(
+    [
+        ("content_id", pa.string()),
+        ("text", pa.string()),
+        ("label_id", pa.int32()),
+        ("origin", pa.string()),
+        ("parent_ids", pa.list_(pa.string())),
+    ]
+)
+"""The transfer set; label_id is -1 where there is none, origin is `train`, `unlabelled` or an augmentation's kind."""
+NO_LABEL = -1
+
+
+class LabelSet(Record):
+    """The labels, sorted; the index of a label is its label_id."""
+
+    labels: tuple[str, ...]
+
+    @property
+    def num_labels(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    def id_of(self, label: str) -> int:
+        """The label_id of a label.
+
+        Raises:
+            DataError: the label is not in the set.
+        """
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            raise DataError(f"the label {label!r} is not in the label set", expected=f"one of {self.labels}") from None
+
+    def label_of(self, label_id: int) -> str:
+        """The label of a label_id.
+
+        Raises:
+            DataError: no label has this id.
+        """
+        if not 0 <= label_id < len(self.labels):
+            raise DataError(f"no label has the id {label_id}", expected=f"0 to {len(self.labels) - 1}")
+        return self.labels[label_id]
+
+
+def read_labels(path: Path) -> LabelSet:
+    """Read labels.json."""
+    return read_record(path, LabelSet)
+
+
+def write_labels(path: Path, labels: LabelSet) -> None:
+    """Write labels.json."""
+    write_json(path, labels)

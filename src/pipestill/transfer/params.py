@@ -1,0 +1,26 @@
+"""The `transfer` section of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, model_validator
+
+from pipestill.params import Section
+from pipestill.transfer import Augmentation
+
+Augmentations = Annotated[
+    tuple[Augmentation, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+]
+
+
+class TransferParams(Section):
+    """What the student learns on besides the train rows."""
+
+    seed: int
+    augmentations: Augmentations
+
+    @model_validator(mode="after")
+    def _one_of_a_kind(self) -> "TransferParams":
+        kinds = [augmentation.kind for augmentation in self.augmentations]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("each kind of augmentation may stand here once; use `copies` for more of one")
+        return self
