@@ -1,6 +1,7 @@
 """Seeds: one number in params.yaml, one independent stream for each use."""
 
 import hashlib
+import os
 import random
 
 import numpy as np
@@ -28,5 +29,6 @@ def seed_everything(seed: int) -> None:
         import torch
     except ModuleNotFoundError:
         return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA has no deterministic products
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)

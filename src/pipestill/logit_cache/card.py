@@ -1,0 +1,122 @@
+"""The identity card of a logit cache: which teacher said what about which rows, and the checksum of every file."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pipestill.fingerprint import sha256_files
+from pipestill.records import Record
+
+StorageDtype = Literal["float16", "float32"]
+Precision = Literal["float32", "bfloat16"]
+
+CARD_FILE = "card.json"
+FORMAT_VERSION = 1
+
+_WEIGHT_SUFFIXES = (".safetensors", ".bin")
+
+
+class CacheIdentity(Record):
+    """Everything a logit depends on. Two caches with equal identities hold the same logits.
+
+    Attributes:
+        teacher_weights: sha256 of each weight file.
+        teacher_config: sha256 of config.json.
+        tokenizer: sha256 of every other file of the teacher's folder: what turns text into token ids.
+        max_length: tokens at which a text is truncated.
+        precision: arithmetic of the teacher's matrix products.
+        storage_dtype: type of the stored logits.
+        labels: label names, in the order of the logits' columns.
+        num_rows: rows in the cache.
+        rows_sha256: SHA-256 of the content ids, sorted, one a line.
+    """
+
+    teacher_weights: dict[str, str]
+    teacher_config: str
+    tokenizer: dict[str, str]
+    max_length: int
+    precision: Precision
+    storage_dtype: StorageDtype
+    labels: tuple[str, ...]
+    num_rows: int
+    rows_sha256: str
+
+    def differences(self, other: "CacheIdentity") -> list[str]:
+        """What differs between two identities, one line a field."""
+        lines = []
+        for name in type(self).model_fields:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                lines.append(f"{name}: {_short(mine)} is not {_short(theirs)}")
+        return lines
+
+
+class ShardCard(Record):
+    """One shard: consecutive rows in order of content id."""
+
+    num_rows: int
+    ids_sha256: str
+    logits_sha256: str
+
+
+class CacheCard(Record):
+    """What lies beside the shards as card.json."""
+
+    format_version: int
+    identity: CacheIdentity
+    shards: tuple[ShardCard, ...]
+
+
+def identify(
+    teacher: Path,
+    *,
+    max_length: int,
+    precision: Precision,
+    storage_dtype: StorageDtype,
+    labels: tuple[str, ...],
+    content_ids: Iterable[str],
+) -> CacheIdentity:
+    """Establish the identity that a cache of a teacher over some rows has.
+
+    Args:
+        teacher: the teacher's folder.
+        max_length: tokens at which a text is truncated.
+        precision: arithmetic of the teacher's matrix products.
+        storage_dtype: type of the stored logits.
+        labels: label names by label_id.
+        content_ids: of all rows, sorted.
+    """
+    files = sha256_files(teacher)
+    weights = {name: digest for name, digest in files.items() if name.endswith(_WEIGHT_SUFFIXES)}
+    config = files["config.json"]
+    digest, num_rows = hashlib.sha256(), 0
+    for content_id in content_ids:
+        digest.update(f"{content_id}\n".encode())
+        num_rows += 1
+    return CacheIdentity(
+        teacher_weights=weights,
+        teacher_config=config,
+        tokenizer={name: sha for name, sha in files.items() if name not in weights and name != "config.json"},
+        max_length=max_length,
+        precision=precision,
+        storage_dtype=storage_dtype,
+        labels=labels,
+        num_rows=num_rows,
+        rows_sha256=digest.hexdigest(),
+    )
+
+
+def ids_file(shard: int) -> str:
+    """Name of the file with a shard's content ids, uint8 `[row, 16]`."""
+    return f"{shard:05d}.ids.npy"
+
+
+def logits_file(shard: int) -> str:
+    """Name of the file with a shard's logits, `[row, label]`."""
+    return f"{shard:05d}.logits.npy"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."  # noqa: PLR2004 (one line of an error message)

@@ -1,0 +1,158 @@
+"""Reading a logit cache: verified when opened, memory-mapped, joined by content id and never by position."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from pipestill.errors import CacheError, CorruptCacheError, RecordError, StaleCacheError
+from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_file
+from pipestill.logit_cache.card import (
+    CARD_FILE,
+    FORMAT_VERSION,
+    CacheCard,
+    CacheIdentity,
+    ids_file,
+    logits_file,
+)
+from pipestill.logit_cache.writer import Forward
+from pipestill.records import read_record
+
+REDO = "run `dvc repro cache_logits` to write it anew"
+
+
+class LogitCache:
+    """The teacher's logits by content id. Made by `open`.
+
+    Attributes:
+        card: identity and checksums.
+    """
+
+    def __init__(self, card: CacheCard, ids: list[np.ndarray], logits: list[np.ndarray]) -> None:
+        self.card = card
+        self._logits = logits
+        # The first half of an id, as a number, finds the row; the whole id then confirms it.
+        self._ids = ids
+        self._keys = [shard.view(">u8")[:, 0] for shard in ids]
+        self._first_keys = np.array([keys[0] for keys in self._keys], dtype=np.uint64)
+        self._starts = np.cumsum([0, *(len(shard) for shard in ids)])
+
+    @classmethod
+    def open(cls, folder: Path, expected: CacheIdentity) -> Self:
+        """Open a cache that is exactly the one expected.
+
+        Args:
+            folder: where it lies.
+            expected: what it has to be; see `identify`.
+
+        Raises:
+            StaleCacheError: it belongs to something else; the message names what differs.
+            CorruptCacheError: a file is missing, truncated or changed.
+        """
+        try:
+            card = read_record(folder / CARD_FILE, CacheCard)
+        except RecordError as error:
+            raise CorruptCacheError(f"{folder} is no whole logit cache", found=error.what, next_step=REDO) from error
+        if card.format_version != FORMAT_VERSION:
+            raise StaleCacheError(
+                f"{folder} has another format", found=card.format_version, expected=FORMAT_VERSION, next_step=REDO
+            )
+        if differences := card.identity.differences(expected):
+            raise StaleCacheError(
+                f"the logit cache {folder} belongs to something else",
+                found="".join(f"\n    {line}" for line in differences),
+                next_step=REDO,
+            )
+        verify(folder, card)
+        ids = [np.load(folder / ids_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
+        logits = [np.load(folder / logits_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
+        return cls(card, ids, logits)
+
+    def positions(self, content_ids: Sequence[str]) -> Int[np.ndarray, " row"]:
+        """Where each content id lies in the cache.
+
+        Raises:
+            CacheError: an id is not in the cache.
+        """
+        packed = np.frombuffer(bytes.fromhex("".join(content_ids)), dtype=np.uint8).reshape(-1, CONTENT_ID_BYTES)
+        keys = packed.view(">u8")[:, 0].astype(np.uint64)
+        shards = np.maximum(np.searchsorted(self._first_keys, keys, side="right") - 1, 0)
+        positions = np.empty(len(packed), dtype=np.int64)
+        found = np.zeros(len(packed), dtype=bool)
+        for shard in np.unique(shards):
+            rows = np.flatnonzero(shards == shard)
+            places = np.minimum(np.searchsorted(self._keys[shard], keys[rows]), len(self._keys[shard]) - 1)
+            found[rows] = (self._ids[shard][places] == packed[rows]).all(axis=1)
+            positions[rows] = self._starts[shard] + places
+        if not found.all():
+            missing = [content_ids[row] for row in np.flatnonzero(~found)[:3]]
+            raise CacheError(
+                f"{int((~found).sum())} of {len(packed)} rows have no logits in the cache",
+                found=f"among them {missing}",
+                next_step=REDO,
+            )
+        return positions
+
+    def at(self, positions: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row label"]:
+        """The logits at some positions, as float32 `[row, label]`, in the order asked for."""
+        shards = np.searchsorted(self._starts, positions, side="right") - 1
+        logits = np.empty((len(positions), len(self.card.identity.labels)), dtype=np.float32)
+        for shard in np.unique(shards):
+            rows = np.flatnonzero(shards == shard)
+            logits[rows] = self._logits[shard][positions[rows] - self._starts[shard]]
+        return logits
+
+    def lookup(self, content_ids: Sequence[str]) -> Float[np.ndarray, "row label"]:
+        """The logits of some rows, as float32 `[row, label]`, in the order asked for.
+
+        Raises:
+            CacheError: an id is not in the cache.
+        """
+        return self.at(self.positions(content_ids))
+
+
+def verify(folder: Path, card: CacheCard) -> None:
+    """Check every shard's checksum.
+
+    Raises:
+        CorruptCacheError: a file is missing, truncated or changed.
+    """
+    for number, shard in enumerate(card.shards):
+        for name, digest in ((ids_file(number), shard.ids_sha256), (logits_file(number), shard.logits_sha256)):
+            path = folder / name
+            found = sha256_file(path) if path.is_file() else "no file"
+            if found != digest:
+                raise CorruptCacheError(
+                    f"{path} is not what was written", found=found, expected=f"sha256 {digest}", next_step=REDO
+                )
+
+
+def check_sample(
+    cache: LogitCache, content_ids: Sequence[str], texts: Sequence[str], forward: Forward, *, tolerance: float
+) -> float:
+    """Run the teacher over some rows once more and compare: right bytes in the wrong rows are caught here.
+
+    Args:
+        cache: an open cache.
+        content_ids: the rows to check.
+        texts: their texts.
+        forward: the teacher.
+        tolerance: largest absolute logit difference allowed; what rounding and another batch may cost.
+
+    Returns:
+        The largest absolute logit difference.
+
+    Raises:
+        StaleCacheError: it is above the tolerance.
+    """
+    difference = float(np.abs(cache.lookup(content_ids) - forward(texts)).max())
+    if difference > tolerance:
+        raise StaleCacheError(
+            "the teacher no longer says what the logit cache says it said",
+            found=f"largest logit difference {difference:.4g} over {len(texts)} rows",
+            expected=f"at most {tolerance:.4g}",
+            next_step=REDO,
+        )
+    return difference

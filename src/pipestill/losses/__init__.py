@@ -1,0 +1,12 @@
+"""The losses. To add one: a file beside this, a line in each list here, an entry in params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipestill.losses.cross_entropy import CrossEntropySpec
+from pipestill.losses.logit_mse import LogitMseSpec
+from pipestill.losses.soft_target_kl import SoftTargetKlSpec
+
+HardLoss = CrossEntropySpec
+SoftLoss = Annotated[LogitMseSpec | SoftTargetKlSpec, Field(discriminator="kind")]

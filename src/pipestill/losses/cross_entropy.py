@@ -1,0 +1,32 @@
+"""Cross-entropy with the hard label.
+
+    loss = -log softmax(student_logits)[label_id]
+
+Shapes: `[batch, label]`, `[batch]` to `[batch]`. Unit: nats. Zero when the student gives the label all its
+probability. A row without a label (`NO_LABEL`) has loss 0 and no gradient.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
+
+
+def cross_entropy(
+    student_logits: Float[Tensor, "batch label"], label_ids: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Cross-entropy of each row with its hard label, in nats."""
+    return functional.cross_entropy(student_logits.float(), label_ids, ignore_index=NO_LABEL, reduction="none")
+
+
+class CrossEntropySpec(LossSpec):
+    """See `cross_entropy`."""
+
+    kind: Literal["cross_entropy"]
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `cross_entropy`."""
+        return cross_entropy(inputs.student_logits, inputs.label_ids)

@@ -1,0 +1,31 @@
+"""Squared difference of logits (Ba and Caruana 2014, arXiv:1312.6184; Tang et al. 2019, arXiv:1903.12136).
+
+    loss = mean over labels of (student_logits - teacher_logits)^2
+
+Shapes: `[batch, label]` twice to `[batch]`. Unit: squared logits. Zero when the logits are equal. Unlike
+`soft_target_kl` it also asks for equal offsets, and weighs unlikely labels as much as likely ones.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+
+
+def logit_mse(
+    student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"]
+) -> Float[Tensor, " batch"]:
+    """Mean squared difference of each row's logits."""
+    return (student_logits.float() - teacher_logits.float()).square().mean(dim=-1)
+
+
+class LogitMseSpec(LossSpec):
+    """See `logit_mse`."""
+
+    kind: Literal["logit_mse"]
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `logit_mse`."""
+        return logit_mse(inputs.student_logits, require_teacher(inputs, self.kind))

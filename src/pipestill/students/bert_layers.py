@@ -1,0 +1,70 @@
+"""A student with fewer of its teacher's layers, each a copy (DistilBERT arXiv:1910.01108, patient KD arXiv:1908.09355).
+
+Embeddings, pooler and classification head are copied whole; layer i of the student is layer `layers[i]` of the teacher.
+Works for every encoder whose weights name their layers `...layer.<number>...`: BERT, RoBERTa, ELECTRA, XLM-R, MiniLM.
+"""
+
+import copy
+import re
+from typing import Literal
+
+from pydantic import Field
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from pipestill.errors import ModelError
+from pipestill.params import IntTuple
+from pipestill.students._base import StudentSpec
+
+_LAYER = re.compile(r"\.layer\.(\d+)\.")
+
+
+class BertLayersSpec(StudentSpec):
+    """See the module: `layers` lists the teacher's layers to keep, counted from 0."""
+
+    kind: Literal["bert_layers"]
+    layers: IntTuple = Field(min_length=1)
+
+    def build(self, initial: PreTrainedModel) -> PreTrainedModel:
+        """Build a student from some layers of a model; see `pick_layers`."""
+        return pick_layers(initial, self.layers)
+
+
+def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrainedModel:
+    """Build a model that keeps some layers of another.
+
+    Args:
+        initial: the model to copy from.
+        layers: its layers to keep, in the order in which the new model has them.
+
+    Returns:
+        A new model of the same class; nothing in it is random.
+
+    Raises:
+        ModelError: a layer does not exist, or the encoder's weights do not name their layers.
+    """
+    available = int(initial.config.num_hidden_layers)
+    if wrong := [layer for layer in layers if not 0 <= layer < available]:
+        raise ModelError(
+            "a student asks for layers that its initial model does not have",
+            found=wrong,
+            expected=f"layers 0 to {available - 1}",
+            next_step="correct `layers` of this student in params.yaml",
+        )
+    state = initial.state_dict()
+    picked = {key: value for key, value in state.items() if not _LAYER.search(key)}
+    if len(picked) == len(state):
+        raise ModelError(
+            "bert_layers cannot tell the layers of this encoder apart",
+            found=type(initial).__name__,
+            expected="weights named `...layer.<number>...`, as in BERT, RoBERTa, ELECTRA or XLM-R",
+            next_step="choose another student kind for this teacher",
+        )
+    for position, layer in enumerate(layers):
+        for key, value in state.items():
+            if (match := _LAYER.search(key)) and int(match.group(1)) == layer:
+                picked[_LAYER.sub(f".layer.{position}.", key)] = value
+    config = copy.deepcopy(initial.config)
+    config.num_hidden_layers = len(layers)
+    student = AutoModelForSequenceClassification.from_config(config)
+    student.load_state_dict(picked)
+    return student

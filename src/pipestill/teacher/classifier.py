@@ -1,0 +1,134 @@
+"""A classifier as the stages pass it on: model, tokenizer and label names, in the layout of `save_pretrained`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from pipestill.data.schema import LabelSet
+from pipestill.errors import ModelError
+from pipestill.text.tokenizer import load_tokenizer
+
+DROPOUT_FIELDS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "seq_classif_dropout",
+)
+"""The names that encoders' configs give to a dropout probability."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A sequence classifier with what is needed to run it on text.
+
+    Attributes:
+        model: maps `input_ids` and `attention_mask` `[batch, token]` to logits `[batch, label]`.
+        tokenizer: truncates at `max_length`.
+        labels: the label names, by label_id.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    labels: LabelSet
+
+    @property
+    def max_length(self) -> int:
+        """The longest input in tokens, special tokens included."""
+        return int(self.tokenizer.model_max_length)
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Load a trained classifier, in evaluation mode.
+
+    Raises:
+        ModelError: the folder is missing, is no classifier, or lacks weights that a classifier needs.
+    """
+    quiet_transformers()
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} holds no classifier that can be loaded", found=error) from error
+    if report["missing_keys"]:
+        raise ModelError(
+            f"{folder} lacks weights of a trained classifier",
+            found=f"missing: {sorted(report['missing_keys'])}",
+            next_step="run `dvc repro` to train it anew",
+        )
+    labels = LabelSet(labels=tuple(model.config.id2label[label_id] for label_id in range(model.config.num_labels)))
+    return Classifier(model=model.eval(), tokenizer=load_tokenizer(folder), labels=labels)
+
+
+def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: float) -> Classifier:
+    """Put a new classification head on a pretrained encoder.
+
+    The head's weights are random: seed torch first.
+
+    Args:
+        base: the folder of the pretrained encoder.
+        labels: the label names, written into the model's config.
+        max_length: the longest input in tokens, special tokens included.
+        dropout: probability of every dropout in the model.
+
+    Raises:
+        ModelError: the folder cannot be loaded, lacks encoder weights, or has fewer positions than `max_length`.
+    """
+    quiet_transformers()
+    names = dict(enumerate(labels.labels))
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            local_files_only=True,
+            num_labels=labels.num_labels,
+            id2label=names,
+            label2id={name: label_id for label_id, name in names.items()},
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{base} holds no pretrained encoder that can be loaded", found=error) from error
+    prefix = f"{model.base_model_prefix}."
+    missing = sorted(key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
+    if missing:
+        raise ModelError(f"the base {base} lacks pretrained weights", found=f"missing: {missing[:5]}")
+    positions = getattr(model.config, "max_position_embeddings", max_length)
+    if max_length > positions:
+        raise ModelError(
+            f"max_length is more than the base {base} can read",
+            found=max_length,
+            expected=f"at most {positions} tokens",
+            next_step="lower finetune_teacher.max_length in params.yaml",
+        )
+    set_dropout(model, dropout)
+    return Classifier(model=model, tokenizer=load_tokenizer(base, max_length), labels=labels)
+
+
+def save_classifier(classifier: Classifier, folder: Path) -> None:
+    """Write model, tokenizer and labels to a folder that `load_classifier` and every Hugging Face tool reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier.model.config.name_or_path = ""  # where the base lay is no part of what was learned
+    classifier.model.save_pretrained(folder)
+    classifier.tokenizer.name_or_path = ""
+    classifier.tokenizer.save_pretrained(folder)
+
+
+def set_dropout(model: PreTrainedModel, probability: float) -> None:
+    """Set every dropout of a model, in its config and in its modules."""
+    from torch import nn
+
+    for name in DROPOUT_FIELDS:
+        if isinstance(getattr(model.config, name, None), float | int):
+            setattr(model.config, name, probability)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' own progress bars and reports off the terminal: what they say, our errors say."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

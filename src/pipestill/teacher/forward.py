@@ -1,0 +1,48 @@
+"""Running a classifier over texts."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from pipestill.teacher.classifier import Classifier
+from pipestill.text.batching import collate, length_sorted_batches
+from pipestill.text.tokenizer import encode
+
+Precision = Literal["float32", "bfloat16"]
+"""The arithmetic of matrix products; weights, logits and losses stay float32."""
+
+
+def predict_logits(
+    classifier: Classifier, texts: Sequence[str], *, batch_size: int, precision: Precision
+) -> Float[np.ndarray, "batch label"]:
+    """Run a classifier forward over texts, in batches of similar length, in evaluation mode.
+
+    Args:
+        classifier: teacher or student.
+        texts: any number of texts.
+        batch_size: rows in one forward pass.
+        precision: see `Precision`.
+
+    Returns:
+        Logits, float32 `[batch, label]`, in the order of the texts.
+    """
+    rows = encode(classifier.tokenizer, texts)
+    logits = np.empty((len(rows), classifier.labels.num_labels), dtype=np.float32)
+    was_training = classifier.model.training
+    classifier.model.eval()
+    device = classifier.model.device
+    with torch.inference_mode(), autocast(precision, device):
+        for batch in length_sorted_batches([len(row) for row in rows], batch_size):
+            inputs = collate([rows[row] for row in batch], classifier.tokenizer.pad_token_id)
+            output = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
+            logits[batch] = output.logits.float().cpu().numpy()
+    classifier.model.train(was_training)
+    return logits
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context in which matrix products run at a precision."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

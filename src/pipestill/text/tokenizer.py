@@ -1,0 +1,55 @@
+"""Loading a tokenizer, and encoding texts the one way that every stage shares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pipestill.errors import ModelError
+
+
+def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerBase:
+    """Load the fast tokenizer of a model folder.
+
+    Args:
+        folder: a folder in the layout of `save_pretrained`.
+        max_length: the longest input in tokens, special tokens included; None keeps what the folder says.
+
+    Returns:
+        The tokenizer; its `model_max_length` is the length at which `encode` truncates.
+
+    Raises:
+        ModelError: the folder has no fast tokenizer, or no padding token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} has no tokenizer that can be loaded",
+            found=error,
+            expected="a tokenizer.json beside config.json",
+            next_step="save the tokenizer into the folder with tokenizer.save_pretrained",
+        ) from error
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"the tokenizer of {folder} cannot be used",
+            found=f"fast: {tokenizer.is_fast}, padding token: {tokenizer.pad_token}",
+            expected="a fast tokenizer (tokenizer.json) with a padding token",
+        )
+    if max_length is not None:
+        tokenizer.model_max_length = max_length
+    return tokenizer
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Turn texts into token ids: special tokens added, truncated at the tokenizer's `model_max_length`, not padded.
+
+    Returns:
+        One list of token ids for each text, in order.
+    """
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(
+        list(texts), truncation=True, return_attention_mask=False, return_token_type_ids=False
+    )["input_ids"]
+    return ids

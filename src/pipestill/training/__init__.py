@@ -1,0 +1,1 @@
+"""Training of teachers and students: what is learned (objective), from whom (signals) and how (trainer)."""

@@ -1,0 +1,86 @@
+"""Filling the logit cache: the teacher over the transfer set, shard by shard."""
+
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from tqdm import tqdm
+
+from pipestill.data.schema import LabelSet
+from pipestill.errors import CacheError
+from pipestill.logit_cache import CacheLogitsParams, identify, write_logit_cache
+from pipestill.teacher import Classifier, predict_logits
+
+
+def cache_logits(
+    params: CacheLogitsParams,
+    *,
+    teacher: Classifier,
+    teacher_folder: Path,
+    labels: LabelSet,
+    table: Dataset,
+    scratch: Path,
+    out: Path,
+) -> dict[str, float]:
+    """Run a teacher over a table and keep its logits.
+
+    Args:
+        params: how.
+        teacher: the teacher.
+        teacher_folder: where it was loaded from, for the cache's identity.
+        labels: the data's label names, which must be the teacher's.
+        table: columns content_id and text, sorted by content_id.
+        scratch: survives a kill.
+        out: the finished cache.
+
+    Returns:
+        num_rows, seconds and rows_per_second, of this run.
+
+    Raises:
+        CacheError: the teacher has other labels than the data, or its logits cannot be cached.
+    """
+    if teacher.labels != labels:
+        raise CacheError(
+            f"{teacher_folder} and the data have other labels",
+            found=teacher.labels.labels[:10],
+            expected=labels.labels[:10],
+            next_step="run `dvc repro finetune_teacher`",
+        )
+    identity = identify(
+        teacher_folder,
+        max_length=teacher.max_length,
+        precision=params.precision,
+        storage_dtype=params.storage_dtype,
+        labels=labels.labels,
+        content_ids=(content_id for ids, _ in _shards(table, params.shard_rows) for content_id in ids),
+    )
+    start = time.perf_counter()
+    bar: tqdm[Any]
+    with tqdm(total=len(table), unit="row", desc="cache_logits", disable=not sys.stderr.isatty()) as bar:
+        write_logit_cache(
+            out=out,
+            scratch=scratch / "shards",
+            identity=identity,
+            shards=_shards(table, params.shard_rows),
+            forward=partial(predict_logits, teacher, batch_size=params.batch_size, precision=params.precision),
+            on_shard=lambda rows: _tell(bar, rows),
+        )
+    seconds = time.perf_counter() - start
+    return {"num_rows": len(table), "seconds": seconds, "rows_per_second": len(table) / seconds}
+
+
+def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[list[str], list[str]]]:
+    for start in range(0, len(table), shard_rows):
+        rows = table[start : start + shard_rows]
+        yield rows["content_id"], rows["text"]
+
+
+def _tell(bar: "tqdm[Any]", rows: int) -> None:
+    bar.update(rows)
+    if bar.disable:
+        bar.n += rows
+        print(f"cache_logits: {bar.n} of {bar.total} rows", flush=True)

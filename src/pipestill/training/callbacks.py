@@ -1,0 +1,173 @@
+"""What happens beside the optimiser's steps: the order of rows, the dev split after each epoch, progress."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from pipestill.training.records import EpochPoint, best_epoch
+from pipestill.training.sampler import LengthBucketedSampler
+
+EPOCH_ENTRY = "dev_accuracy"
+"""The key by which an epoch's entry in the trainer's log history is told from a step's."""
+
+Evaluate = Callable[[], dict[str, float]]
+"""Scores the model on dev: dev_accuracy, dev_macro_f1 (fractions) and dev_nll_nats."""
+
+
+class RowOrder(TrainerCallback):
+    """Gives each epoch an order of its own, the same after a resume."""
+
+    def __init__(self, sampler: LengthBucketedSampler) -> None:
+        self._sampler = sampler
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Tell the sampler which epoch it is."""
+        self._sampler.epoch = int(state.epoch or 0)
+
+
+class DevSplit(TrainerCallback):
+    """Scores the model on dev after each epoch and keeps the weights of the best one.
+
+    The scores go into the trainer's log history, which every checkpoint holds: a resumed run knows them.
+
+    Args:
+        folder: where the weights of the best epoch are kept.
+        evaluate: scores the model on dev.
+        selection_metric: what is best.
+        on_epoch: told of each epoch's point.
+    """
+
+    def __init__(
+        self, folder: Path, evaluate: Evaluate, selection_metric: str, on_epoch: Callable[[EpochPoint], None]
+    ) -> None:
+        self._folder = folder
+        self._evaluate = evaluate
+        self._selection_metric = selection_metric
+        self._on_epoch = on_epoch
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        """Close the loss curve at the end of an epoch, so that a resume there loses no point of it."""
+        control.should_log = control.should_log or self._at_epoch_end(state)
+        return control
+
+    def on_epoch_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module,
+        **kwargs: Any,
+    ) -> TrainerControl:
+        """Score, keep the weights if they are the best yet, and ask for a checkpoint unless all is done."""
+        epoch = round(state.epoch or 0)
+        before = epoch_points(state)
+        first_step = before[-1].step if before else 0
+        losses = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
+        point = EpochPoint(
+            epoch=epoch,
+            step=state.global_step,
+            train_loss=_mean_since(losses, first_step),
+            **self._evaluate(),
+        )
+        state.log_history.append(point.model_dump())
+        if best_epoch([*before, point], self._selection_metric) == epoch:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            state_dict = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            save_file(state_dict, best_weights(self._folder, epoch))
+        self._on_epoch(point)
+        control.should_save = state.global_step < state.max_steps
+        return control
+
+    @staticmethod
+    def _at_epoch_end(state: TrainerState) -> bool:
+        return state.epoch is not None and abs(state.epoch - round(state.epoch)) < 1e-9  # noqa: PLR2004
+
+
+class Progress(TrainerCallback):
+    """A bar on a terminal, a line now and then elsewhere; hands each point of the loss curve on.
+
+    Args:
+        name: what is being trained.
+        on_step: told of step, loss and learning rate.
+    """
+
+    LINES = 20
+
+    def __init__(self, name: str, on_step: Callable[[int, float, float], None]) -> None:
+        self._name = name
+        self._on_step = on_step
+        self._bar: tqdm[Any] | None = None
+        self._start = (0, time.monotonic())
+        self._next_line = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start the bar, or the first line."""
+        self._start = (state.global_step, time.monotonic())
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._name, unit="step")
+        elif state.global_step:
+            print(f"{self._name}: resumed at step {state.global_step} of {state.max_steps}", flush=True)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Show the latest loss and hand it on."""
+        entry = state.log_history[-1]
+        if "loss" not in entry:
+            return
+        self._on_step(state.global_step, entry["loss"], entry["learning_rate"])
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{entry['loss']:.4f}")
+        elif state.global_step >= self._next_line:
+            self._next_line = state.global_step + state.max_steps / self.LINES
+            done = state.global_step - self._start[0]
+            rate = done / max(time.monotonic() - self._start[1], 1e-9)
+            print(
+                f"{self._name}: step {state.global_step} of {state.max_steps}, epoch {state.epoch:.2f}, "
+                f"loss {entry['loss']:.4f}, {rate:.2f} steps/s",
+                flush=True,
+            )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def epoch_points(state: TrainerState) -> list[EpochPoint]:
+    """The epochs in a trainer's log history."""
+    return [EpochPoint(**entry) for entry in state.log_history if EPOCH_ENTRY in entry]
+
+
+def best_weights(folder: Path, epoch: int) -> Path:
+    """Where the weights of an epoch lie if it was the best when it ended."""
+    return folder / f"epoch-{epoch}.safetensors"
+
+
+def _mean_since(losses: list[tuple[int, float]], first_step: int) -> float:
+    """Mean loss over the steps after `first_step`: each point weighs as many steps as it covers."""
+    total, steps, before = 0.0, 0, first_step
+    for step, loss in losses:
+        if step > first_step:
+            total += loss * (step - before)
+            steps += step - before
+            before = step
+    return total / max(steps, 1)

@@ -1,0 +1,75 @@
+"""Training a student: what its params name becomes a model, a signal and an objective."""
+
+import time
+from pathlib import Path
+
+from pipestill.data.schema import LabelSet
+from pipestill.errors import ModelError
+from pipestill.seeding import derive_seed, seed_everything
+from pipestill.teacher import Classifier, load_classifier, new_classifier
+from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.material import Material, Trained
+from pipestill.training.rows import TrainingRows
+from pipestill.training.signals import NoTeacher, Signal
+from pipestill.training.student_params import StudentParams
+from pipestill.training.teachers import OnlineTeacher, open_cached_teacher
+from pipestill.training.trainer import Listener, train
+
+TEACHER = Path("models/teacher")
+
+
+def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
+    """Build a student and train it on what its params name: the cache, the teacher in the loop, or hard labels."""
+    student = build_student(params, material.labels)
+    signal = _signal(params, material)
+    start = time.perf_counter()
+    record = train(
+        name=name,
+        classifier=student,
+        rows=TrainingRows(material.table, student.tokenizer, material.scratch),
+        dev=material.dev,
+        objective=params.objective.terms(),
+        signal=signal,
+        params=params.training,
+        seed=derive_seed(params.seed, "training"),
+        scratch=material.scratch,
+        listener=listener,
+    )
+    return Trained(student, record, time.perf_counter() - start, signal.seconds)
+
+
+def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
+    """Build a student out of the model that its params name.
+
+    Raises:
+        ModelError: the teacher has other labels than the data.
+    """
+    seed_everything(derive_seed(params.seed, "student"))
+    folder = Path(params.init)
+    if folder == TEACHER:
+        initial = _teacher(labels)
+    else:
+        initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
+    model = params.architecture.build(initial.model)
+    return Classifier(model=model, tokenizer=load_tokenizer(folder, params.max_length), labels=labels)
+
+
+def _signal(params: StudentParams, material: Material) -> Signal:
+    if params.objective.soft_weight == 0:
+        return NoTeacher()
+    teacher = _teacher(material.labels)
+    if Path(params.targets) == TEACHER:
+        return OnlineTeacher(teacher, params.training.precision)
+    return open_cached_teacher(Path(params.targets), TEACHER, teacher, material.table)
+
+
+def _teacher(labels: LabelSet) -> Classifier:
+    teacher = load_classifier(TEACHER)
+    if teacher.labels != labels:
+        raise ModelError(
+            f"{TEACHER} and the data have other labels",
+            found=teacher.labels.labels[:10],
+            expected=labels.labels[:10],
+            next_step="run `dvc repro finetune_teacher`",
+        )
+    return teacher

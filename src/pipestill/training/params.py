@@ -1,0 +1,50 @@
+"""How any model is trained: the `training` part of `finetune_teacher` and of each student in params.yaml."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipestill.params import Section
+
+LOG_STEPS = 10
+"""Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
+
+
+class TrainingParams(Section):
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the rows; the best on dev is kept.
+        batch_size: rows in one optimiser step.
+        accumulation_steps: forward passes in which a batch is computed, to save memory; changes no gradient.
+        learning_rate: at its peak.
+        warmup_fraction: share of the steps in which the rate rises from 0 to its peak.
+        schedule: how it falls to 0 afterwards.
+        weight_decay: AdamW's, on matrices only.
+        max_grad_norm: longer gradients are clipped to this length.
+        dropout: probability of every dropout in the model.
+        train_embeddings: False keeps the token embeddings as they are, which is faster.
+        precision: arithmetic of matrix products; weights and losses stay float32.
+        selection_metric: what is best on dev; ties go to the lower dev_nll_nats.
+        checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    accumulation_steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup_fraction: float = Field(ge=0, lt=1)
+    schedule: Literal["linear", "cosine", "constant"]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    train_embeddings: bool
+    precision: Literal["float32", "bfloat16"]
+    selection_metric: Literal["accuracy", "macro_f1"]
+    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
+
+    @model_validator(mode="after")
+    def _parts_are_whole(self) -> Self:
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError("accumulation_steps must divide batch_size")
+        return self

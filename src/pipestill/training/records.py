@@ -1,0 +1,58 @@
+"""What a training says about itself: its curves and its best epoch. Nothing in it depends on the clock."""
+
+from pipestill.records import Record
+
+
+class StepPoint(Record):
+    """One point of the loss curve: the mean objective over the optimiser steps since the point before."""
+
+    step: int
+    loss: float
+    learning_rate: float
+
+
+class EpochPoint(Record):
+    """The dev split after one epoch."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    dev_accuracy: float
+    dev_macro_f1: float
+    dev_nll_nats: float
+
+
+class TrainingRecord(Record):
+    """The curves of one training.
+
+    Attributes:
+        model: name of the model.
+        num_rows: rows it was trained on.
+        num_parameters: in the whole model.
+        num_trained_parameters: that had a gradient.
+        selection_metric: `accuracy` or `macro_f1`, on dev.
+        best_epoch: the epoch whose weights were kept, counted from 1.
+        epochs: one point an epoch.
+        steps: the loss curve.
+    """
+
+    model: str
+    num_rows: int
+    num_parameters: int
+    num_trained_parameters: int
+    selection_metric: str
+    best_epoch: int
+    epochs: tuple[EpochPoint, ...]
+    steps: tuple[StepPoint, ...]
+
+    @property
+    def best(self) -> EpochPoint:
+        """The dev split after the epoch whose weights were kept."""
+        return self.epochs[self.best_epoch - 1]
+
+
+def best_epoch(epochs: list[EpochPoint], selection_metric: str) -> int:
+    """The epoch to keep, counted from 1: the best on dev; ties go to the lower nll, then to the earlier epoch."""
+    return min(
+        epochs, key=lambda point: (-getattr(point, f"dev_{selection_metric}"), point.dev_nll_nats, point.epoch)
+    ).epoch

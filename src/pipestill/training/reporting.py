@@ -1,0 +1,54 @@
+"""What a training stage tells its run."""
+
+from typing import Protocol
+
+from pipestill.training.material import Trained
+from pipestill.training.records import EpochPoint
+from pipestill.training.trainer import Listener
+
+
+class MetricsLog(Protocol):
+    """What a stage's run offers to a training."""
+
+    def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
+        """Keep some metrics, as points of curves when a step is given."""
+
+
+def tell(run: MetricsLog) -> Listener:
+    """A listener that hands the curves on to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
+
+    def on_step(step: int, loss: float, learning_rate: float) -> None:
+        run.log_metrics({"train.loss": loss, "train.learning_rate": learning_rate}, step=step)
+
+    def on_epoch(point: EpochPoint) -> None:
+        print(
+            f"epoch {point.epoch}: train loss {point.train_loss:.4f}, dev accuracy {point.dev_accuracy:.4f}, "
+            f"dev macro_f1 {point.dev_macro_f1:.4f}, dev nll {point.dev_nll_nats:.4f} nats",
+            flush=True,
+        )
+        metrics = {
+            "dev.accuracy": point.dev_accuracy,
+            "dev.macro_f1": point.dev_macro_f1,
+            "dev.nll_nats": point.dev_nll_nats,
+        }
+        run.log_metrics(metrics, step=point.step)
+
+    return Listener(on_step=on_step, on_epoch=on_epoch)
+
+
+def log_trained(run: MetricsLog, trained: Trained) -> None:
+    """Keep what a training came to."""
+    record = trained.record
+    run.log_metrics(
+        {
+            "best.epoch": record.best_epoch,
+            "best.dev_accuracy": record.best.dev_accuracy,
+            "best.dev_macro_f1": record.best.dev_macro_f1,
+            "best.dev_nll_nats": record.best.dev_nll_nats,
+            "num_parameters": record.num_parameters,
+            "num_trained_parameters": record.num_trained_parameters,
+            "num_rows": record.num_rows,
+            "train_seconds": trained.train_seconds,
+            "teacher_seconds": trained.teacher_seconds,
+        }
+    )

@@ -1,0 +1,221 @@
+"""Training a classifier: transformers' Trainer with our objective, our order of rows and our choice of epoch."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from pipestill.data.tables import Rows
+from pipestill.errors import ModelError
+from pipestill.losses._base import LossInputs
+from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
+from pipestill.teacher import Classifier, predict_logits, quiet_transformers, set_dropout
+from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
+from pipestill.training.objective import Objective, objective_sum
+from pipestill.training.params import LOG_STEPS, TrainingParams
+from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
+from pipestill.training.rows import Collator, TrainingRows
+from pipestill.training.sampler import LengthBucketedSampler
+from pipestill.training.signals import Signal
+
+STATE_FILE = "trainer_state.json"
+"""The last file of a checkpoint to be written: a folder without it was cut short."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whom a training tells of its curves as they grow."""
+
+    on_step: Callable[[int, float, float], None]
+    on_epoch: Callable[[EpochPoint], None]
+
+
+class ObjectiveTrainer(Trainer):
+    """Trainer with an objective over student and teacher logits.
+
+    The loss of an optimiser step is a sum over rows divided by the step's rows, so that accumulation over several
+    forward passes changes no gradient.
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: Objective,
+        signal: Signal,
+        sampler: LengthBucketedSampler,
+        **kwargs: Any,
+    ) -> None:
+        self._objective = objective
+        self._signal = signal
+        self._sampler = sampler
+        super().__init__(**kwargs)
+        self.model_accepts_loss_kwargs = False
+        self.loss_is_scaled_for_ga = True  # compute_loss divides by the rows of the whole optimiser step
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBucketedSampler:
+        return self._sampler
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> int:
+        return sum(len(batch["label_id"]) for batch in batch_samples)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: int | None = None,
+    ) -> Tensor:
+        """The objective of one forward pass, divided by the rows of the whole optimiser step."""
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+        loss_inputs = LossInputs(
+            student_logits=logits.float(),
+            teacher_logits=self._signal.teacher_logits(inputs),
+            label_ids=inputs["label_id"],
+        )
+        rows = num_items_in_batch or len(inputs["label_id"])
+        loss = objective_sum(self._objective, loss_inputs) / rows
+        if not torch.isfinite(loss):
+            raise ModelError(
+                f"training diverged at step {self.state.global_step}",
+                found=f"loss {loss.item()}",
+                expected="a finite loss",
+                next_step="lower learning_rate, raise warmup_fraction, or set precision to float32 in params.yaml",
+            )
+        return loss
+
+
+def train(
+    *,
+    name: str,
+    classifier: Classifier,
+    rows: TrainingRows,
+    dev: Rows,
+    objective: Objective,
+    signal: Signal,
+    params: TrainingParams,
+    seed: int,
+    scratch: Path,
+    listener: Listener,
+) -> TrainingRecord:
+    """Train a classifier in place; it ends with the weights of its best epoch on dev, in evaluation mode.
+
+    A run that was killed resumes at its last checkpoint in `scratch` and ends with the same weights.
+
+    Args:
+        name: what is trained, for progress and the record.
+        classifier: trained in place.
+        rows: token ids and labels.
+        dev: the dev split.
+        objective: what is minimised.
+        signal: the teacher's logits.
+        params: how.
+        seed: of the order of rows and the dropouts.
+        scratch: where checkpoints lie; a folder of its own for each content of params, rows and code.
+        listener: told of the curves.
+
+    Raises:
+        ModelError: the loss is not finite.
+    """
+    quiet_transformers()
+    set_dropout(classifier.model, params.dropout)
+    classifier.model.get_input_embeddings().weight.requires_grad_(params.train_embeddings)
+    sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
+    trainer = ObjectiveTrainer(
+        objective=objective,
+        signal=signal,
+        sampler=sampler,
+        model=classifier.model,
+        args=_arguments(params, seed, scratch / "checkpoints"),
+        train_dataset=rows,
+        data_collator=Collator(classifier.tokenizer.pad_token_id),
+        callbacks=[
+            RowOrder(sampler),
+            DevSplit(
+                scratch / "best",
+                lambda: _dev_scores(classifier, dev, params),
+                params.selection_metric,
+                listener.on_epoch,
+            ),
+            Progress(name, listener.on_step),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch / "checkpoints"))
+    epochs = epoch_points(trainer.state)
+    best = best_epoch(epochs, params.selection_metric)
+    trainer.accelerator.unwrap_model(classifier.model, keep_fp32_wrapper=False)
+    classifier.model.cpu().load_state_dict(load_file(best_weights(scratch / "best", best)))
+    classifier.model.eval()
+    return TrainingRecord(
+        model=name,
+        num_rows=len(rows),
+        num_parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
+        num_trained_parameters=sum(
+            parameter.numel() for parameter in classifier.model.parameters() if parameter.requires_grad
+        ),
+        selection_metric=params.selection_metric,
+        best_epoch=best,
+        epochs=tuple(epochs),
+        steps=tuple(
+            StepPoint(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ),
+    )
+
+
+def _arguments(params: TrainingParams, seed: int, checkpoints: Path) -> TrainingArguments:
+    on_cpu = not torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=params.epochs,
+        per_device_train_batch_size=params.batch_size // params.accumulation_steps,
+        gradient_accumulation_steps=params.accumulation_steps,
+        learning_rate=params.learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(params.schedule, params.schedule),
+        warmup_steps=params.warmup_fraction,  # below 1 it is a share of the steps
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=params.precision == "bfloat16",
+        use_cpu=on_cpu,
+        seed=seed,
+        data_seed=seed,
+        logging_strategy="steps",
+        logging_steps=LOG_STEPS,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=params.checkpoint_steps,
+        save_total_limit=1,
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+    )
+
+
+def _dev_scores(classifier: Classifier, dev: Rows, params: TrainingParams) -> dict[str, float]:
+    logits = predict_logits(classifier, dev.texts, batch_size=params.batch_size, precision=params.precision)
+    return {
+        "dev_accuracy": accuracy(logits, dev.label_ids),
+        "dev_macro_f1": macro_f1(logits, dev.label_ids),
+        "dev_nll_nats": nll_nats(logits, dev.label_ids),
+    }
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    """The latest whole checkpoint; ones cut short by a kill are deleted."""
+    whole: list[tuple[int, Path]] = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / STATE_FILE).is_file():
+            whole.append((int(path.name.rpartition("-")[2]), path))
+        else:
+            shutil.rmtree(path)
+    return str(max(whole)[1]) if whole else None

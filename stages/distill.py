@@ -1,0 +1,43 @@
+"""Train one student: on the teacher's cached logits, with the teacher in the loop, or without a teacher."""
+
+import argparse
+from pathlib import Path
+
+from pipestill.data.schema import read_labels
+from pipestill.data.tables import DEV, LABELS, open_table, read_columns
+from pipestill.params import load_section
+from pipestill.records import write_json
+from pipestill.teacher import save_classifier
+from pipestill.tracking import run_main, stage_run
+from pipestill.training.distillation import train_student
+from pipestill.training.material import Material
+from pipestill.training.reporting import log_trained, tell
+from pipestill.training.student_params import StudentParams
+
+STUDENTS = Path("models/students")
+RECORDS = Path("metrics/training")
+
+
+def main() -> None:
+    """Read params, train, write the student and its curves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("student", help="a key of `students` in params.yaml")
+    name: str = parser.parse_args().student
+    params = load_section(f"students.{name}", StudentParams)
+    rows = Path(params.rows)
+    table = rows if rows.suffix == ".parquet" else rows / "rows.parquet"
+    with stage_run(params) as run:
+        run.log_dataset("rows", table, "training")
+        run.log_dataset("dev", DEV, "selection")
+        material = Material(
+            labels=read_labels(LABELS), table=open_table(table), dev=read_columns(DEV), scratch=run.scratch
+        )
+        trained = train_student(name, params, material, tell(run))
+        save_classifier(trained.classifier, STUDENTS / name)
+        write_json(RECORDS / f"{name}.json", trained.record)
+        log_trained(run, trained)
+        run.log_model(name, STUDENTS / name)
+
+
+if __name__ == "__main__":
+    run_main(main)
