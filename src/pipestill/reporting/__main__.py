@@ -1,0 +1,73 @@
+"""Show the results of the pipeline, or put them into the README.
+
+python -m pipestill.reporting show            the table, the champion, and what each stage took
+python -m pipestill.reporting readme          rewrite the result block of README.md
+python -m pipestill.reporting readme --check  exit 1 if the block is out of date
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from pipestill.errors import PipestillError
+from pipestill.records import read_record
+from pipestill.reporting.readme import stale_reason, update_readme
+from pipestill.reporting.report import SUMMARY
+from pipestill.reporting.summary import Summary
+from pipestill.reporting.tables import TEXT_WIDTH, notes, rich_table
+from pipestill.reporting.walltimes import read_wall_times, wall_time_table
+
+README = Path("README.md")
+REPORTS = Path("reports")
+LOCK = Path("dvc.lock")
+RUNS = Path("runs")
+
+
+def main(arguments: list[str] | None = None, console: Console | None = None) -> int:
+    """Run one command from the repository root; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipestill.reporting", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("show", help="print the table, the champion, and what each stage took")
+    readme = commands.add_parser("readme", help="rewrite the result block of README.md")
+    readme.add_argument("--check", action="store_true", help="change nothing; exit 1 if the block is out of date")
+    chosen = parser.parse_args(arguments)
+    console = console or Console()
+    try:
+        if chosen.command == "show":
+            return _show(console)
+        return _check(console) if chosen.check else _update(console)
+    except PipestillError as error:
+        console.print(str(error), style="red", markup=False, highlight=False)
+        return 1
+
+
+def _show(console: Console) -> int:
+    summary = read_record(REPORTS / SUMMARY, Summary)
+    # a pipe has no width: it gets the whole table
+    width = console.width if console.is_terminal else TEXT_WIDTH
+    console.print(rich_table(summary, width), soft_wrap=True)
+    console.print(notes(summary), markup=False, highlight=False)
+    times = read_wall_times(RUNS)
+    if times:
+        console.print(wall_time_table(times))
+    return 0
+
+
+def _check(console: Console) -> int:
+    reason = stale_reason(README, REPORTS, LOCK)
+    if reason is None:
+        return 0
+    console.print(f"{reason}\n  next:     run `python -m pipestill.reporting readme`", style="red", markup=False)
+    return 1
+
+
+def _update(console: Console) -> int:
+    changed = update_readme(README, REPORTS, LOCK)
+    console.print(f"{README} {'now shows the results' if changed else 'already shows the results'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

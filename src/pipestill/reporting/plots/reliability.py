@@ -1,0 +1,40 @@
+"""Does the confidence hold? Accuracy against confidence, bin by bin."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from pipestill.metrics.records import SplitQuality
+from pipestill.reporting.plots.style import QUIET, new_figure, styled
+
+
+def plot_reliability(curves: Sequence[tuple[str, str, SplitQuality]], num_labels: int) -> Figure:
+    """The reliability diagram: on the diagonal a confidence of 80% is right 80 times in 100.
+
+    Args:
+        curves: name, colour and quality of each; a dot's area is its share of the rows.
+        num_labels: confidence starts at 1 / num_labels.
+    """
+    lowest = 1 / num_labels
+    with styled():
+        figure = new_figure(5.4, 5.0)
+        axes = figure.subplots()
+        axes.plot([lowest, 1], [lowest, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+        for name, colour, quality in curves:
+            bins = quality.reliability
+            rows = sum(part.num_rows for part in bins)
+            x, y = [part.mean_confidence for part in bins], [part.accuracy for part in bins]
+            axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.8)
+            axes.scatter(
+                x, y, s=[6 + 220 * part.num_rows / rows for part in bins], color=colour, alpha=0.75, linewidths=0
+            )
+            axes.plot([], [], "o", color=colour, markersize=5, label=f"{name}   ECE {quality.ece.value:.3f}")
+        axes.set_xlim(lowest - 0.03, 1.03)
+        axes.set_ylim(
+            min([lowest, *(part.accuracy for _, _, quality in curves for part in quality.reliability)]) - 0.05, 1.04
+        )
+        axes.set_title("Reliability on test (area: share of rows)")
+        axes.set_xlabel("mean confidence")
+        axes.set_ylabel("accuracy")
+        axes.legend(loc="lower right", labelcolor="linecolor", handletextpad=0.1, fontsize=9)
+    return figure

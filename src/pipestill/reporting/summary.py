@@ -1,0 +1,69 @@
+"""The summary: everything that the table, the figures' captions and the README say, as one record."""
+
+from collections.abc import Mapping, Sequence
+
+from pipestill.environment import Environment
+from pipestill.metrics.records import EvaluateRecord
+from pipestill.records import Record
+from pipestill.reporting.params import ReportParams
+from pipestill.reporting.rows import ComparisonRow, Speed, compare
+from pipestill.reporting.selection import Selection, choose_champion
+
+UNITS = {
+    "accuracy": "fraction",
+    "macro_f1": "fraction",
+    "nll_nats": "nats",
+    "ece": "fraction",
+    "agreement": "fraction",
+    "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
+    "p50_ms": "milliseconds a call, tokenisation in and out",
+    "throughput_per_s": "rows a second",
+    "speedup_over_teacher_torch": "p50 of the PyTorch teacher / p50",
+    "speedup_over_teacher_int8": "p50 of the int8 teacher / p50",
+    "size_ratio": "bytes of the PyTorch teacher / bytes",
+}
+
+
+class Summary(Record):
+    """The outcome of a pipeline: rows in the order of the table, and the champion."""
+
+    num_labels: int
+    num_dev_rows: int
+    num_test_rows: int
+    confidence: float
+    replicates: int
+    units: dict[str, str]
+    rows: tuple[ComparisonRow, ...]
+    selection: Selection
+    environment: Environment
+
+    @property
+    def champion(self) -> ComparisonRow | None:
+        """The row of the champion; None if no candidate met the constraints."""
+        return next((row for row in self.rows if row.subject == self.selection.champion), None)
+
+
+def summarise(
+    evaluations: Sequence[EvaluateRecord], speeds: Mapping[str, Speed], environment: Environment, params: ReportParams
+) -> Summary:
+    """Compare, choose, and state what the numbers rest on.
+
+    Args:
+        evaluations: of the baseline, the teacher and the students, in the order of the table; at least one.
+        speeds: by subject, `<model>/<variant>`.
+        environment: that the speeds were measured in.
+        params: how to choose.
+    """
+    rows = compare(evaluations, speeds)
+    first = evaluations[0]
+    return Summary(
+        num_labels=len(first.labels),
+        num_dev_rows=first.dev.num_rows,
+        num_test_rows=first.test.num_rows,
+        confidence=first.resampling.confidence,
+        replicates=first.resampling.replicates,
+        units=UNITS,
+        rows=rows,
+        selection=choose_champion(rows, params),
+        environment=environment,
+    )

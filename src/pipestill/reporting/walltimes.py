@@ -1,0 +1,44 @@
+"""What each stage took, from the run records that are present. Shown, never written to an output."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from pipestill.records import read_json
+
+
+class WallTime(NamedTuple):
+    """The wall time of a stage's last execution."""
+
+    stage: str
+    seconds: float
+    started_ms: int
+
+
+def read_wall_times(folder: Path) -> list[WallTime]:
+    """Read `runs/*.json`, in the order in which the stages started. Files that are no run record are passed over."""
+    times = []
+    for path in sorted(folder.glob("*.json")):
+        record: Any = read_json(path)
+        if isinstance(record, dict) and {"stage", "wall_time_s", "start_time_ms"} <= record.keys():
+            times.append(WallTime(record["stage"], record["wall_time_s"], record["start_time_ms"]))
+    return sorted(times, key=lambda time: (time.started_ms, time.stage))
+
+
+def wall_time_table(times: list[WallTime]) -> Table:
+    """The wall times as a table for a terminal, with their sum."""
+    table = Table(header_style="bold", show_footer=True)
+    table.add_column("stage", footer="all")
+    table.add_column("wall time", justify="right", footer=duration(sum(time.seconds for time in times)))
+    for time in times:
+        table.add_row(time.stage, duration(time.seconds))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "1 min 05 s" or "5.2 s"."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s"
