@@ -74,24 +74,13 @@ def parse_section(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> 
     Raises:
         ParamsError: the section is missing, or one or more values are refused; the message lists all of them.
     """
-    section: Any = content
-    for part in key.split("."):
-        if not isinstance(section, Mapping) or part not in section:
-            there = sorted(section) if isinstance(section, Mapping) else section
-            raise ParamsError(
-                f"params.yaml has no section `{key}`",
-                found=f"`{part}` is not among {there}",
-                next_step=f"add `{key}` to params.yaml (docs/pipeline.md shows every section)",
-            )
-        section = section[part]
-    try:
-        parsed: T = TypeAdapter(kind).validate_python(section)
-    except ValidationError as error:
+    if lines := refusals(content, key, kind):
         raise ParamsError(
-            f"params.yaml, section `{key}`: {error.error_count()} value(s) refused",
-            found="".join(f"\n    {line}" for line in describe_refusals(error, key)),
-            next_step="correct the values named above in params.yaml",
-        ) from error
+            f"params.yaml, section `{key}`: {len(lines)} value(s) refused",
+            found="".join(f"\n    {line}" for line in lines),
+            next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
+        )
+    parsed: T = TypeAdapter(kind).validate_python(_section(content, key))
     return parsed
 
 
@@ -101,11 +90,36 @@ def load_section(key: str, kind: type[T] | Any, path: Path = PARAMS_FILE) -> T: 
     return section
 
 
-def describe_refusals(error: ValidationError, key: str) -> list[str]:
-    """List what a specification refuses, one line a value: key, value found, what is allowed."""
-    lines = []
-    for detail in error.errors(include_url=False):
-        where = ".".join([key, *(str(part) for part in detail["loc"])])
-        found = "" if detail["type"] == "missing" else f" (found {detail['input']!r})"
-        lines.append(f"{where}{found}: {detail['msg']}")
-    return lines
+def refusals(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> list[str]:  # noqa: ANN401
+    """List what a specification refuses of a section, one line a value: key, value found, what is allowed.
+
+    Args:
+        content: the top-level mapping of params.yaml.
+        key: the dotted name of the section.
+        kind: its specification.
+
+    Returns:
+        The lines; none when the section fits.
+    """
+    section = _section(content, key)
+    if section is None:
+        return [f"{key}: the section is missing"]
+    try:
+        TypeAdapter(kind).validate_python(section)
+    except ValidationError as error:
+        return [_describe(detail, key) for detail in error.errors(include_url=False)]
+    return []
+
+
+def _section(content: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (any YAML value)
+    """The value at a dotted key, or None."""
+    section: Any = content
+    for part in key.split("."):
+        section = section.get(part) if isinstance(section, Mapping) else None
+    return section
+
+
+def _describe(detail: Mapping[str, Any], key: str) -> str:
+    where = ".".join([key, *(str(part) for part in detail["loc"])])
+    found = "" if detail["type"] == "missing" else f" (found {detail['input']!r})"
+    return f"{where}{found}: {detail['msg']}"
