@@ -1,10 +1,14 @@
 """What of an execution becomes which thing in mlflow, for the live run and for one that sync replays."""
 
 import json
+import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
+from pipestill.environment import Environment
 from pipestill.tracking.identity import Identity
 from pipestill.tracking.live import BATCH_SIZE, MAX_TAG_CHARS, batches, safe_name, shorten
 from pipestill.tracking.run_record import DatasetInfo, ModelInfo
@@ -39,6 +43,16 @@ def content_tags(
     return tags
 
 
+def process_tags() -> dict[str, str]:
+    """The tags by which sync tells a run that goes on from one whose process is dead."""
+    process = psutil.Process()
+    return {
+        "process.host": platform.node(),
+        "process.id": str(process.pid),
+        "process.started": f"{process.create_time():.2f}",
+    }
+
+
 def write_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags on a run; names and values are fitted to mlflow's rules."""
     from mlflow.entities import RunTag
@@ -60,6 +74,11 @@ def write_artifact(store: Store, run_id: str, name: str, content: bytes) -> None
         path.write_bytes(content)
         parent = Path(name).parent.as_posix()
         store.client.log_artifact(run_id, str(path), None if parent == "." else parent)
+
+
+def write_environment(store: Store, run_id: str, environment: Environment) -> None:
+    """Put the machine and the software on a run's page."""
+    write_artifact(store, run_id, "environment.json", environment.model_dump_json(indent=2).encode())
 
 
 def write_dataset(store: Store, run_id: str, dataset: DatasetInfo) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from pipestill.environment import read_environment
@@ -19,6 +20,7 @@ from pipestill.records import write_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home
 from pipestill.tracking.live import LiveRun, Operation, Point, say, start_live_run
+from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
     Artifact,
     DatasetInfo,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCRATCH = Path(".scratch")
+SCRATCH_TIMEOUT_S = 5.0
+"""Workers of a killed process hold its lock for a moment longer."""
 
 
 class StageRun:
@@ -96,7 +100,7 @@ class StageRun:
         if md5:
             dataset = DatasetInfo(name=name, path=path.as_posix(), context=context, md5=md5)
             self.datasets.append(dataset)
-            self._submit(lambda store, run_id: entities.write_dataset(store, run_id, dataset))
+            self.submit(lambda store, run_id: entities.write_dataset(store, run_id, dataset))
 
     def log_model(self, name: str, folder: Path) -> None:
         """Say which model this run made: an external model tagged with DVC's md5 of `folder`. No weights are copied."""
@@ -104,14 +108,15 @@ class StageRun:
         if md5:
             model = ModelInfo(name=name, path=folder.as_posix(), md5=md5)
             self.models.append(model)
-            self._submit(lambda store, run_id: entities.write_model(store, run_id, model))
+            self.submit(lambda store, run_id: entities.write_model(store, run_id, model))
 
     def _add_artifact(self, name: str, content: bytes, path: str | None) -> None:
         held = sum(artifact.size_bytes for artifact in self.artifacts if artifact.content_base64 is not None)
         self.artifacts.append(pack_artifact(name, content, path, held))
-        self._submit(lambda store, run_id: entities.write_artifact(store, run_id, name, content))
+        self.submit(lambda store, run_id: entities.write_artifact(store, run_id, name, content))
 
-    def _submit(self, operation: Operation) -> None:
+    def submit(self, operation: Operation) -> None:
+        """Hand an operation to the live run, if there is one; for tracking's own use."""
         if self.live:
             self.live.submit(operation)
 
@@ -144,9 +149,9 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
     try:
         yield tracked.run
     except BaseException as error:
-        tracked.end(status_of(error))
+        tracked.end(error)
         raise
-    tracked.end("FINISHED")
+    tracked.end(None)
 
 
 class _Execution:
@@ -161,29 +166,30 @@ class _Execution:
         unknown = Identity(stage=stage, cmd="", deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
         self.git_commit, self.git_dirty = git_state()
-        scratch = home() / SCRATCH / f"{file_stem(stage)}-{self.identity.key[:16]}"
-        scratch.mkdir(parents=True, exist_ok=True)
+        scratch, self._scratch_lock = claim_scratch(home() / SCRATCH, stage, self.identity.key)
         self.run = StageRun(stage, scratch)
         self.run.workspace = workspace
-        tags = entities.content_tags(
+        tags = entities.process_tags() | entities.content_tags(
             self.identity, self.execution_id, self.git_commit, self.git_dirty, os.environ.get("DVC_EXP_NAME")
         )
         self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
+        self.run.submit(lambda store, run_id: entities.write_environment(store, run_id, read_environment()))
 
-    def end(self, status: Status) -> None:
+    def end(self, error: BaseException | None) -> None:
         """Close the run and, on success, write the record and remove the scratch folder."""
-        run, live, end_time_ms = self.run, self.run.live, now_ms()
-        outs: dict[str, str] = {}
+        run, status, end_time_ms = self.run, status_of(error), now_ms()
         if status == "FINISHED":
-            if run.workspace:
-                outs = _quietly(lambda: run.workspace.outs(without=record_path(run.stage)), {})  # type: ignore[union-attr]
-            record = self._record(status, outs, end_time_ms)
-            write_json(record_path(run.stage), record)
+            workspace = run.workspace
+            outs = _quietly(lambda: workspace.outs(without=record_path(run.stage)), {}) if workspace else {}
+            write_json(record_path(run.stage), self._record(status, outs, end_time_ms))
             shutil.rmtree(run.scratch, ignore_errors=True)
-            if live:
-                live.submit(lambda store, run_id: entities.write_outs(store, run_id, outs))
-        if live:
-            live.close(status, end_time_ms)
+            run.submit(lambda store, run_id: entities.write_outs(store, run_id, outs))
+        else:
+            text = f"{type(error).__name__}: {error}"
+            run.submit(lambda store, run_id: entities.write_tags(store, run_id, {"error": text}))
+        self._scratch_lock.release()
+        if run.live:
+            run.live.close(status, end_time_ms)
 
     def _record(self, status: Status, outs: dict[str, str], end_time_ms: int) -> RunRecord:
         run = self.run
@@ -221,10 +227,33 @@ def _untracked(stage: str | None, params: BaseModel | Mapping[str, object]) -> I
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def status_of(error: BaseException) -> Status:
-    """What an exception that leaves a stage says about its end; `sys.exit(0)` is a success like any other."""
-    from pipestill.tracking.process import StageTerminatedError
+def claim_scratch(root: Path, stage: str, key: str) -> tuple[Path, FileLock]:
+    """Take the scratch folder of a request, or one of this process's own while another process works in it.
 
+    Args:
+        root: the folder of all scratch folders.
+        stage: the stage's address.
+        key: the request's content address.
+
+    Returns:
+        The folder, and the lock that keeps others out while this process lives.
+    """
+    folder = root / f"{file_stem(stage)}-{key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock", timeout=SCRATCH_TIMEOUT_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        folder = folder.with_name(f"{folder.name}-{os.getpid()}")
+        folder.mkdir(parents=True, exist_ok=True)
+        say(f"another process works on the same request; this one starts anew in {folder.name}")
+    return folder, lock
+
+
+def status_of(error: BaseException | None) -> Status:
+    """What an exception that leaves a stage says about its end; `sys.exit(0)` is a success like any other."""
+    if error is None:
+        return "FINISHED"
     if isinstance(error, KeyboardInterrupt | StageTerminatedError):
         return "KILLED"
     if isinstance(error, SystemExit) and error.code in {None, 0}:

@@ -52,7 +52,7 @@ def shorten(text: str, limit: int) -> str:
 
 def say(text: str) -> None:
     """One line on the terminal about tracking."""
-    print(f"tracking: {text}", file=sys.stderr, flush=True)  # noqa: T201 (the edge speaks to the terminal)
+    print(f"tracking: {text}", file=sys.stderr, flush=True)
 
 
 class LiveRun:

@@ -46,7 +46,7 @@ def _exit_code(main: Callable[[], None]) -> int | str | None:
     try:
         main()
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (the edge speaks to the terminal)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except SystemExit as error:
         return error.code
@@ -72,6 +72,8 @@ def watch_parent() -> None:
     starter = _starter(stage) if stage else None
     if starter is None:
         return
+    if _is_init(starter):
+        raise StageTerminatedError(signal.SIGTERM)  # DVC died while this process was still importing
     threading.Thread(target=_watch, args=(starter,), name="watch-dvc", daemon=True).start()
 
 
@@ -86,6 +88,16 @@ def _starter(stage: str) -> psutil.Process | None:
         except psutil.Error:  # another user's process is none that DVC started for us
             return ancestor
     return None
+
+
+def _is_init(process: psutil.Process) -> bool:
+    """Whether a process adopts orphans. In a container DVC itself may be the first process; it is none of these."""
+    try:
+        command = " ".join(process.cmdline())
+        adopts = process.pid == 1 or process.name() in {"systemd", "init", "launchd"}
+    except psutil.Error:
+        return False
+    return adopts and "dvc" not in command and "python" not in command
 
 
 def _watch(starter: psutil.Process) -> None:

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import tempfile
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -160,17 +161,22 @@ def anchor_artifacts(database: Path, artifacts: Path) -> int:
     Returns:
         The number of paths rewritten; 0 where nothing was moved.
     """
-    with sqlite3.connect(database, timeout=10) as connection:
-        row = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id LIMIT 1").fetchone()
-        stored = str(Path(row[0]).parent) if row and row[0] else str(artifacts)
-        if stored == str(artifacts):
-            return 0
+    with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+        rows = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        stored = {root for (location,) in rows if (root := _artifact_root(location, artifacts.name))}
         rewritten = 0
-        for table, column in _LOCATIONS:
-            done = connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
-                (str(artifacts), len(stored) + 1, len(stored) + 1, f"{stored}/"),
-            )
-            rewritten += done.rowcount
-    connection.close()
+        for root in stored - {str(artifacts)}:
+            for table, column in _LOCATIONS:
+                done = connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608
+                    (str(artifacts), len(root) + 1, len(root) + 1, f"{root}/"),
+                )
+                rewritten += done.rowcount
     return rewritten
+
+
+def _artifact_root(location: str | None, name: str) -> str | None:
+    """The folder called `name` that a stored path lies in; None if it lies in no such folder."""
+    if not location or f"/{name}/" not in location:
+        return None
+    return location[: location.rindex(f"/{name}/")] + f"/{name}"
