@@ -19,8 +19,8 @@ PREDICTIONS = Path("metrics/predictions")
 
 def main() -> None:
     """Read params, fit, score, write the record and the logits."""
-    params = load_section("baseline", BaselineParams)
-    evaluate = load_section("evaluate", EvaluateParams)
+    params: BaselineParams = load_section("baseline", BaselineParams)
+    evaluate: EvaluateParams = load_section("evaluate", EvaluateParams)
     with stage_run({"baseline": params.model_dump(), "evaluate": evaluate.model_dump()}) as run:
         labels = read_labels(LABELS).labels
         train, dev, test = (read_columns(path) for path in (TRAIN, DEV, TEST))

@@ -109,8 +109,8 @@ def selection_lines(summary: Summary) -> list[str]:
     """The champion, whether the test rows confirm it, and why each other candidate was refused."""
     selection = summary.selection
     limits = (
-        f"retention at least {selection.min_retention_lower:.1%} at the lower end, {selection.min_speedup:g}x faster and "
-        f"{selection.min_size_ratio:g}x smaller than the PyTorch teacher"
+        f"retention at least {selection.min_retention_lower:.1%} at the lower end, {selection.min_speedup:g}x faster "
+        f"and {selection.min_size_ratio:g}x smaller than the PyTorch teacher"
     )
     lines = [f"No champion: no candidate meets the constraints on dev ({limits}).", ""]
     if selection.champion is not None:

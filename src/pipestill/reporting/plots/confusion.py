@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pipestill.reporting.plots.style import INK, new_figure, styled
 
@@ -30,7 +31,7 @@ def plot_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], title
     side = min(9.0, 3.2 + 0.22 * len(labels))
     with styled():
         figure = new_figure(side + 0.8, side)
-        figure.set_layout_engine("compressed", w_pad=0.1, h_pad=0.1)
+        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, compress=True))
         axes = figure.subplots()
         axes.grid(visible=False)
         image = axes.imshow(shares, cmap=PALE_TO_BLUE, vmin=0, vmax=1, interpolation="nearest")
