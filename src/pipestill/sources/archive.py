@@ -1,6 +1,7 @@
 """Taking single files out of zip and tar archives that nobody has to trust.
 
-Nothing is unpacked wholesale: each wanted member is copied, up to a limit, to a path that the caller chose. A member's own name therefore never becomes a path; unsafe names are refused all the same, as a sign of tampering.
+Nothing is unpacked wholesale: each wanted member is copied, up to a limit, to a path that the caller chose. A member's
+own name therefore never becomes a path; unsafe names are refused all the same, as a sign of tampering.
 """
 
 import shutil

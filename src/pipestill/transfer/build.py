@@ -90,7 +90,8 @@ def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: P
     with scratch_database(scratch / "transfer.sqlite") as database:
         database.execute("CREATE TABLE held_out (key BLOB PRIMARY KEY) WITHOUT ROWID")
         database.execute(
-            "CREATE TABLE made (id TEXT, key BLOB, text TEXT, label_id INTEGER, origin TEXT, rank INTEGER, parents TEXT)"
+            "CREATE TABLE made "
+            "(id TEXT, key BLOB, text TEXT, label_id INTEGER, origin TEXT, rank INTEGER, parents TEXT)"
         )
         for path in (DEV, TEST):
             rows = TableRows(open_table(prepared / path.name, scratch / "tables"))

