@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from raw_sets import CSV, RULES, csv_bytes, good_rows
 
-from conftest import CSV, RULES, csv_bytes, good_rows
 from pipestill.data.card import DataCard
 from pipestill.data.cleaning import normalise
 from pipestill.data.schema import read_labels

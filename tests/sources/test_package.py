@@ -1,4 +1,4 @@
-"""Packages: pip fetches, the pin decides, nothing runs. pip itself is asked for a folder of files here, not for an index."""
+"""Packages: pip fetches, the pin decides, nothing runs. Here pip looks in a folder, not in an index."""
 
 import io
 import os

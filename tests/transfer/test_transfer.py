@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
+from prepared_sets import sentences
 
-from conftest import sentences
 from pipestill.data.cleaning import normalise
 from pipestill.errors import ParamsError
 from pipestill.fingerprint import content_id, sha256_files
