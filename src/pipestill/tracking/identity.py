@@ -91,18 +91,20 @@ class Workspace:
     def outs(self, without: Path) -> dict[str, str]:
         """The md5 of every out that exists, by path; `without` is the run record, which cannot hold its own."""
         outs = [out for out in self._stage.outs if out.def_path != without.as_posix() and out.exists]
-        return {out.def_path: self._md5(out.fs_path) for out in sorted(outs, key=lambda out: out.def_path)}
+        return {out.def_path: md5_of(self._repo, out.fs_path) for out in sorted(outs, key=lambda out: out.def_path)}
 
     def md5(self, path: Path) -> str:
         """DVC's md5 of a file, or with `.dir` of a folder, as it is now."""
-        return self._md5(str(path.absolute()))
+        return md5_of(self._repo, str(path.absolute()))
 
-    def _md5(self, path: str) -> str:
-        from dvc.fs import localfs
-        from dvc_data.hashfile.build import build
 
-        _, _, built = build(self._repo.cache.local, path, localfs, "md5", ignore=self._repo.dvcignore, dry_run=True)
-        return str(built.hash_info.value)
+def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for us)
+    """DVC's md5 of a file, or with `.dir` of a folder, as it is now; `repo` is DVC's open repository."""
+    from dvc.fs import localfs
+    from dvc_data.hashfile.build import build
+
+    _, _, built = build(repo.cache.local, path, localfs, "md5", ignore=repo.dvcignore, dry_run=True)
+    return str(built.hash_info.value)
 
 
 def git_state() -> tuple[str | None, bool | None]:

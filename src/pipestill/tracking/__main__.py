@@ -1,0 +1,27 @@
+"""`python -m pipestill.tracking sync`: make the store show what dvc.lock says was made."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipestill.errors import PipestillError
+from pipestill.tracking.sync import run_sync
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of the tracking room; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
+    parser.parse_args(arguments)
+    try:
+        run_sync(Path.cwd())
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What dvc.lock says was made, and the run records that belong to it: fetched one by one, never a model."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from pipestill.errors import RecordError
+from pipestill.fingerprint import sha256_json
+from pipestill.records import read_record
+from pipestill.tracking.identity import Identity, hashes_of, identity_of, md5_of
+from pipestill.tracking.live import say
+from pipestill.tracking.run_record import RunRecord, record_path
+
+LOCK = Path("dvc.lock")
+
+
+class Made(NamedTuple):
+    """One stage in dvc.lock: what was asked, what came out, and the md5 of its run record (None if it writes none)."""
+
+    identity: Identity
+    outs: dict[str, str]
+    record_md5: str | None
+
+
+class Lock:
+    """A repository's dvc.lock and DVC's cache and remote behind it."""
+
+    def __init__(self, root: Path) -> None:
+        from dvc.repo import Repo
+
+        self._repo = Repo(str(root))
+        self.root = Path(self._repo.root_dir)
+        self.stages = read_lock(self.root / LOCK)
+
+    @property
+    def key(self) -> str:
+        """The content address of the whole pipeline's state: what was asked of each stage and what came out."""
+        return sha256_json({made.identity.stage: [made.identity.key, made.outs] for made in self.stages})
+
+    def records(self) -> dict[str, RunRecord]:
+        """The run record of each stage that has one, from the cache or, where it is not there, from the remote."""
+        md5s = {made.identity.stage: made.record_md5 for made in self.stages if made.record_md5}
+        missing = sorted({md5 for md5 in md5s.values() if not self._cached(md5).exists()})
+        if missing:
+            self._pull(missing)
+        records = {}
+        for made in self.stages:
+            stage = made.identity.stage
+            md5 = md5s.get(stage)
+            if md5 is None or not self._cached(md5).exists():
+                continue
+            try:
+                record = read_record(self._cached(md5), RunRecord)
+            except RecordError as error:
+                say(f"the run record of {stage} is skipped: {error}")
+                continue
+            records[stage] = record
+        return records
+
+    def unchanged_files(self, folder: str) -> list[Path]:
+        """The files below `folder` that lie in the workspace exactly as dvc.lock says; sorted."""
+        outs = {path: md5 for made in self.stages for path, md5 in made.outs.items() if f"{path}/".startswith(folder)}
+        files: set[Path] = set()
+        for path, md5 in outs.items():
+            there = self.root / path
+            if there.exists() and md5_of(self._repo, str(there)) == md5:
+                files.update([there] if there.is_file() else (file for file in there.rglob("*") if file.is_file()))
+        return sorted(files)
+
+    def _cached(self, md5: str) -> Path:
+        return Path(self._repo.cache.local.oid_to_path(md5))
+
+    def _pull(self, md5s: list[str]) -> None:
+        from dvc.exceptions import DvcException
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        try:
+            self._repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s])
+        except (DvcException, OSError) as error:
+            say(f"{len(md5s)} run record(s) are neither in the cache nor to be had from the remote: {error}")
+
+
+def read_lock(path: Path) -> list[Made]:
+    """The stages of a dvc.lock, sorted by name.
+
+    Raises:
+        RecordError: there is no such file: the pipeline never ran.
+    """
+    try:
+        content: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path.name} cannot be read", found=error, next_step="run `dvc repro` first") from error
+    made = []
+    for stage, entry in sorted(content.get("stages", {}).items()):
+        outs = hashes_of(entry.get("outs", []))
+        record_md5 = outs.pop(record_path(stage).as_posix(), None)
+        made.append(Made(identity_of(stage, entry), outs, record_md5))
+    return made

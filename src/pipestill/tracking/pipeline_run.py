@@ -1,0 +1,114 @@
+"""The pipeline run: one run over the stages' runs, with the whole table, for each state that dvc.lock has been in.
+
+mlflow knows one parent only, so a stage's run that two states share stands under the newer one; the older one keeps
+naming it in its tags.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipestill.records import read_json
+from pipestill.tracking import entities
+from pipestill.tracking.execution import flatten
+from pipestill.tracking.identity import git_state
+from pipestill.tracking.live import Point, create_run, safe_name, write_points
+from pipestill.tracking.lock import LOCK, Lock
+from pipestill.tracking.run_record import RunRecord
+from pipestill.tracking.store import Store
+
+REPORTS = "reports/"
+SUMMARY = "summary.json"
+PARENT_TAG = "mlflow.parentRunId"
+
+
+def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], run_ids: dict[str, str]) -> bool:
+    """Write the pipeline run of dvc.lock's state and hang the stages' runs below it.
+
+    Args:
+        store: where to.
+        lock: the state.
+        records: the run records at hand, by stage.
+        run_ids: the stages' runs, by stage.
+
+    Returns:
+        Whether anything had to be written.
+    """
+    found = store.client.search_runs([store.experiment_id], f"tags.`dvc.pipeline` = '{lock.key}'")
+    changed = not found
+    if found:
+        run_id, tags = str(found[0].info.run_id), dict(found[0].data.tags)
+    else:
+        run_id, tags = _create(store, lock, records), {}
+    wanted = {f"dvc.run/{stage}": child for stage, child in run_ids.items()} | _commit_tags(lock, tags)
+    reports = lock.unchanged_files(REPORTS)
+    if reports and "dvc.reports" not in tags:
+        _write_reports(store, run_id, reports, lock.root)
+        wanted["dvc.reports"] = str(len(reports))
+    wanted = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
+    if wanted:
+        entities.write_tags(store, run_id, wanted)
+    for child in run_ids.values():
+        if store.client.get_run(child).data.tags.get(PARENT_TAG) != run_id:
+            store.client.set_tag(child, PARENT_TAG, run_id)
+            changed = True
+    return changed or bool(wanted)
+
+
+def _create(store: Store, lock: Lock, records: dict[str, RunRecord]) -> str:
+    params: dict[str, str] = {}
+    points = []
+    for stage, record in records.items():
+        for values in record.dvc_params.values():
+            params |= flatten(values)
+        points.append(Point(f"{stage}/wall_time_s", record.wall_time_s, 0, record.end_time_ms))
+        points += [
+            Point(f"{stage}/{name}", float(history.values[-1]), 0, history.times_ms[-1])
+            for name, history in record.metrics.items()
+        ]
+    start_time_ms = min((record.start_time_ms for record in records.values()), default=0)
+    end_time_ms = max((record.end_time_ms for record in records.values()), default=0)
+    tags = {"dvc.pipeline": lock.key, "mlflow.source.name": "dvc repro", "mlflow.source.type": "JOB"}
+    run_id = create_run(store, f"pipeline {lock.key[:8]}", start_time_ms, tags, params)
+    write_points(store, run_id, points)
+    store.client.set_terminated(run_id, "FINISHED", end_time_ms)
+    return run_id
+
+
+def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
+    """The commits that hold this very dvc.lock, the newest as the run's own, once it is committed."""
+    commit, _ = git_state()
+    if commit is None or not _lock_is_committed(lock.root):
+        return {}
+    known = tags.get("git.commits", "").split()
+    if commit in known:
+        return {}
+    named = {} if known else {"git.commit": commit, "mlflow.runName": f"pipeline {commit[:8]}"}
+    return named | {"git.commits": " ".join([*known, commit])}
+
+
+def _lock_is_committed(root: Path) -> bool:
+    command = ["git", "diff", "--quiet", "HEAD", "--", str(LOCK)]
+    tracked = ["git", "ls-files", "--error-unmatch", str(LOCK)]
+    return all(
+        subprocess.run(arguments, cwd=root, capture_output=True, check=False).returncode == 0  # noqa: S603
+        for arguments in (tracked, command)
+    )
+
+
+def _write_reports(store: Store, run_id: str, files: list[Path], root: Path) -> None:
+    for file in files:
+        name = file.relative_to(root / REPORTS).as_posix()
+        entities.write_artifact(store, run_id, name, file.read_bytes())
+        if name == SUMMARY:
+            write_points(store, run_id, _numbers(read_json(file), "summary", int(file.stat().st_mtime * 1000)))
+
+
+def _numbers(value: Any, name: str, time_ms: int) -> list[Point]:  # noqa: ANN401 (any JSON value)
+    """Every number of a JSON value, by its path."""
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, int | float):
+        return [Point(name, float(value), 0, time_ms)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [point for key, item in items for point in _numbers(item, f"{name}/{key}", time_ms)]

@@ -1,0 +1,185 @@
+"""Sync: make this store show what dvc.lock says was made, wherever and whenever it ran.
+
+Each stage's run is linked if the store has it, completed if the store lost part of it, and replayed from its run record
+if the store never saw it. Runs of dead processes are ended. One pipeline run stands over the stages' runs. A second
+sync changes nothing.
+"""
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from filelock import FileLock
+
+from pipestill.tracking import entities
+from pipestill.tracking.identity import Identity
+from pipestill.tracking.live import Point, create_run, say, write_points
+from pipestill.tracking.lock import Lock
+from pipestill.tracking.pipeline_run import write_pipeline_run
+from pipestill.tracking.run_record import RunRecord
+from pipestill.tracking.store import Store, open_store
+
+
+class Report(NamedTuple):
+    """What a sync did: stages by what became of their run, and the ids of the runs it ended."""
+
+    linked: list[str]
+    completed: list[str]
+    replayed: list[str]
+    without_record: list[str]
+    reaped: list[str]
+    pipeline_changed: bool
+
+    def lines(self) -> list[str]:
+        """The report for people, a line each."""
+        words = {
+            "linked": self.linked,
+            "completed": self.completed,
+            "replayed from their records": self.replayed,
+            "without a run or a record": self.without_record,
+            "ended, their process being dead": self.reaped,
+        }
+        lines = [f"{len(names)} {word}: {', '.join(names)}" for word, names in words.items() if names]
+        return [*lines, f"pipeline run {'written' if self.pipeline_changed else 'unchanged'}"]
+
+
+def sync(root: Path) -> Report:
+    """Bring the store in line with the repository's dvc.lock.
+
+    Args:
+        root: the repository's root.
+
+    Returns:
+        What was done.
+
+    Raises:
+        RecordError: there is no dvc.lock.
+        StoreError: the store cannot be reached.
+    """
+    lock = Lock(root)
+    records = lock.records()
+    store = open_store(lock.root)
+    (lock.root / ".scratch").mkdir(exist_ok=True)
+    with FileLock(lock.root / ".scratch" / "sync.lock"):
+        outcomes: dict[str, list[str]] = {"linked": [], "completed": [], "replayed": [], "without_record": []}
+        run_ids: dict[str, str] = {}
+        for made in lock.stages:
+            stage = made.identity.stage
+            outcome, run_id = _settle(store, made.identity, records.get(stage))
+            outcomes[outcome].append(stage)
+            if run_id:
+                run_ids[stage] = run_id
+        reaped = reap(store)
+        changed = write_pipeline_run(store, lock, records, run_ids) if run_ids else False
+    return Report(**outcomes, reaped=reaped, pipeline_changed=changed)
+
+
+def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:
+    """See to it that one stage has its run; returns what was done and the run's id."""
+    if record is None:
+        found = search(store, f"tags.`dvc.key` = '{identity.key}' AND attributes.status = 'FINISHED'")
+        return ("linked", found[0].info.run_id) if found else ("without_record", None)
+    found = search(store, f"tags.`dvc.execution` = '{record.execution_id}'")
+    if not found:
+        return "replayed", replay(store, record)
+    run = found[0]
+    if run.info.status == record.status or _writer_lives(run):
+        return "linked", run.info.run_id
+    return "completed", replay(store, record, run)
+
+
+def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa: ANN401 (mlflow's Run)
+    """Tell a recorded run again; what the store has of it already is written over with the same values.
+
+    Args:
+        store: where to.
+        record: the run.
+        partial: the run that a store lost part of; None to create one.
+
+    Returns:
+        The run's id.
+    """
+    identity = Identity(stage=record.stage, cmd=record.cmd, deps=record.deps, params=record.dvc_params)
+    tags = entities.content_tags(
+        identity, record.execution_id, record.git_commit, record.git_dirty, record.experiment
+    ) | {"dvc.key": record.key, "dvc.replayed": "true"}
+    if partial is None:
+        run_id = create_run(store, record.stage, record.start_time_ms, tags, record.params)
+    else:
+        run_id = str(partial.info.run_id)
+        entities.write_tags(store, run_id, tags)
+    write_points(store, run_id, points_of(record))
+    for dataset in record.datasets:
+        entities.write_dataset(store, run_id, dataset)
+    if partial is None or not (partial.outputs and partial.outputs.model_outputs):
+        for model in record.models:
+            entities.write_model(store, run_id, model)
+    for artifact in record.artifacts:
+        content = artifact.content()
+        if content is not None:
+            entities.write_artifact(store, run_id, artifact.name, content)
+    entities.write_environment(store, run_id, record.environment)
+    entities.write_outs(store, run_id, record.outs)
+    store.client.set_terminated(run_id, record.status, record.end_time_ms)
+    return run_id
+
+
+def points_of(record: RunRecord) -> list[Point]:
+    """Every value that a record's metrics hold."""
+    return [
+        Point(name, float(value), step, time_ms)
+        for name, history in record.metrics.items()
+        for value, step, time_ms in zip(history.values, history.steps, history.times_ms, strict=True)
+    ]
+
+
+def reap(store: Store) -> list[str]:
+    """End the runs whose process on this machine is dead: nothing else will; returns their names.
+
+    A run of another machine is left alone: whether its process lives cannot be seen from here.
+    """
+    reaped = []
+    for run in search(store, "attributes.status = 'RUNNING'"):
+        if "process.id" in run.data.tags and not _writer_lives(run):
+            store.client.set_tag(run.info.run_id, "error", "the process ended without a word, as after kill -9")
+            store.client.set_terminated(run.info.run_id, "KILLED")
+            reaped.append(str(run.info.run_name))
+    return reaped
+
+
+def _writer_lives(run: Any) -> bool:  # noqa: ANN401 (mlflow's Run)
+    """Whether the process that writes a run may still be at it."""
+    tags = run.data.tags
+    if run.info.status != "RUNNING" or "process.id" not in tags:
+        return False
+    if tags.get("process.host") != platform.node():
+        return True
+    try:
+        process = psutil.Process(int(tags["process.id"]))
+        return process.status() != psutil.STATUS_ZOMBIE and f"{process.create_time():.2f}" == tags["process.started"]
+    except psutil.Error:
+        return False
+
+
+def search(store: Store, where: str) -> list[Any]:
+    """All runs of the experiment that fit a filter, oldest first."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [store.experiment_id], where, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        found.extend(page)
+        token = page.token
+        if not token:
+            return found
+
+
+def run_sync(root: Path, tell: Callable[[str], None] = say) -> Report:
+    """Sync, and tell what was done."""
+    report = sync(root)
+    for line in report.lines():
+        tell(line)
+    return report

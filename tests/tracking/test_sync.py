@@ -1,0 +1,153 @@
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from repositories import Repository
+
+from pipestill.errors import RecordError
+from pipestill.records import read_record, write_json
+from pipestill.tracking import stage_run
+from pipestill.tracking.__main__ import main
+from pipestill.tracking.lock import read_lock
+from pipestill.tracking.run_record import RunRecord, record_path
+from pipestill.tracking.store import open_store
+from pipestill.tracking.sync import points_of, reap, replay, sync
+
+Enter = Callable[..., object]
+
+
+def dump(repository: Repository) -> str:
+    """The whole store as text."""
+    done = subprocess.run(
+        ["python", "-c", "import sqlite3; print(*sqlite3.connect('mlflow.db').iterdump(), sep='\\n')"],
+        cwd=repository.root,
+        env=repository.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_without_a_lock_sync_says_what_to_do(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RecordError, match="dvc repro"):
+        read_lock(repository.root / "dvc.lock")
+    assert main(["sync"]) == 1
+    assert "dvc.lock cannot be read" in capsys.readouterr().err
+
+
+def test_a_replayed_run_equals_the_live_one(repository: Repository, in_stage: Enter) -> None:
+    in_stage()
+    with stage_run({"lr": 5e-5}) as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+        run.log_metrics({"loss": float("inf")}, step=2)
+        run.log_text("card.md", "# a card")
+        run.log_dataset("source", Path("source.txt"), "training")
+        run.log_model("bert_l3", Path("source.txt"))
+    (live,) = repository.runs()
+    store = open_store(repository.root)
+    store.client.delete_run(live.info.run_id)
+    record = read_record(record_path("first"), RunRecord)
+    replayed = store.client.get_run(replay(store, record))
+    assert replayed.data.params == live.data.params
+    assert replayed.data.metrics == live.data.metrics
+    assert replayed.inputs.dataset_inputs[0].dataset.digest == live.inputs.dataset_inputs[0].dataset.digest
+    assert (replayed.info.status, replayed.info.run_name) == (live.info.status, live.info.run_name)
+    assert (replayed.info.start_time, replayed.info.end_time) == (live.info.start_time, live.info.end_time)
+    assert len(replayed.outputs.model_outputs) == 1
+    own = {"process.id", "process.host", "process.started"}
+    assert set(live.data.tags) - own == set(replayed.data.tags) - {"dvc.replayed"}
+    paths = [artifact.path for artifact in store.client.list_artifacts(replayed.info.run_id)]
+    assert paths == ["card.md", "environment.json"]
+    assert len(points_of(record)) == 2
+
+
+def test_a_run_that_lost_its_server_is_completed_in_place(repository: Repository, in_stage: Enter) -> None:
+    in_stage()
+    with stage_run({"lr": 5e-5}) as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+    (live,) = repository.runs()
+    record = read_record(record_path("first"), RunRecord)
+    more = record.model_copy(update={"metrics": record.metrics | {"accuracy": record.metrics["loss"]}})
+    store = open_store(repository.root)
+    store.client.update_run(live.info.run_id, status="RUNNING")
+    assert replay(store, more, store.client.get_run(live.info.run_id)) == live.info.run_id
+    (completed,) = repository.runs()
+    assert completed.info.status == "FINISHED"
+    assert completed.data.metrics == {"loss": 0.5, "accuracy": 0.5}
+    assert len(store.client.get_metric_history(live.info.run_id, "loss")) == 1
+
+
+def test_a_dead_run_is_reaped_and_a_living_one_is_not(repository: Repository, in_stage: Enter) -> None:
+    stage = repository.start(*repository.command(), **repository.stage_environment("hang"))
+    while not (repository.root / "started").exists():
+        assert stage.poll() is None
+    store = open_store(repository.root)
+    assert reap(store) == []
+    stage.send_signal(signal.SIGKILL)
+    stage.communicate(timeout=10)
+    assert reap(store) == ["first"]
+    assert [run.info.status for run in repository.runs()] == ["KILLED"]
+    assert reap(store) == []
+
+
+def test_a_run_of_another_machine_is_left_alone(repository: Repository) -> None:
+    store = open_store(repository.root)
+    tags = {"process.host": "another-machine", "process.id": "1", "process.started": "0.00"}
+    store.client.create_run(store.experiment_id, tags=tags)
+    assert reap(store) == []
+
+
+@pytest.mark.pipeline
+def test_a_second_sync_changes_nothing(repository: Repository) -> None:
+    repository.run("dvc", "repro")
+    repository.commit()
+    report = sync(repository.root)
+    assert (report.linked, report.replayed, report.pipeline_changed) == (["first", "second@bert_l3"], [], True)
+    runs = repository.runs()
+    (parent,) = [run for run in runs if "dvc.pipeline" in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert [run.info.run_name for run in children] == ["first", "second@bert_l3"]
+    assert parent.data.metrics["second-bert_l3/loss"] == 0.25
+    assert parent.data.params == {"first.lr": "5e-05", "second.lr": "0.1"}
+    before = dump(repository)
+    again = sync(repository.root)
+    assert (again.linked, again.pipeline_changed) == (["first", "second@bert_l3"], False)
+    assert dump(repository) == before
+
+
+@pytest.mark.pipeline
+def test_a_bare_clone_with_an_empty_store_shows_every_run_and_pulls_only_records(
+    repository: Repository, tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.run("dvc", "remote", "add", "-d", "shared", str(tmp_path / "remote"))
+    repository.run("dvc", "repro")
+    repository.run("dvc", "push")
+    repository.commit()
+    clone = Repository(tmp_path / "clone")
+    repository.run("git", "clone", "-q", str(repository.root), str(clone.root))
+    shutil.rmtree(repository.root)
+    shutil.copy(template / "mlflow.db", clone.root)
+    monkeypatch.chdir(clone.root)
+    report = sync(clone.root)
+    assert report.replayed == ["first", "second@bert_l3"]
+    assert [run.info.status for run in clone.runs()] == ["FINISHED"] * 3
+    pulled = [path for path in (clone.root / ".dvc/cache/files").rglob("*") if path.is_file()]
+    assert len(pulled) == 2
+    before = dump(clone)
+    assert sync(clone.root).linked == ["first", "second@bert_l3"]
+    assert dump(clone) == before
+
+
+@pytest.mark.pipeline
+def test_a_stage_that_ran_without_a_server_is_uploaded_by_sync(repository: Repository) -> None:
+    done = repository.run("dvc", "repro", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.stderr.count("out of reach") == 2
+    assert repository.runs() == []
+    assert sync(repository.root).replayed == ["first", "second@bert_l3"]
+    (repository.root / "reports").mkdir()
+    write_json(repository.root / "reports/summary.json", {"stray": 1})
+    assert sync(repository.root).pipeline_changed is False
