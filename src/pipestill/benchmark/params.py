@@ -1,0 +1,23 @@
+"""The section `benchmark` of params.yaml."""
+
+from pydantic import Field
+
+from pipestill.params import Section
+
+
+class BenchmarkParams(Section):
+    """How forms of a model are timed.
+
+    Attributes:
+        num_rows: test rows timed one by one in each round.
+        warmup_runs: untimed runs of a subject before each of its blocks; each row is also run once before all.
+        rounds: how often the subjects take turns.
+        throughput_batch_size: rows of a batch when rows a second are measured.
+        throughput_batches: timed batches of a subject in each round.
+    """
+
+    num_rows: int = Field(ge=1)
+    warmup_runs: int = Field(ge=1)
+    rounds: int = Field(ge=2)
+    throughput_batch_size: int = Field(ge=2)
+    throughput_batches: int = Field(ge=1)

@@ -1,0 +1,162 @@
+"""The artifact folder: everything an application needs to classify text, and nothing else."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from onnx import ModelProto
+from tokenizers import Tokenizer
+
+from pipestill.errors import ExportError
+from pipestill.exporters._base import Shape
+from pipestill.exporters.gate import enforce_limits, score_int8
+from pipestill.exporters.model_card import CardFacts, render_card
+from pipestill.exporters.params import ExportParams
+from pipestill.exporters.parity import Batch, measure_parity
+from pipestill.exporters.quantised_share import measure_share
+from pipestill.exporters.records import ExportRecord, describe_file
+from pipestill.exporters.session import compute_logits, open_session
+from pipestill.exporters.trace import input_names, trace
+from pipestill.fingerprint import sha256_file
+from pipestill.records import read_json, write_bytes, write_json
+from pipestill.teacher import Classifier
+from pipestill.text.tokenizer import encode
+
+MACHINE_FIELDS = ("name_or_path", "_name_or_path", "is_local", "local_files_only")
+"""What transformers writes about where a model lay; it is nothing of the model's."""
+
+
+class DevRows(NamedTuple):
+    """Real rows: texts and their label_ids, int64 [row]."""
+
+    texts: Sequence[str]
+    label_ids: np.ndarray
+
+
+def export_folder(
+    name: str,
+    classifier: Classifier,
+    source: Path,
+    target: Path,
+    dev: DevRows,
+    params: ExportParams,
+    describe: Callable[[], CardFacts],
+) -> ExportRecord:
+    """Export a classifier to a folder of its own.
+
+    Args:
+        name: `teacher` or the name of a student.
+        classifier: the trained classifier.
+        source: the folder it was loaded from.
+        target: the folder to write; emptied first.
+        dev: real rows, for parity and for the int8 limits.
+        params: settings and limits.
+        describe: the facts of the model card.
+
+    Returns:
+        The record of the export.
+
+    Raises:
+        ExportError: the fp32 file does not compute what the model computes.
+        GateError: the int8 file misses a limit.
+    """
+    config = classifier.model.config
+    shape = Shape(getattr(config, "num_attention_heads", 0), getattr(config, "hidden_size", 0))
+    fp32 = params.fp32.optimise(trace(classifier.model), shape)
+    quantised = params.int8.convert(fp32.model)
+    _start_folder(target)
+    write_graph(fp32.model, target / params.fp32.file)
+    write_graph(quantised, target / params.int8.file)
+
+    rows = encode(classifier.tokenizer, dev.texts)
+    pad_id = int(classifier.tokenizer.pad_token_id)
+    session = open_session(fp32.model)
+    parity = measure_parity(
+        torch_logits(classifier.model),
+        lambda batch: compute_logits(session, batch),
+        rows[: params.parity.num_rows],
+        max_length=classifier.max_length,
+        pad_id=pad_id,
+        tolerance=params.parity.tolerance,
+    )
+    gate = score_int8(
+        fp32.model, params.int8, quantised, rows, dev.label_ids, pad_id=pad_id, batch_size=params.gate_batch_size
+    )
+    files = [describe_file(target, str(file)) for file in (params.fp32.file, params.int8.file)]
+    record = ExportRecord(
+        model=name,
+        source_sha256=sha256_file(source / "model.safetensors"),
+        opset=next(entry.version for entry in fp32.model.opset_import if not entry.domain),
+        inputs=input_names(classifier.model),
+        fused_operators=fp32.fused_operators,
+        first_token_only=fp32.first_token_only,
+        fp32=files[0],
+        int8=files[1],
+        int8_size_fraction=files[1].size_bytes / files[0].size_bytes,
+        parity=parity,
+        quantised_share=measure_share(fp32.model, quantised),
+        int8_gate=gate,
+    )
+    enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)
+    write_config(source, target, classifier)
+    write_tokenizer(source, target, classifier)
+    write_bytes(target / "README.md", render_card(record, describe()).encode())
+    return record
+
+
+def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
+    """A function that computes a PyTorch classifier's logits of one batch, float32 [batch, label]."""
+    names = input_names(model)
+    model.eval()
+
+    def compute(batch: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            logits = model(**{name: torch.from_numpy(batch[name]) for name in names}).logits
+        return np.asarray(logits.float().numpy())
+
+    return compute
+
+
+def write_graph(model: ModelProto, path: Path) -> None:
+    """Write a graph: equal graphs are equal bytes."""
+    write_bytes(path, model.SerializeToString(deterministic=True))
+
+
+def write_config(source: Path, target: Path, classifier: Classifier) -> None:
+    """Write config.json with the labels in label_id order."""
+    config = _without_machine(read_json(source / "config.json"))
+    labels = classifier.labels.labels
+    config["id2label"] = {str(label_id): label for label_id, label in enumerate(labels)}
+    config["label2id"] = {label: label_id for label_id, label in enumerate(labels)}
+    write_json(target / "config.json", config)
+
+
+def write_tokenizer(source: Path, target: Path, classifier: Classifier) -> None:
+    """Write tokenizer.json with truncation and padding in it, and tokenizer_config.json."""
+    file = source / "tokenizer.json"
+    if not file.exists():
+        raise ExportError(f"{source} holds no tokenizer.json", next_step="train with a fast tokenizer")
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.enable_truncation(classifier.max_length)
+    tokenizer.enable_padding(
+        direction="right",
+        pad_id=int(classifier.tokenizer.pad_token_id),
+        pad_type_id=int(classifier.tokenizer.pad_token_type_id),
+        pad_token=str(classifier.tokenizer.pad_token),
+    )
+    write_bytes(target / "tokenizer.json", f"{tokenizer.to_str(pretty=False)}\n".encode())
+    settings = _without_machine(read_json(source / "tokenizer_config.json"))
+    write_json(target / "tokenizer_config.json", settings | {"model_max_length": classifier.max_length})
+
+
+def _without_machine(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in MACHINE_FIELDS}
+
+
+def _start_folder(target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)

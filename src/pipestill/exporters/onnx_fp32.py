@@ -1,0 +1,57 @@
+"""`onnx_fp32`: the classifier as an ONNX graph in 32-bit floats, made for ONNX Runtime on a CPU.
+
+Fused (see fusion.py), with the last layer computed for the first token only (see first_token.py). The logits equal
+those of PyTorch up to rounding; parity is measured on the written file and enforced.
+"""
+
+from pathlib import PurePosixPath
+from typing import ClassVar, Literal, NamedTuple
+
+from onnx import ModelProto
+
+from pipestill.exporters._base import Exporter, Shape
+from pipestill.exporters._graph import constants_to_weights, finish
+from pipestill.exporters.first_token import select_first_token_early
+from pipestill.exporters.fusion import fuse
+
+
+class Fp32Graph(NamedTuple):
+    """An optimised graph, and what the optimisation found."""
+
+    model: ModelProto
+    fused_operators: dict[str, int]
+    first_token_only: bool
+
+
+class OnnxFp32(Exporter):
+    """Settings of the fp32 file."""
+
+    file: ClassVar[PurePosixPath] = PurePosixPath("onnx/model.onnx")
+
+    kind: Literal["onnx_fp32"]
+    fuse: bool
+
+    def optimise(self, traced: ModelProto, shape: Shape) -> Fp32Graph:
+        """Optimise a traced graph.
+
+        Args:
+            traced: the graph as traced.
+            shape: heads and width of the model.
+
+        Returns:
+            The graph to write; without `fuse`, the traced graph merely tidied up.
+        """
+        graph = ModelProto()
+        graph.CopyFrom(traced)
+        constants_to_weights(graph.graph)
+        if not self.fuse:
+            return Fp32Graph(finish(graph), {}, first_token_only=False)
+        graph, counts = fuse(traced, num_heads=shape.num_heads, hidden_size=shape.hidden_size)
+        first_token_only = select_first_token_early(graph)
+        return Fp32Graph(finish(graph), counts, first_token_only)
+
+    def convert(self, graph: ModelProto) -> ModelProto:
+        """Return a tidied copy: the graph is fp32 already."""
+        copy = ModelProto()
+        copy.CopyFrom(graph)
+        return finish(copy)

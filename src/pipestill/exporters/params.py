@@ -1,0 +1,24 @@
+"""The section `export` of params.yaml."""
+
+from pydantic import Field
+
+from pipestill.exporters.int8_dynamic import Int8Dynamic
+from pipestill.exporters.onnx_fp32 import OnnxFp32
+from pipestill.exporters.parity import ParityParams
+from pipestill.params import Section
+
+
+class ExportParams(Section):
+    """How models are exported, and what an exported file must keep.
+
+    Attributes:
+        fp32: settings of the fp32 file.
+        int8: settings and limits of the int8 file.
+        parity: the limit between PyTorch and the fp32 file.
+        gate_batch_size: rows of a padded batch when the int8 file is scored on dev.
+    """
+
+    fp32: OnnxFp32
+    int8: Int8Dynamic
+    parity: ParityParams
+    gate_batch_size: int = Field(ge=2)

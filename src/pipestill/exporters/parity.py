@@ -1,0 +1,134 @@
+"""Parity: the exported file computes what the PyTorch model computes, on real rows, or the export fails."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from pydantic import Field
+
+from pipestill.errors import ExportError
+from pipestill.exporters.session import pad
+from pipestill.params import Section
+from pipestill.records import Record
+
+Batch = Mapping[str, np.ndarray]
+Logits = Callable[[Batch], np.ndarray]
+BATCH_SIZES = (1, 3, 32)
+
+
+class ParityParams(Section):
+    """The limit of parity and how many real rows it is measured on."""
+
+    tolerance: float = Field(gt=0)
+    num_rows: int = Field(ge=1)
+
+
+class ParityCase(Record):
+    """One shape: how far the logits are apart, and on which share of rows the argmax agrees."""
+
+    length: str
+    batch_size: int
+    num_tokens: int
+    max_abs_difference: float
+    agreement_fraction: float
+
+
+class ParityRecord(Record):
+    """All shapes together."""
+
+    tolerance: float
+    num_rows: int
+    max_abs_difference: float
+    agreement_fraction: float
+    cases: tuple[ParityCase, ...]
+
+
+def parity_batches(rows: Sequence[Sequence[int]], *, max_length: int, pad_id: int) -> dict[tuple[str, int], Batch]:
+    """Build batches of every length and size that must work, out of real rows.
+
+    Args:
+        rows: token ids of real rows, special tokens included; at least one row.
+        max_length: the most tokens a row may have.
+        pad_id: the id that fills shorter rows.
+
+    Returns:
+        A batch by (length, batch size): rows cut to 1 and to 2 tokens, rows as they are and padded to the longest, and
+        rows run on into each other up to the maximum.
+    """
+    stream = [token for row in rows for token in row]
+    batches = {}
+    for size in BATCH_SIZES:
+        picked = [rows[index % len(rows)] for index in range(size)]
+        full = [[stream[(index * 7 + token) % len(stream)] for token in range(max_length)] for index in range(size)]
+        batches["1", size] = pad([row[:1] for row in picked], pad_id=pad_id)
+        batches["2", size] = pad([row[:2] for row in picked], pad_id=pad_id)
+        batches["as it is", size] = pad(picked, pad_id=pad_id)
+        batches["max", size] = pad(full, pad_id=pad_id)
+    return batches
+
+
+def measure_parity(
+    expected: Logits,
+    found: Logits,
+    rows: Sequence[Sequence[int]],
+    *,
+    max_length: int,
+    pad_id: int,
+    tolerance: float,
+) -> ParityRecord:
+    """Compare two classifiers on real rows.
+
+    Args:
+        expected: logits of a batch by the PyTorch model.
+        found: logits of a batch by the exported file.
+        rows: token ids of real rows.
+        max_length: the most tokens a row may have.
+        pad_id: the id that fills shorter rows.
+        tolerance: the largest allowed absolute difference of logits.
+
+    Returns:
+        The differences, within the tolerance.
+
+    Raises:
+        ExportError: logits differ by more than the tolerance or are not finite, or an argmax differs.
+    """
+    batches = parity_batches(rows, max_length=max_length, pad_id=pad_id)
+    # Every real row also counts once: an argmax that flips is rare, so a few batches would not show it.
+    size = BATCH_SIZES[-1]
+    for start in range(0, len(rows), size):
+        batches[f"rows {start}", size] = pad(rows[start : start + size], pad_id=pad_id)
+    cases = [_compare(name, expected(batch), found(batch), batch) for name, batch in batches.items()]
+    shapes = tuple(case for case in cases if not case.length.startswith("rows "))
+    record = ParityRecord(
+        tolerance=tolerance,
+        num_rows=len(rows),
+        max_abs_difference=max(case.max_abs_difference for case in cases),
+        agreement_fraction=min(case.agreement_fraction for case in cases),
+        cases=shapes,
+    )
+    worst = max(cases, key=lambda case: (1 - case.agreement_fraction, case.max_abs_difference))
+    if record.max_abs_difference > tolerance or record.agreement_fraction < 1:
+        raise ExportError(
+            "the exported file does not compute what the PyTorch model computes",
+            found=f"logits {record.max_abs_difference:.2e} apart, argmax equal on {record.agreement_fraction:.2%}; "
+            f"worst at length `{worst.length}`, batch {worst.batch_size}",
+            expected=f"at most {tolerance:.2e} apart and every argmax equal",
+            next_step="try `export.onnx_fp32.fuse: false`; if parity holds then, a fusion does not fit this model",
+        )
+    return record
+
+
+def _compare(name: tuple[str, int], expected: np.ndarray, found: np.ndarray, batch: Batch) -> ParityCase:
+    if expected.shape != found.shape or not np.isfinite(found).all():
+        raise ExportError(
+            f"the exported file gives no usable logits at length `{name[0]}`, batch {name[1]}",
+            found=f"shape {found.shape}, finite: {bool(np.isfinite(found).all())}",
+            expected=f"finite logits of shape {expected.shape}",
+        )
+    return ParityCase(
+        length=name[0],
+        batch_size=name[1],
+        num_tokens=batch["input_ids"].shape[1],
+        # Rounded, so that the record is equal bytes when summation order moves the last digit.
+        max_abs_difference=float(f"{np.abs(expected - found).max():.1e}"),
+        agreement_fraction=float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
+    )

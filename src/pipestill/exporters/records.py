@@ -1,0 +1,93 @@
+"""What an export says about itself. No time, path or CPU is in it: those are in the stage's run record."""
+
+from pathlib import Path
+
+from pipestill.exporters.parity import ParityRecord
+from pipestill.exporters.quantised_share import QuantisedShare
+from pipestill.fingerprint import sha256_file
+from pipestill.records import Record
+
+
+class FileRecord(Record):
+    """One file of the folder, by its path in it."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class Int8Gate(Record):
+    """The int8 file on the dev rows, beside the fp32 file.
+
+    Attributes:
+        num_rows: dev rows scored.
+        fp32_accuracy: of the fp32 file.
+        accuracy: of the int8 file, each row by itself.
+        padded_accuracy: of the int8 file in padded batches of `batch_size`.
+        other_range_accuracy: of the int8 form that `reduce_range` would give were it the other way round.
+        batch_size: rows of a padded batch.
+        accuracy_drop_fraction: fp32_accuracy less the lower of accuracy and padded_accuracy.
+        agreement_fraction: rows whose argmax is that of the fp32 file, each row by itself.
+        batch_agreement_fraction: rows whose argmax is the same by itself and in a padded batch.
+    """
+
+    num_rows: int
+    fp32_accuracy: float
+    accuracy: float
+    padded_accuracy: float
+    other_range_accuracy: float
+    batch_size: int
+    accuracy_drop_fraction: float
+    agreement_fraction: float
+    batch_agreement_fraction: float
+
+
+class ExportRecord(Record):
+    """One exported model.
+
+    Attributes:
+        model: `teacher` or the name of a student.
+        source_sha256: of the model.safetensors it was made from.
+        opset: of both files.
+        inputs: what both files take, each int64 [batch, token].
+        fused_operators: nodes of each fused operator; empty where nothing was recognised.
+        first_token_only: whether the last layer is computed for the first token only.
+        fp32: the fp32 file.
+        int8: the int8 file.
+        int8_size_fraction: size of the int8 file as a fraction of the fp32 file's.
+        parity: PyTorch against the fp32 file.
+        quantised_share: of the weight bytes of the int8 file.
+        int8_gate: the int8 file on dev.
+    """
+
+    model: str
+    source_sha256: str
+    opset: int
+    inputs: tuple[str, ...]
+    fused_operators: dict[str, int]
+    first_token_only: bool
+    fp32: FileRecord
+    int8: FileRecord
+    int8_size_fraction: float
+    parity: ParityRecord
+    quantised_share: QuantisedShare
+    int8_gate: Int8Gate
+
+
+def describe_file(folder: Path, path: str) -> FileRecord:
+    """Size and SHA-256 of a file in a folder."""
+    file = folder / path
+    return FileRecord(path=path, size_bytes=file.stat().st_size, sha256=sha256_file(file))
+
+
+def headline(record: ExportRecord) -> dict[str, float]:
+    """The figures of an export that are compared between runs."""
+    return {
+        "parity_max_abs_difference": record.parity.max_abs_difference,
+        "quantised_fraction": record.quantised_share.quantised_fraction,
+        "fp32_size_bytes": record.fp32.size_bytes,
+        "int8_size_bytes": record.int8.size_bytes,
+        "int8_dev_accuracy": record.int8_gate.accuracy,
+        "int8_dev_accuracy_drop_fraction": record.int8_gate.accuracy_drop_fraction,
+        "int8_dev_agreement_fraction": record.int8_gate.agreement_fraction,
+    }

@@ -1,0 +1,13 @@
+"""Running an artifact: text in, labels and probabilities out, with onnxruntime and tokenizers alone.
+
+    >>> from pathlib import Path
+    >>> from pipestill.predict import Classifier
+    >>> Classifier(Path("models/onnx/bert_l3")).predict(["a film to remember"])  # doctest: +SKIP
+
+Nothing here needs torch, transformers or any of the training code.
+"""
+
+from pipestill.predict.classifier import Classifier, Prediction
+from pipestill.predict.command import main
+
+__all__ = ["Classifier", "Prediction", "main"]

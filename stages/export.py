@@ -1,0 +1,47 @@
+"""Export one model (teacher or a student) to a folder that runs with onnxruntime and tokenizers alone."""
+
+import argparse
+from pathlib import Path
+
+from pipestill.data.card import DataCard
+from pipestill.data.tables import CARD, DEV, read_columns
+from pipestill.exporters.artifact import DevRows, export_folder
+from pipestill.exporters.model_card import CardFacts, describe_model
+from pipestill.exporters.params import ExportParams
+from pipestill.exporters.records import headline
+from pipestill.params import load_section, read_params
+from pipestill.records import read_record, write_json
+from pipestill.teacher import load_classifier
+from pipestill.tracking import run_main, stage_run
+
+BASE_NOTICE = Path("models/base/NOTICE.txt")
+
+
+def main() -> None:
+    """Read params, export, write the folder and its record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="`teacher`, or the name of a student in params.yaml")
+    name: str = parser.parse_args().model
+    is_teacher = name == "teacher"
+    source = Path("models/teacher") if is_teacher else Path("models/students") / name
+    params = load_section("export", ExportParams)
+    with stage_run(params) as run:
+        classifier = load_classifier(source)
+        rows = read_columns(DEV)
+
+        def describe() -> CardFacts:
+            everything = read_params()
+            recipe = everything["finetune_teacher"] if is_teacher else everything["students"][name]
+            notice = BASE_NOTICE.read_text(encoding="utf-8")
+            return describe_model(classifier, read_record(CARD, DataCard), notice, recipe)
+
+        dev = DevRows(rows.texts, rows.label_ids)
+        record = export_folder(name, classifier, source, Path("models/onnx") / name, dev, params, describe)
+        write_json(Path("metrics/export") / f"{name}.json", record)
+        run.log_dataset("dev", DEV, "selection")
+        run.log_metrics(headline(record))
+        run.log_model(name, Path("models/onnx") / name)
+
+
+if __name__ == "__main__":
+    run_main(main)
