@@ -1,10 +1,16 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
-from pipestill.evaluation.scoring import batch_sensitivity, by_length, in_order, one_by_one, run_batches
+from pipestill.errors import ModelError
+from pipestill.evaluation.params import EvaluateParams
+from pipestill.evaluation.scoring import batch_sensitivity, by_length, in_order, one_by_one, run_batches, score_torch
+from pipestill.fingerprint import sha256_file
+from pipestill.teacher import Classifier, predict_logits
 
 
 class Runner:
@@ -57,3 +63,22 @@ def test_padding_that_moves_logits_is_seen_and_more_so_without_sorting() -> None
     assert found.sorted_by_length.max_abs_logit_difference == 0.5
     assert found.in_row_order.agreement == 3 / 5
     assert found.accuracy_in_row_order == 3 / 5
+
+
+def test_a_pytorch_folder_is_scored_as_the_teacher_room_does(
+    teacher_folder: Path, teacher: Classifier, texts: list[str], labels: LabelSet, params: EvaluateParams
+) -> None:
+    rows = {"test": Rows(texts, texts, np.zeros(len(texts), dtype=np.int64))}
+    scored = score_torch(teacher_folder, rows, labels.labels, params)
+    expected = predict_logits(teacher, texts, batch_size=4, precision="float32")
+    assert np.array_equal(scored.logits["test"], expected)
+    assert scored.files["model.safetensors"] == sha256_file(teacher_folder / "model.safetensors")
+    assert "tokenizer.json" in scored.files
+    assert scored.size_bytes == (teacher_folder / "model.safetensors").stat().st_size
+
+
+def test_a_model_with_labels_in_another_order_is_refused(
+    teacher_folder: Path, labels: LabelSet, params: EvaluateParams
+) -> None:
+    with pytest.raises(ModelError, match="other labels"):
+        score_torch(teacher_folder, {}, labels.labels[::-1], params)

@@ -19,8 +19,8 @@ Variants = Annotated[
 class Constraints(Section):
     """What a champion has to meet, all at once.
 
-    `min_retention_lower` is the lower end of the interval of retention on dev; `min_speedup` the PyTorch teacher's p50
-    latency over the candidate's; `min_size_ratio` the PyTorch teacher's size over the candidate's.
+    `min_retention_lower` is the lower end of the interval of retention on dev; `min_speedup` how many times faster than
+    the PyTorch teacher, by the medians; `min_size_ratio` the PyTorch teacher's size over the candidate's.
     """
 
     min_retention_lower: float = Field(ge=0)

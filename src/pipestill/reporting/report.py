@@ -80,8 +80,8 @@ def headline(summary: Summary) -> dict[str, float]:
         "champion.dev_accuracy": champion.dev.accuracy.value,
         "champion.retention": champion.test.retention.value if champion.test.retention else None,
         "champion.p50_ms": champion.speed.p50_ms if champion.speed else None,
-        "champion.speedup_over_teacher_torch": champion.speedup_over_teacher_torch,
-        "champion.speedup_over_teacher_int8": champion.speedup_over_teacher_int8,
+        "champion.speedup_over_teacher_torch": champion.speed.speedup_over_teacher_torch if champion.speed else None,
+        "champion.speedup_over_teacher_int8": champion.speed.speedup_over_teacher_int8 if champion.speed else None,
         "champion.size_ratio": champion.size_ratio,
     }
     return {name: number for name, number in numbers.items() if number is not None}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from pipestill.errors import RecordError
 from pipestill.metrics.records import EvaluateRecord, SplitQuality
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.records import Record
@@ -19,16 +20,21 @@ VARIANT_TITLES = {
 class Speed(Record):
     """What the benchmark measured of one file, tokenisation in and out.
 
-    Latency in milliseconds at `batch_size` rows on `threads` threads; throughput in rows a second at its best batch.
+    Latency in milliseconds at `batch_size` rows on `threads` threads; throughput in rows a second at the benchmark's
+    larger batch. The speed-ups are the teacher's latency over this one's, as the benchmark paired them round by round.
     """
 
+    sha256: str
+    size_bytes: int
     p50_ms: float
     p95_ms: float
     p99_ms: float
     batch_size: int
     threads: int
-    throughput_per_s: float | None
-    size_bytes: int
+    throughput_per_s: float
+    peak_memory_bytes: int
+    speedup_over_teacher_torch: float
+    speedup_over_teacher_int8: float
 
 
 class Figures(Record):
@@ -43,7 +49,7 @@ class Figures(Record):
 
 
 class ComparisonRow(Record):
-    """One form of one model. Ratios are the teacher's number over this row's, so more is better."""
+    """One form of one model. `size_ratio` is the PyTorch teacher's size over this row's, so more is better."""
 
     model: str
     variant: str
@@ -52,13 +58,16 @@ class ComparisonRow(Record):
     size_bytes: int | None
     size_ratio: float | None
     speed: Speed | None
-    speedup_over_teacher_torch: float | None
-    speedup_over_teacher_int8: float | None
 
     @property
     def subject(self) -> str:
         """The name that the benchmark uses: `<model>/<variant>`."""
         return f"{self.model}/{self.variant}"
+
+    @property
+    def speedup(self) -> float | None:
+        """The speed-up over the PyTorch teacher; None if it was not timed."""
+        return self.speed.speedup_over_teacher_torch if self.speed else None
 
 
 def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) -> tuple[ComparisonRow, ...]:
@@ -67,25 +76,27 @@ def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) 
     Args:
         evaluations: of the baseline, the teacher and the students.
         speeds: by subject, `<model>/<variant>`; a subject that was not timed has no speed in its row.
+
+    Raises:
+        RecordError: the file timed is not the file scored.
     """
     reference = speeds.get(f"{TEACHER}/torch")
-    quantised = speeds.get(f"{TEACHER}/onnx_int8")
     rows = []
     for record in evaluations:
         for variant, what in record.variants.items():
-            speed = speeds.get(f"{record.model}/{variant}")
-            size = speed.size_bytes if speed else None
+            subject = f"{record.model}/{variant}"
+            speed = speeds.get(subject)
+            if speed is not None:
+                _check_same_file(subject, speed.sha256, what.files)
             rows.append(
                 ComparisonRow(
                     model=record.model,
                     variant=variant,
                     dev=_figures(what.dev),
                     test=_figures(what.test),
-                    size_bytes=what.size_bytes if size is None else size,
-                    size_ratio=reference.size_bytes / size if reference and size else None,
+                    size_bytes=what.size_bytes,
+                    size_ratio=reference.size_bytes / speed.size_bytes if reference and speed else None,
                     speed=speed,
-                    speedup_over_teacher_torch=_speedup(speed, reference),
-                    speedup_over_teacher_int8=_speedup(speed, quantised),
                 )
             )
     return tuple(rows)
@@ -103,5 +114,11 @@ def _figures(quality: SplitQuality) -> Figures:
     )
 
 
-def _speedup(speed: Speed | None, other: Speed | None) -> float | None:
-    return other.p50_ms / speed.p50_ms if speed and other else None
+def _check_same_file(subject: str, timed: str, scored: Mapping[str, str]) -> None:
+    if timed not in scored.values():
+        raise RecordError(
+            f"the file timed as {subject} is not the one that was scored",
+            found=f"timed: sha256 {timed}",
+            expected=f"one of {dict(scored)}",
+            next_step="run `dvc repro` to score and time the same files",
+        )

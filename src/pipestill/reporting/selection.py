@@ -44,7 +44,7 @@ def choose_champion(rows: Iterable[ComparisonRow], params: ReportParams) -> Sele
         The selection; verdicts from best to worst on dev. On equal dev quality the faster file comes first.
     """
     candidates = [row for row in rows if row.model not in (BASELINE, TEACHER) and row.variant in params.variants]
-    candidates.sort(key=lambda row: (-_dev_quality(row, params), -(row.speedup_over_teacher_torch or 0), row.subject))
+    candidates.sort(key=lambda row: (-_dev_quality(row, params), -(row.speedup or 0), row.subject))
     verdicts = tuple(_judge(row, params) for row in candidates)
     champion = next(
         (row for row, verdict in zip(candidates, verdicts, strict=True) if not verdict.refused_because), None
@@ -66,14 +66,14 @@ def _judge(row: ComparisonRow, params: ReportParams) -> Verdict:
     retention = row.dev.retention.lower if row.dev.retention else None
     checks = (
         ("lower end of retention on dev", retention, limits.min_retention_lower, ".3f"),
-        ("speed-up over the PyTorch teacher", row.speedup_over_teacher_torch, limits.min_speedup, ".1f"),
+        ("speed-up over the PyTorch teacher", row.speedup, limits.min_speedup, ".1f"),
         ("size ratio to the PyTorch teacher", row.size_ratio, limits.min_size_ratio, ".1f"),
     )
     return Verdict(
         subject=row.subject,
         dev_quality=_dev_quality(row, params),
         dev_retention_lower=retention,
-        speedup=row.speedup_over_teacher_torch,
+        speedup=row.speedup,
         size_ratio=row.size_ratio,
         refused_because=tuple(
             refusal for what, found, limit, form in checks if (refusal := _refusal(what, found, limit, form))

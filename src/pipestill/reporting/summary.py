@@ -18,8 +18,9 @@ UNITS = {
     "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
     "p50_ms": "milliseconds a call, tokenisation in and out",
     "throughput_per_s": "rows a second",
-    "speedup_over_teacher_torch": "p50 of the PyTorch teacher / p50",
-    "speedup_over_teacher_int8": "p50 of the int8 teacher / p50",
+    "speedup_over_teacher_torch": "median latency of the PyTorch teacher / median latency",
+    "speedup_over_teacher_int8": "median latency of the int8 teacher / median latency",
+    "peak_memory_bytes": "bytes resident in a process of its own",
     "size_ratio": "bytes of the PyTorch teacher / bytes",
 }
 

@@ -14,7 +14,7 @@ from pipestill.reporting.summary import Summary
 NOTHING = "-"
 TEXT_WIDTH = 160
 """Columns of the plain-text table: wide enough that no cell is cut."""
-DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "agreement", "vs int8", "form")
+DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "agreement", "vs int8", "size", "p50 ms")
 """Columns that a narrow terminal does without, the first to go first."""
 
 
@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("model", lambda row: "linear baseline" if row.model == BASELINE else row.model, numeric=False),
+    Column("model", lambda row: row.model, numeric=False),
     Column("form", lambda row: VARIANT_TITLES.get(row.variant, row.variant), numeric=False),
     Column("accuracy", lambda row: with_interval(row.test.accuracy)),
     Column("macro F1", lambda row: f"{row.test.macro_f1.value:.3f}"),
@@ -38,8 +38,8 @@ COLUMNS = (
     Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed else NOTHING),
     Column("p95 ms", lambda row: milliseconds(row.speed.p95_ms) if row.speed else NOTHING),
     Column("p99 ms", lambda row: milliseconds(row.speed.p99_ms) if row.speed else NOTHING),
-    Column("vs PyTorch", lambda row: times(row.speedup_over_teacher_torch)),
-    Column("vs int8", lambda row: times(row.speedup_over_teacher_int8)),
+    Column("vs PyTorch", lambda row: times(row.speed.speedup_over_teacher_torch if row.speed else None)),
+    Column("vs int8", lambda row: times(row.speed.speedup_over_teacher_int8 if row.speed else None)),
 )
 
 
@@ -98,7 +98,7 @@ def notes(summary: Summary) -> str:
         timing = (
             f"Latency of one call with {_count(speed.batch_size, 'row')} on {_count(speed.threads, 'thread')}, "
             f"tokenisation in and out, on {hardware(summary)}. "
-            "`vs PyTorch` and `vs int8`: the p50 of the teacher's PyTorch and int8 forms over this p50."
+            "`vs PyTorch` and `vs int8`: how many times faster than those forms of the teacher."
         )
         lines.append(timing)
     lines += ["", *selection_lines(summary)]

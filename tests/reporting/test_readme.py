@@ -1,0 +1,117 @@
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipestill.errors import RecordError
+from pipestill.records import write_json
+from pipestill.reporting.__main__ import main
+from pipestill.reporting.readme import BEGIN, END, report_md5, stale_reason, update_readme
+from pipestill.reporting.summary import Summary
+
+LOCK = """\
+schema: '2.0'
+stages:
+  report:
+    cmd: python stages/report.py
+    outs:
+    - path: reports
+      hash: md5
+      md5: {md5}.dir
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path, summary: Summary, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "README.md").write_text(f"# A title\n\n{BEGIN}\n{END}\n\nThe end.\n", encoding="utf-8")
+    (tmp_path / "dvc.lock").write_text(LOCK.format(md5="a" * 32), encoding="utf-8")
+    write_json(tmp_path / "reports/summary.json", summary)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    out = StringIO()
+    return main(list(arguments), Console(file=out, width=200)), out.getvalue()
+
+
+def paths(folder: Path) -> tuple[Path, Path, Path]:
+    return folder / "README.md", folder / "reports", folder / "dvc.lock"
+
+
+def test_the_block_is_written_between_the_markers_and_then_is_up_to_date(repository: Path) -> None:
+    assert stale_reason(*paths(repository)) is not None
+    assert update_readme(*paths(repository))
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# A title\n\n{BEGIN}\n| model |")
+    assert text.endswith(f"{END}\n\nThe end.\n")
+    assert "A Processor" in text
+    assert f"`{'a' * 32}.dir`" in text
+    assert stale_reason(*paths(repository)) is None
+    assert not update_readme(*paths(repository))
+
+
+def test_another_report_in_dvc_lock_makes_the_block_stale_even_without_its_files(repository: Path) -> None:
+    update_readme(*paths(repository))
+    (repository / "reports/summary.json").unlink()
+    assert stale_reason(*paths(repository)) is None
+    (repository / "dvc.lock").write_text(LOCK.format(md5="b" * 32), encoding="utf-8")
+    assert "another report" in (stale_reason(*paths(repository)) or "")
+
+
+def test_a_number_typed_by_hand_makes_the_block_stale(repository: Path) -> None:
+    update_readme(*paths(repository))
+    readme = repository / "README.md"
+    readme.write_text(readme.read_text(encoding="utf-8").replace("0.846", "0.999"), encoding="utf-8")
+    assert "does not show" in (stale_reason(*paths(repository)) or "")
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_markers_that_are_missing_or_out_of_order_are_refused(repository: Path, text: str) -> None:
+    (repository / "README.md").write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match="no place for the results"):
+        update_readme(*paths(repository))
+
+
+def test_the_md5_of_a_summary_listed_by_itself_is_found_and_its_absence_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "dvc.lock"
+    lock.write_text(LOCK.format(md5="c" * 32).replace("path: reports", "path: reports/summary.json"), encoding="utf-8")
+    assert report_md5(lock) == "c" * 32 + ".dir"
+    lock.write_text("stages: {}\n", encoding="utf-8")
+    with pytest.raises(RecordError, match="names no report"):
+        report_md5(lock)
+
+
+def test_the_commands_write_check_and_show(repository: Path) -> None:
+    code, said = run("readme", "--check")
+    assert code == 1
+    assert "run `python -m pipestill.reporting readme`" in said
+    assert run("readme")[0] == 0
+    assert run("readme", "--check") == (0, "")
+    assert "already shows" in run("readme")[1]
+    code, said = run("show")
+    assert code == 0
+    assert "bert_l3" in said
+    assert "Champion" in said
+    assert "wall time" not in said
+
+
+def test_wall_times_are_shown_in_the_order_of_the_stages(repository: Path) -> None:
+    (repository / "runs").mkdir()
+    for stage, start, seconds in (("report", 2, 3.0), ("fetch", 1, 61.0)):
+        record = {"stage": stage, "wall_time_s": seconds, "start_time_ms": start}
+        (repository / "runs" / f"{stage}.json").write_text(json.dumps(record), encoding="utf-8")
+    (repository / "runs/other.json").write_text("[]", encoding="utf-8")
+    said = run("show")[1]
+    assert said.index("fetch") < said.index("report ")
+    assert "1 min 01 s" in said
+    assert "1 min 04 s" in said
+
+
+def test_a_missing_report_ends_in_a_message_not_a_traceback(repository: Path) -> None:
+    (repository / "reports/summary.json").unlink()
+    code, said = run("show")
+    assert code == 1
+    assert "dvc repro" in said

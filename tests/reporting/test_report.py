@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from invented_records import ENVIRONMENT, REPORT, make_evaluations, make_speeds, make_trainings
+from matplotlib.transforms import Bbox
+
+from pipestill.fingerprint import sha256_files
+from pipestill.metrics.records import EvaluateRecord
+from pipestill.reporting.plots.confusion import plot_confusion
+from pipestill.reporting.plots.style import new_figure, place_labels, save_figure, spread, styled
+from pipestill.reporting.report import Report, headline, make_report, write_report
+
+FILES = {"summary.json", "table.md", "table.txt"} | {
+    f"{name}.{kind}" for name in ("tradeoff", "curves", "confusion", "reliability") for kind in ("png", "svg")
+}
+
+
+def make(evaluations: list[EvaluateRecord]) -> Report:
+    return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT)
+
+
+def test_a_report_made_twice_is_the_same_bytes(evaluations: list[EvaluateRecord], tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write_report(make(evaluations), tmp_path / name)
+    first = sha256_files(tmp_path / "first")
+    assert set(first) == FILES
+    assert first == sha256_files(tmp_path / "second")
+
+
+def test_no_figure_names_a_date_or_a_place(evaluations: list[EvaluateRecord], tmp_path: Path) -> None:
+    save_figure(make(evaluations).figures["curves"], tmp_path / "curves")
+    for path in tmp_path.glob("*.svg"):
+        text = path.read_text(encoding="utf-8")
+        assert "<dc:date>" not in text
+        assert str(tmp_path) not in text
+
+
+def test_the_champions_numbers_are_the_headline(evaluations: list[EvaluateRecord]) -> None:
+    report = make(evaluations)
+    numbers = headline(report.summary)
+    assert numbers["champion.p50_ms"] == 0.87
+    assert numbers["champion.speedup_over_teacher_torch"] == pytest.approx(9.8 / 0.87)
+
+
+def test_without_benchmark_and_training_the_report_still_says_what_it_knows(
+    evaluations: list[EvaluateRecord], tmp_path: Path
+) -> None:
+    report = make_report(evaluations, [], {}, ENVIRONMENT, REPORT)
+    assert set(report.figures) == {"confusion", "reliability"}
+    assert headline(report.summary) == {}
+    write_report(report, tmp_path)
+    assert "No champion" in (tmp_path / "table.txt").read_text(encoding="utf-8")
+
+
+def test_teacher_and_baseline_alone_make_a_report(evaluations: list[EvaluateRecord]) -> None:
+    report = make_report(evaluations[:2], make_trainings()[:1], make_speeds(), ENVIRONMENT, REPORT)
+    assert set(report.figures) == {"tradeoff", "curves"}
+    assert report.summary.selection.verdicts == ()
+
+
+@pytest.mark.parametrize("num_labels", [8, 40, 77])
+def test_numbers_and_names_are_left_out_of_a_confusion_matrix_that_has_no_room(num_labels: int) -> None:
+    labels = [f"a long name of label {number}" for number in range(num_labels)]
+    figure = plot_confusion(np.eye(num_labels, dtype=int).tolist(), labels, "a title")
+    axes = figure.axes[0]
+    assert len(axes.texts) == (num_labels**2 if num_labels == 8 else 0)
+    assert ("a long name of label 0" in [tick.get_text() for tick in axes.get_yticklabels()]) == (num_labels < 60)
+
+
+def test_a_pipeline_of_many_labels_has_a_report(tmp_path: Path) -> None:
+    assert make(make_evaluations(tmp_path, 77, num_rows=100)).summary.num_labels == 77
+
+
+def test_labels_that_would_touch_are_moved_apart_and_others_stay() -> None:
+    assert spread([1.0, 5.0], 1.0) == [1.0, 5.0]
+    assert spread([2.0, 2.0], 1.0) == [1.5, 2.5]
+    assert spread([1.0, 1.5, 1.2], 1.0) == pytest.approx([0.2333, 2.2333, 1.2333], abs=1e-3)
+    assert spread([], 1.0) == []
+
+
+def test_a_label_keeps_clear_of_what_is_there() -> None:
+    with styled():
+        axes = new_figure(4, 4).subplots()
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.figure.draw_without_rendering()
+        x, y = axes.transData.transform((0.5, 0.5))
+        above = Bbox.from_extents(x - 100, y + 5, x + 100, y + 40)
+        place_labels(axes, [(0.5, 0.5, "name", "black")], [above])
+        box = axes.texts[0].get_window_extent()
+    assert box.y1 <= above.y0 or box.y0 >= above.y1

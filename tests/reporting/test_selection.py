@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+from invented_records import ENVIRONMENT, REPORT, make_speed, make_speeds
+
+from pipestill.errors import RecordError
+from pipestill.metrics.records import EvaluateRecord
+from pipestill.metrics.uncertainty import Estimate
+from pipestill.reporting.params import ReportParams
+from pipestill.reporting.rows import ComparisonRow, Figures, compare
+from pipestill.reporting.selection import choose_champion
+from pipestill.reporting.summary import Summary, summarise
+
+
+def make_row(
+    model: str, *, dev: float = 0.9, test: float = 0.9, lower: float | None = 0.99, speedup: float | None = 20.0,
+    variant: str = "onnx_int8", size_ratio: float = 8.0, test_lower: float = 0.99,
+) -> ComparisonRow:  # fmt: skip
+    def figures(quality: float, low: float | None) -> Figures:
+        estimate = Estimate(value=quality, lower=quality, upper=quality)
+        retention = None if low is None else Estimate(value=1, lower=low, upper=1)
+        return Figures(
+            accuracy=estimate, macro_f1=estimate, nll_nats=0.3, ece=0.02, agreement=estimate, retention=retention
+        )
+
+    speed = None if speedup is None else make_speed(9.8 / speedup, model=model, variant=variant, size_bytes=1)
+    return ComparisonRow(
+        model=model, variant=variant, dev=figures(dev, lower), test=figures(test, test_lower), size_bytes=1,
+        size_ratio=size_ratio, speed=speed,
+    )  # fmt: skip
+
+
+def test_the_best_on_dev_wins_whatever_test_says() -> None:
+    rows = [make_row("a", dev=0.90, test=0.99), make_row("b", dev=0.91, test=0.10)]
+    assert choose_champion(rows, REPORT).champion == "b/onnx_int8"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"lower": 0.9}, "lower end of retention on dev is 0.900, below 0.975"),
+        ({"speedup": 9.94}, "speed-up over the PyTorch teacher is 9.9, below 10"),
+        ({"size_ratio": 4.0}, "size ratio to the PyTorch teacher is 4.0, below 5"),
+        ({"speedup": None}, "speed-up over the PyTorch teacher is not known"),
+        ({"lower": None}, "lower end of retention on dev is not known"),
+    ],
+)
+def test_a_better_candidate_that_misses_a_constraint_is_refused_with_the_reason(
+    change: dict[str, Any], reason: str
+) -> None:
+    selection = choose_champion([make_row("a", dev=0.9), make_row("b", dev=0.95, **change)], REPORT)
+    assert selection.champion == "a/onnx_int8"
+    assert selection.verdicts[0].subject == "b/onnx_int8"
+    assert selection.verdicts[0].refused_because == (reason,)
+    assert selection.verdicts[1].refused_because == ()
+
+
+def test_every_constraint_missed_is_named() -> None:
+    verdict = choose_champion([make_row("a", lower=0.5, speedup=1, size_ratio=1)], REPORT).verdicts[0]
+    assert len(verdict.refused_because) == 3
+
+
+def test_without_a_fit_candidate_there_is_no_champion() -> None:
+    selection = choose_champion([make_row("a", lower=0.5)], REPORT)
+    assert selection.champion is None
+    assert selection.confirmed_on_test is None
+
+
+def test_a_champion_that_test_does_not_confirm_stays_champion_and_says_so() -> None:
+    selection = choose_champion([make_row("a", test_lower=0.9)], REPORT)
+    assert selection.champion == "a/onnx_int8"
+    assert selection.confirmed_on_test is False
+
+
+def test_between_equals_the_faster_wins() -> None:
+    rows = [make_row("slow", speedup=11), make_row("fast", speedup=30)]
+    assert choose_champion(rows, REPORT).champion == "fast/onnx_int8"
+
+
+def test_teacher_baseline_and_other_variants_are_no_candidates() -> None:
+    rows = [make_row("teacher"), make_row("baseline", variant="linear"), make_row("a", variant="torch")]
+    assert choose_champion(rows, REPORT).verdicts == ()
+
+
+def test_macro_f1_can_be_the_metric() -> None:
+    params = ReportParams.model_validate(REPORT.model_dump() | {"metric": "macro_f1", "variants": ["onnx_int8"]})
+    assert choose_champion([make_row("a")], params).metric == "macro_f1"
+
+
+def test_ratios_are_the_teachers_over_the_candidates(summary: Summary) -> None:
+    row = next(row for row in summary.rows if row.subject == "bert_l3/onnx_int8")
+    assert row.speedup == pytest.approx(9.8 / 0.87)
+    assert row.size_ratio == pytest.approx(90.9 / 17.7)
+    assert summary.champion == row
+
+
+def test_what_was_not_timed_has_no_speed(evaluations: list[EvaluateRecord]) -> None:
+    rows = compare(evaluations, {})
+    assert all(row.speed is None and row.speedup is None for row in rows)
+    assert all(row.size_bytes for row in rows)
+    selection = summarise(evaluations, {}, ENVIRONMENT, REPORT).selection
+    assert selection.champion is None
+
+
+def test_a_file_timed_that_was_not_scored_is_refused(evaluations: list[EvaluateRecord]) -> None:
+    other = make_speeds() | {"bert_l3/onnx_int8": make_speed(1, model="other", variant="x", size_bytes=1)}
+    with pytest.raises(RecordError, match="timed as bert_l3/onnx_int8 is not the one that was scored"):
+        compare(evaluations, other)
+
+
+def test_a_summary_is_read_back_as_it_was_written(summary: Summary) -> None:
+    assert Summary.model_validate_json(summary.model_dump_json()) == summary
+    assert {row.subject for row in summary.rows} >= set(make_speeds())
