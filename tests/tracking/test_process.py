@@ -36,8 +36,8 @@ def wait_for_end(pid: int, seconds: float) -> bool:
     ("number", "code", "status"),
     [
         (signal.SIGTERM, 143, "KILLED"),
-        (signal.SIGINT, 130, "KILLED"),
-        (signal.SIGKILL, -signal.SIGKILL, "RUNNING"),
+        pytest.param(signal.SIGINT, 130, "KILLED", marks=pytest.mark.pipeline),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, "RUNNING", marks=pytest.mark.pipeline),
     ],
 )
 def test_a_signal_ends_the_run_with_the_truth(repository: Repository, number: int, code: int, status: str) -> None:

@@ -111,6 +111,8 @@ def test_a_second_sync_changes_nothing(repository: Repository) -> None:
     (parent,) = [run for run in runs if "dvc.pipeline" in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert [run.info.run_name for run in children] == ["first", "second@bert_l3"]
+    commit = repository.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert (parent.info.run_name, parent.data.tags["git.commits"]) == (f"pipeline {commit[:8]}", commit)
     assert parent.data.metrics["second-bert_l3/loss"] == 0.25
     assert parent.data.params == {"first.lr": "5e-05", "second.lr": "0.1"}
     before = dump(repository)

@@ -107,19 +107,19 @@ def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for u
     return str(built.hash_info.value)
 
 
-def git_state() -> tuple[str | None, bool | None]:
+def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:
     """The commit the workspace stands on, and whether tracked files differ from it; None where there is no git.
 
     dvc.lock is left out of the comparison: DVC rewrites it between two stages of one `dvc repro`.
     """
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)dvc.lock")
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)dvc.lock")
     return commit, None if changes is None else bool(changes)
 
 
-def _git(*arguments: str) -> str | None:
+def _git(root: Path | None, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

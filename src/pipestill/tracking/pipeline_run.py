@@ -77,7 +77,7 @@ def _create(store: Store, lock: Lock, records: dict[str, RunRecord]) -> str:
 
 def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
     """The commits that hold this very dvc.lock, the newest as the run's own, once it is committed."""
-    commit, _ = git_state()
+    commit, _ = git_state(lock.root)
     if commit is None or not _lock_is_committed(lock.root):
         return {}
     known = tags.get("git.commits", "").split()

@@ -54,11 +54,12 @@ def experiment_name() -> str:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
 
 
-def open_store(home: Path) -> Store:
+def open_store(home: Path, *, patient: bool = False) -> Store:
     """Open the store; the repository's own is created if it is not there.
 
     Args:
         home: the main repository's root.
+        patient: wait for a slow server: for commands whose whole purpose it is, never for a stage.
 
     Returns:
         The client and the experiment's id.
@@ -68,7 +69,7 @@ def open_store(home: Path) -> Store:
     """
     uri = tracking_uri(home)
     _probe(uri)
-    _quiet_mlflow()
+    _set_up_mlflow(timeout_s=60 if patient else 4, retries=3 if patient else 1)
     if uri.startswith(SQLITE):
         _prepare_database(Path(uri.removeprefix(SQLITE)), home.absolute() / "mlartifacts")
     from mlflow.tracking import MlflowClient
@@ -110,11 +111,11 @@ def _probe(uri: str) -> None:
         ) from error
 
 
-def _quiet_mlflow() -> None:
-    """Settings that mlflow reads at import: no telemetry, no four-minute waits, no migration log on the terminal."""
+def _set_up_mlflow(timeout_s: int, retries: int) -> None:
+    """Settings that mlflow reads from the environment: no telemetry, no four-minute waits, no log of migrations."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_s))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
