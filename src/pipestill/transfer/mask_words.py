@@ -1,7 +1,7 @@
 """mask_words: each word becomes the mask token with probability `fraction`.
 
-Source: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", arXiv 1903.12136,
-section 3.2 (masking, p_mask = 0.1). A word may carry the meaning, so the copy has no label: the teacher's logits on it
+Source: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", arXiv 1903.12136
+(masking). A word may carry the meaning, so the copy has no label: the teacher's logits on it
 say what the word was worth.
 """
 

@@ -1,6 +1,6 @@
 """unlabelled: text without a label, as it is; a share of it, chosen by the hash of each row.
 
-Source: distillation needs no labels (Hinton et al. 2015, arXiv 1503.02531, section 1: the transfer set "could consist
+Source: distillation needs no labels (Hinton et al. 2015, arXiv 1503.02531: the transfer set "could consist
 entirely of unlabeled data").
 """
 
