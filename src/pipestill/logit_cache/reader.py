@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -40,7 +39,7 @@ class LogitCache:
         self._starts = np.cumsum([0, *(len(shard) for shard in ids)])
 
     @classmethod
-    def open(cls, folder: Path, expected: CacheIdentity) -> Self:
+    def open(cls, folder: Path, expected: CacheIdentity) -> "LogitCache":
         """Open a cache that is exactly the one expected.
 
         Args:

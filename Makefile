@@ -1,0 +1,70 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+LOG := $(VENV)/pip.log
+WORKERS ?= 2
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test test-fast test-pipeline check format deps lock ui table readme compare-teachers clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## make .venv and install the pinned dependencies
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (2 to 4 minutes; pip's own words go to $(LOG))"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --require-virtualenv -r requirements.lock > $(LOG) 2>&1 \
+		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements.lock"; exit 1; }
+	@$(BIN)/python -m pip install --require-virtualenv --no-deps --no-build-isolation -e . >> $(LOG) 2>&1 \
+		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install pipestill"; exit 1; }
+	@touch $@
+
+repro: setup ## run the pipeline and show the table
+	@dvc repro
+	@python -m pipestill.tracking sync
+	@python -m pipestill.reporting show
+
+table: setup ## show the table of the last run
+	@python -m pipestill.reporting show
+
+ui: setup ## open MLflow on the runs
+	@python -m pipestill.tracking ui
+
+test: setup ## run all tests, the pipeline on tiny data among them
+	@coverage erase
+	@pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=
+	@coverage report --fail-under=90
+
+test-fast: setup ## run the tests that take seconds
+	@pytest -n $(WORKERS) --dist loadgroup -m "not pipeline and not services"
+
+check: setup ## format, lint, types, import contracts, dvc.yaml, fast tests
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@lint-imports
+	@python tools/sync_deps.py --check
+	@$(MAKE) --no-print-directory test-fast
+
+format: setup ## format the code and mend what ruff can
+	@ruff check --fix .
+	@ruff format .
+
+deps: setup ## write the computed dependencies into dvc.yaml
+	@python tools/sync_deps.py
+
+lock: ## pin what is installed in .venv into requirements.lock
+	@$(BIN)/python tools/lock.py
+
+readme: setup ## write the last run's table into README.md
+	@python -m pipestill.reporting readme
+
+compare-teachers: setup ## time offline against online distillation
+	@python tools/compare_teachers.py
+
+clean: ## delete scratch files; outs and the DVC cache stay
+	rm -rf .scratch .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

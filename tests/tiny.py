@@ -1,0 +1,60 @@
+"""Tiny models with random weights, saved as a user would save theirs."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+WORDS = (
+    "the a film movie plot actor scene story is was not very good bad great awful fine dull bright slow quick "
+    "and or but with without of in on it this that i we they liked hated loved number sentence small set"
+).split()
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+HIDDEN, LAYERS, HEADS, POSITIONS = 16, 4, 2, 64
+
+SIZES: dict[str, dict[str, object]] = {
+    "bert": {"intermediate_size": 32},
+    "roberta": {"intermediate_size": 32, "max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1},
+    "electra": {"intermediate_size": 32, "embedding_size": 8},
+    "xlm-roberta": {"intermediate_size": 32, "max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1},
+    "albert": {"intermediate_size": 32, "embedding_size": 8},
+    "distilbert": {"dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 32},
+}
+"""What each family calls its sizes; the rest they share."""
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A word-level tokenizer with BERT's special tokens."""
+    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=POSITIONS,
+    ).save_pretrained(folder)
+
+
+def save_base(folder: Path, family: str = "bert", *, seed: int = 0) -> Path:
+    """A pretrained encoder of a family, with random weights."""
+    torch.manual_seed(seed)
+    shared: dict[str, object] = {
+        "vocab_size": len(SPECIAL) + len(WORDS),
+        "pad_token_id": 0,
+        "max_position_embeddings": POSITIONS,
+    }
+    if family != "distilbert":
+        shared |= {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
+    config = AutoConfig.for_model(family, **{**shared, **SIZES[family]})
+    AutoModel.from_config(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    return folder
