@@ -24,7 +24,7 @@ def main() -> None:
     name: str = parser.parse_args().model
     is_teacher = name == "teacher"
     source = Path("models/teacher") if is_teacher else Path("models/students") / name
-    params = load_section("export", ExportParams)
+    params: ExportParams = load_section("export", ExportParams)
     with stage_run(params) as run:
         classifier = load_classifier(source)
         rows = read_columns(DEV)

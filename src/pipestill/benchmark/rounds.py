@@ -103,9 +103,7 @@ def run_benchmark(
     )
 
 
-def measure(
-    subjects: Sequence[Subject], texts: Sequence[str], params: BenchmarkParams, say: Say
-) -> list[Measured]:
+def measure(subjects: Sequence[Subject], texts: Sequence[str], params: BenchmarkParams, say: Say) -> list[Measured]:
     """Run every round over every subject; the results are in the order of the subjects."""
     singles = [[text] for text in texts]
     stream = islice(cycle(texts), params.throughput_batch_size * params.throughput_batches)

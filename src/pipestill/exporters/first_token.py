@@ -127,7 +127,7 @@ def _attend_from_first_token(
 
 def _is_plain(attention: NodeProto, graph: GraphProto) -> bool:
     """Whether an Attention has packed weights, a bias and a mask, equal sizes of query, key and value, nothing else."""
-    plain_inputs = 3 <= len(attention.input) <= 4 and attention.input[1] in weights(graph)
+    plain_inputs = len(attention.input) in {3, 4} and attention.input[1] in weights(graph)
     sizes = any(item.name == "qkv_hidden_sizes" for item in attention.attribute)
     return plain_inputs and not sizes and not attribute(attention, "unidirectional", 0)
 
@@ -138,7 +138,9 @@ def _one_query(graph: GraphProto, attention: NodeProto, query: str, output: str)
     bias = numpy_helper.to_array(constants[attention.input[2]])
     width = weight.shape[1] // 3
     nodes, parts = [], []
-    for index, (part, source) in enumerate((("query", query), ("key", attention.input[0]), ("value", attention.input[0]))):
+    for index, (part, source) in enumerate(
+        (("query", query), ("key", attention.input[0]), ("value", attention.input[0]))
+    ):
         columns = slice(index * width, (index + 1) * width)
         prefix = f"{attention.name}/{part}"
         add_weight(graph, f"{prefix}/weight", weight[:, columns])

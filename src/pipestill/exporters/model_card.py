@@ -35,9 +35,7 @@ class CardFacts(Record):
     recipe: dict[str, object]
 
 
-def describe_model(
-    classifier: Classifier, data: DataCard, base_notice: str, recipe: Mapping[str, object]
-) -> CardFacts:
+def describe_model(classifier: Classifier, data: DataCard, base_notice: str, recipe: Mapping[str, object]) -> CardFacts:
     """Collect what the card says of a classifier, its data and its base."""
     return CardFacts(
         data_name=data.name,
@@ -84,10 +82,12 @@ def _model(record: ExportRecord, facts: CardFacts) -> list[str]:
         f"| {record.fp32.path} | {record.fp32.size_bytes} | {gate.fp32_accuracy:.4f} | {record.fp32.sha256} |",
         f"| {record.int8.path} | {record.int8.size_bytes} | {gate.accuracy:.4f} | {record.int8.sha256} |",
         "",
-        f"Dev accuracy is over {gate.num_rows} rows that chose nothing but the epoch. The 32-bit file gives PyTorch's "
-        f"logits within {record.parity.max_abs_difference:.1e} (limit {record.parity.tolerance:.1e}) and the same "
-        f"label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
-        f"{gate.agreement_fraction:.2%} of the dev rows.",
+        (
+            f"Dev accuracy is over {gate.num_rows} rows that chose nothing but the epoch. The 32-bit file gives PyTorch's "
+            f"logits within {record.parity.max_abs_difference:.1e} (limit {record.parity.tolerance:.1e}) and the same "
+            f"label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
+            f"{gate.agreement_fraction:.2%} of the dev rows."
+        ),
         "",
     ]
 
@@ -100,15 +100,19 @@ def _usage() -> list[str]:
         "pipestill predict FOLDER < texts.txt",
         "```",
         "",
-        "or, with onnxruntime and tokenizers alone, `pipestill.predict.Classifier(folder).predict(texts)`. The layout "
-        "is that of transformers.js (`dtype: 'q8'`) and optimum.",
+        (
+            "or, with onnxruntime and tokenizers alone, `pipestill.predict.Classifier(folder).predict(texts)`. The layout "
+            "is that of transformers.js (`dtype: 'q8'`) and optimum."
+        ),
         "",
         "## Limits",
         "",
         "- It was trained on the data below; on other kinds of text its probabilities mean little.",
         "- It always answers with one of its labels: a text about nothing of the kind gets one too.",
-        "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at batch "
-        "1 the answer depends on the text alone. On CPUs without VNNI instructions its sums can saturate.",
+        (
+            "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at batch "
+            "1 the answer depends on the text alone. On CPUs without VNNI instructions its sums can saturate."
+        ),
     ]
 
 
@@ -132,8 +136,10 @@ def _recipe(record: ExportRecord, facts: CardFacts) -> list[str]:
     return [
         "## Recipe",
         "",
-        f"Exported from weights {record.source_sha256}; opset {record.opset}; fused: {fused}; quantised share of "
-        f"weight bytes: {record.quantised_share.quantised_fraction:.2%}.",
+        (
+            f"Exported from weights {record.source_sha256}; opset {record.opset}; fused: {fused}; quantised share of "
+            f"weight bytes: {record.quantised_share.quantised_fraction:.2%}."
+        ),
         "",
         "```json",
         recipe,

@@ -55,7 +55,7 @@ def parity_batches(rows: Sequence[Sequence[int]], *, max_length: int, pad_id: in
         rows run on into each other up to the maximum.
     """
     stream = [token for row in rows for token in row]
-    batches = {}
+    batches: dict[tuple[str, int], Batch] = {}
     for size in BATCH_SIZES:
         picked = [rows[index % len(rows)] for index in range(size)]
         full = [[stream[(index * 7 + token) % len(stream)] for token in range(max_length)] for index in range(size)]

@@ -5,11 +5,12 @@ eager or sdpa) it is the only one whose attention and GELU ONNX Runtime's fusion
 """
 
 import inspect
-import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
@@ -61,8 +62,8 @@ def trace(model: nn.Module) -> ModelProto:
     model.eval()
     wrapper = _Logits(model, names)
     wrapper.eval()  # a new module starts in train mode, and its state decides what the exporter writes for dropout
-    file = io.BytesIO()
-    with _eager_attention(model), _quiet(), torch.no_grad():
+    with TemporaryDirectory() as folder, _eager_attention(model), _quiet(), torch.no_grad():
+        file = Path(folder) / "traced.onnx"
         try:
             torch.onnx.export(
                 wrapper,
@@ -79,7 +80,7 @@ def trace(model: nn.Module) -> ModelProto:
             raise ExportError(
                 f"{type(model).__name__} cannot be written as ONNX", found=error, next_step="report the model's type"
             ) from error
-    graph: ModelProto = onnx.load_from_string(file.getvalue())
+        graph: ModelProto = onnx.load(str(file))
     return graph
 
 

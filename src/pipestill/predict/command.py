@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (a command line speaks)
+        print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
 
 
@@ -52,9 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--file", default=QUANTISED, help="the ONNX file in the folder (default: %(default)s)")
     predict.add_argument("--input", choices=("lines", "jsonl", "csv"), default="lines", help="default: %(default)s")
     predict.add_argument("--text-column", default="text", help="key or column of the text (default: %(default)s)")
-    predict.add_argument(
-        "--batch-size", type=_positive, default=1, help="rows computed at once (default: %(default)s)"
-    )
+    predict.add_argument("--batch-size", type=_positive, default=1, help="rows computed at once (default: %(default)s)")
     predict.add_argument("--threads", type=_positive, default=1, help="threads of one batch (default: %(default)s)")
     predict.add_argument("--top-k", type=_positive, help="labels to give probabilities of (default: all)")
     return parser
@@ -75,7 +73,7 @@ def _predict(parsed: argparse.Namespace, out: TextIO) -> int:
         while batch := list(islice(rows, parsed.batch_size)):
             num_bad += _write(classifier, batch, name, parsed.top_k, out)
     if num_bad:
-        print(f"{num_bad} row(s) could not be classified", file=sys.stderr)  # noqa: T201
+        print(f"{num_bad} row(s) could not be classified", file=sys.stderr)
     return SOME_ROWS_BAD if num_bad else OK
 
 
@@ -98,7 +96,7 @@ def _write(classifier: Classifier, rows: Sequence[Row], name: str, top_k: int | 
         if row.problem is None:
             line = json.dumps(next(predictions)._asdict(), ensure_ascii=False)
         else:
-            print(f"{name}, row {row.number}: {row.problem}", file=sys.stderr)  # noqa: T201
+            print(f"{name}, row {row.number}: {row.problem}", file=sys.stderr)
             line = json.dumps({"row": row.number, "error": row.problem}, ensure_ascii=False)
         out.write(f"{line}\n")
     out.flush()  # who reads the pipe sees each batch at once

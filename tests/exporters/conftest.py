@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exporter_models import FAMILIES, MAX_LENGTH, SPECIAL, WORDS, bert, int8
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from pipestill.exporters.artifact import DevRows
+from pipestill.exporters.model_card import CardFacts
+from pipestill.exporters.onnx_fp32 import OnnxFp32
+from pipestill.exporters.params import ExportParams
+from pipestill.exporters.parity import ParityParams
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return FAMILIES[request.param]().eval()
+
+
+@pytest.fixture
+def tiny_bert() -> PreTrainedModel:
+    torch.manual_seed(0)
+    return bert().eval()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    bert().save_pretrained(folder)
+    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=MAX_LENGTH,
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    generator = np.random.default_rng(0)
+    return [" ".join(generator.choice(WORDS, generator.integers(1, 24))) for _ in range(40)]
+
+
+@pytest.fixture
+def dev(texts: list[str]) -> DevRows:
+    return DevRows(texts, np.zeros(len(texts), dtype=np.int64))
+
+
+@pytest.fixture
+def params() -> ExportParams:
+    return ExportParams(
+        fp32=OnnxFp32(kind="onnx_fp32", fuse=True),
+        int8=int8(),
+        parity=ParityParams(tolerance=1e-4, num_rows=40),
+        gate_batch_size=8,
+    )
+
+
+@pytest.fixture
+def facts() -> CardFacts:
+    return CardFacts(
+        data_name="tiny films",
+        data_origin="a test",
+        data_licence="CC0 1.0",
+        num_rows={"train": 30, "dev": 40, "test": 10},
+        base_notice="From: nowhere\nLicence of the weights: CC0 1.0",
+        max_length=MAX_LENGTH,
+        labels=("negative", "neutral", "positive"),
+        recipe={"seed": 1},
+    )

@@ -1,0 +1,86 @@
+"""Tiny models of every family, with random weights large enough that labels differ."""
+
+from collections.abc import Callable
+
+import transformers
+from transformers import PreTrainedModel
+
+from pipestill.exporters._base import Shape
+from pipestill.exporters.int8_dynamic import Int8Dynamic
+from pipestill.exporters.onnx_fp32 import Fp32Graph, OnnxFp32
+from pipestill.exporters.trace import trace
+
+WORDS = ["good", "bad", "film", "plot", "the", "a", "was", "dull", "bright", "\u597d"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+MAX_LENGTH = 16
+VOCABULARY = 600
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 160,
+    "num_labels": 3,
+    "id2label": {0: "negative", 1: "neutral", 2: "positive"},
+    "label2id": {"negative": 0, "neutral": 1, "positive": 2},
+    "initializer_range": 0.5,
+}
+
+
+def bert() -> PreTrainedModel:
+    return transformers.BertForSequenceClassification(transformers.BertConfig(**SIZES))
+
+
+def roberta() -> PreTrainedModel:
+    config = transformers.RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=0)
+    return transformers.RobertaForSequenceClassification(config)
+
+
+def distilbert() -> PreTrainedModel:
+    return transformers.DistilBertForSequenceClassification(
+        transformers.DistilBertConfig(
+            vocab_size=VOCABULARY,
+            dim=32,
+            n_layers=2,
+            n_heads=4,
+            hidden_dim=64,
+            max_position_embeddings=160,
+            num_labels=3,
+            initializer_range=0.5,
+        )
+    )
+
+
+def albert() -> PreTrainedModel:
+    return transformers.AlbertForSequenceClassification(transformers.AlbertConfig(**SIZES, embedding_size=16))
+
+
+def electra() -> PreTrainedModel:
+    return transformers.ElectraForSequenceClassification(transformers.ElectraConfig(**SIZES, embedding_size=16))
+
+
+FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
+    "bert": bert,
+    "roberta": roberta,
+    "distilbert": distilbert,
+    "albert": albert,
+    "electra": electra,
+}
+
+
+def int8(**changes: object) -> Int8Dynamic:
+    settings: dict[str, object] = {
+        "kind": "int8_dynamic",
+        "per_channel": True,
+        "reduce_range": False,
+        "min_quantised_fraction": 0.5,
+        "max_size_fraction": 1.0,
+        "max_accuracy_drop_fraction": 1.0,
+    }
+    return Int8Dynamic.model_validate(settings | changes)
+
+
+def optimise(model: PreTrainedModel, *, fuse: bool = True) -> Fp32Graph:
+    shape = Shape(model.config.num_attention_heads, model.config.hidden_size)
+    return OnnxFp32(kind="onnx_fp32", fuse=fuse).optimise(trace(model), shape)

@@ -1,0 +1,92 @@
+"""Every model family through every registered export format."""
+
+from typing import get_args
+
+import numpy as np
+import onnx
+import pytest
+from exporter_models import MAX_LENGTH, VOCABULARY, int8, optimise
+from transformers import PreTrainedModel
+
+from pipestill.exporters import ExportFormat
+from pipestill.exporters._base import Exporter
+from pipestill.exporters._graph import count_operators
+from pipestill.exporters.artifact import torch_logits
+from pipestill.exporters.onnx_fp32 import OnnxFp32
+from pipestill.exporters.parity import measure_parity
+from pipestill.exporters.session import compute_logits, open_session, pad
+
+FORMATS: dict[str, Exporter] = {"onnx_fp32": OnnxFp32(kind="onnx_fp32", fuse=True), "int8_dynamic": int8()}
+ROWS = [
+    list(np.random.default_rng(length).integers(4, VOCABULARY, length)) for length in (9, 3, 12, 5, 16, 2, 7, 8, 11)
+]
+
+
+def test_every_registered_format_is_under_contract() -> None:
+    union = get_args(get_args(ExportFormat)[0])
+    assert {kind.model_fields["kind"].annotation.__args__[0] for kind in union} == set(FORMATS)
+
+
+@pytest.mark.parametrize("fuse", [True, False])
+def test_the_fp32_graph_computes_what_pytorch_computes_at_every_shape(family: PreTrainedModel, fuse: bool) -> None:
+    session = open_session(optimise(family, fuse=fuse).model)
+    record = measure_parity(
+        torch_logits(family),
+        lambda batch: compute_logits(session, batch),
+        ROWS,
+        max_length=MAX_LENGTH,
+        pad_id=0,
+        tolerance=1e-4,
+    )
+    assert {(case.length, case.batch_size) for case in record.cases} == {
+        (length, size) for length in ("1", "2", "as it is", "max") for size in (1, 3, 32)
+    }
+    assert record.agreement_fraction == 1
+
+
+def test_every_family_is_fused_and_computes_its_last_layer_for_the_first_token_only(family: PreTrainedModel) -> None:
+    graph = optimise(family)
+    assert graph.fused_operators["Attention"] >= 1
+    assert graph.first_token_only
+    operators = count_operators(graph.model.graph)
+    assert operators["SkipLayerNormalization"] == operators["BiasGelu"] == operators["EmbedLayerNormalization"] == 0
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_format_leaves_the_graph_it_is_given_alone_and_gives_equal_bytes_twice(
+    tiny_bert: PreTrainedModel, kind: str
+) -> None:
+    graph = optimise(tiny_bert).model
+    before = graph.SerializeToString(deterministic=True)
+    first, second = (FORMATS[kind].convert(graph).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second
+    assert graph.SerializeToString(deterministic=True) == before
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_format_is_a_valid_graph_with_free_batch_and_length(family: PreTrainedModel, kind: str) -> None:
+    graph = FORMATS[kind].convert(optimise(family).model)
+    onnx.checker.check_model(graph)
+    for value in graph.graph.input:
+        assert [axis.dim_param for axis in value.type.tensor_type.shape.dim] == ["batch", "token"]
+    assert [value.name for value in graph.graph.output] == ["logits"]
+    session = open_session(graph)
+    for size, length in ((1, 1), (2, 5), (5, 2)):
+        assert compute_logits(session, pad([[4] * length] * size, pad_id=0)).shape == (size, 3)
+
+
+def test_logits_do_not_move_with_padding_on_either_side(family: PreTrainedModel) -> None:
+    session = open_session(optimise(family).model)
+    alone = compute_logits(session, pad([ROWS[0]], pad_id=0))
+    padded = compute_logits(session, pad([ROWS[0]], pad_id=0, length=40))
+    np.testing.assert_allclose(alone, padded, atol=1e-5)
+
+
+def test_int8_logits_stay_near_fp32_alone_and_padded(family: PreTrainedModel) -> None:
+    graph = optimise(family).model
+    exact = open_session(graph)
+    for reduce_range in (False, True):
+        session = open_session(int8(reduce_range=reduce_range).convert(graph))
+        for batch in (pad(ROWS[:1], pad_id=0), pad(ROWS, pad_id=0), pad(ROWS, pad_id=0, length=32)):
+            expected, found = compute_logits(exact, batch), compute_logits(session, batch)
+            assert np.abs(expected - found).max() < 0.35 * np.abs(expected).max()

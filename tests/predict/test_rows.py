@@ -1,0 +1,60 @@
+import io
+
+import pytest
+
+from pipestill.errors import PredictError
+from pipestill.predict.rows import InputFormat, Row, read_rows
+
+
+@pytest.mark.parametrize(
+    ("input_format", "content", "texts"),
+    [
+        ("lines", b"\xef\xbb\xbfgood\r\nbad", ["good", "bad"]),
+        ("lines", "\u597d \U0001f600\n".encode(), ["\u597d \U0001f600"]),
+        ("jsonl", b'{"text": "good"}\n"bad"\n', ["good", "bad"]),
+        ("csv", b'id,text\n1,"a, ""quoted""\nfilm"\n2,plain\n', ['a, "quoted"\nfilm', "plain"]),
+        ("lines", b"", []),
+    ],
+)
+def test_each_format_gives_its_texts(input_format: InputFormat, content: bytes, texts: list[str]) -> None:
+    rows = list(read_rows(io.BytesIO(content), input_format, "text"))
+    assert [(row.text, row.problem) for row in rows] == [(text, None) for text in texts]
+    assert [row.number for row in rows] == list(range(1, len(texts) + 1))
+
+
+@pytest.mark.parametrize(
+    ("input_format", "line", "problem"),
+    [
+        ("lines", b"caf\xe9", "not valid UTF-8"),
+        ("lines", b"  ", "blank"),
+        ("jsonl", b"{", "not JSON"),
+        ("jsonl", b'{"other": 1}', "no text under"),
+        ("jsonl", b'{"text": 3}', "no text under"),
+    ],
+)
+def test_a_bad_row_says_why_and_the_next_is_read(input_format: InputFormat, line: bytes, problem: str) -> None:
+    rows = list(read_rows(io.BytesIO(line + b'\n"good"\n'), input_format, "text"))
+    assert problem in str(rows[0].problem)
+    assert rows[1].problem is None
+
+
+def test_a_csv_row_with_other_fields_than_the_header_is_bad() -> None:
+    rows = list(read_rows(io.BytesIO(b"id,text\n1\n2,good\n"), "csv", "text"))
+    assert rows == [Row(1, "", "1 fields where the header has 2"), Row(2, "good", None)]
+
+
+def test_a_csv_without_the_column_is_an_error() -> None:
+    with pytest.raises(PredictError, match="no column 'text'"):
+        list(read_rows(io.BytesIO(b"id,body\n"), "csv", "text"))
+
+
+def test_rows_are_read_as_they_are_asked_for() -> None:
+    class Endless(io.RawIOBase):
+        def __iter__(self) -> "Endless":
+            return self
+
+        def __next__(self) -> bytes:
+            return b"good\n"
+
+    rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
+    assert [next(rows).number for _ in range(3)] == [1, 2, 3]
