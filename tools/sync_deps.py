@@ -1,7 +1,8 @@
 """Write into dvc.yaml the dependencies that can be computed: each stage's code, and the artifacts of each student.
 
 Code: the script of a stage and every module of pipestill that it imports, directly or not. The members of a
-registration package (losses, students) count only where a stage's params name them, so that adding one reruns nothing.
+registration package (losses, students) count only where a stage's params name them, so that adding one reruns nothing;
+tracking never counts.
 
 Artifacts: the stages that read every student's results list them one by one. A folder as a dependency would do with
 plain `dvc repro`, but with `--pull --allow-missing` DVC would run the stage on the few folders that happen to be there.
@@ -26,6 +27,9 @@ PARAMS = Path("params.yaml")
 REGISTRATIONS = ("pipestill.losses", "pipestill.students")
 """Packages whose __init__ only lists members; a stage depends on the members it uses, not on the list."""
 
+TRACKING = SRC / "pipestill/tracking"
+"""No dependency of any stage: it writes the run record and can change no other out (docs/decisions/0003)."""
+
 NAMED_BY_PARAMS = {
     "distill": (
         "src/pipestill/losses/${item.objective.hard_loss.kind}.py",
@@ -39,8 +43,6 @@ ARTIFACTS = {
     "benchmark": ("models/onnx/{model}",),
     "report": (
         "metrics/evaluate/{model}.json",
-        "metrics/export/{model}.json",
-        "metrics/predictions/{model}.parquet",
         "metrics/training/{model}.json",
     ),
 }
@@ -121,7 +123,7 @@ def imports(path: Path) -> set[Path]:
         if parts[0] == "pipestill":
             for length in range(1, len(parts) + 1):
                 files |= _file_of(".".join(parts[:length]))
-    return files - _registration_files() - {path}
+    return {file for file in files - _registration_files() - {path} if TRACKING not in file.parents}
 
 
 def _file_of(module: str) -> set[Path]:

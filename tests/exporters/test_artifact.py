@@ -9,9 +9,11 @@ from exporter_models import MAX_LENGTH, int8
 
 from pipestill.errors import ExportError, GateError
 from pipestill.exporters.artifact import DevRows, export_folder
+from pipestill.exporters.gate import enforce_limits
 from pipestill.exporters.model_card import CardFacts
 from pipestill.exporters.params import ExportParams
-from pipestill.exporters.records import ExportRecord, headline
+from pipestill.exporters.quantised_share import QuantisedShare
+from pipestill.exporters.records import ExportRecord, Int8Gate, headline
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits
@@ -68,7 +70,8 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.trace import trace
 from pipestill.teacher import load_classifier
-graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(load_classifier(Path(sys.argv[1])).model), Shape(4, 32)).model
+traced = trace(load_classifier(Path(sys.argv[1])).model)
+graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(traced, Shape(4, 32)).model
 int8 = Int8Dynamic(kind="int8_dynamic", per_channel=True, reduce_range=False, min_quantised_fraction=0.0,
                    max_size_fraction=1.0, max_accuracy_drop_fraction=1.0)
 write_graph(graph, Path(sys.argv[2]) / "model.onnx")
@@ -90,20 +93,36 @@ def test_parity_beyond_the_tolerance_is_an_error_and_no_warning(
 
 
 @pytest.mark.parametrize(
-    "limit", [{"min_quantised_fraction": 1.0}, {"max_size_fraction": 0.01}, {"max_accuracy_drop_fraction": 0.0}]
+    ("limit", "value"),
+    [("min_quantised_fraction", 0.91), ("max_size_fraction", 0.29), ("max_accuracy_drop_fraction", 0.019)],
 )
-def test_a_missed_limit_of_the_int8_file_names_it(
-    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, facts: CardFacts, limit: dict[str, float]
+def test_a_missed_limit_of_the_int8_file_is_an_error_that_names_it(limit: str, value: float) -> None:
+    gate = Int8Gate(
+        num_rows=100,
+        fp32_accuracy=0.9,
+        accuracy=0.9,
+        padded_accuracy=0.88,  # the worse of the two counts
+        other_range_accuracy=0.9,
+        batch_size=8,
+        accuracy_drop_fraction=0.02,
+        agreement_fraction=0.99,
+        batch_agreement_fraction=0.98,
+    )
+    share = QuantisedShare(
+        eligible_bytes=100, float_bytes=10, quantised_fraction=0.9, float_bytes_by_operator={"Gather": 10}
+    )
+    kept = {"min_quantised_fraction": 0.9, "max_size_fraction": 0.3, "max_accuracy_drop_fraction": 0.02}
+    enforce_limits(int8(**kept), gate, share, 0.3)
+    with pytest.raises(GateError, match=f"export.int8.{limit}"):
+        enforce_limits(int8(**(kept | {limit: value})), gate, share, 0.3)
+
+
+def test_an_export_that_misses_a_limit_fails(
+    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, facts: CardFacts
 ) -> None:
-    classifier = load_classifier(model_folder)
-    right = predict_logits(classifier, dev.texts, batch_size=1, precision="float32").argmax(axis=1)
-    if "max_accuracy_drop_fraction" in limit:
-        # One label that no file can predict differently would hide a drop: break the int8 graph's tables instead.
-        limit = limit | {"max_size_fraction": 0.0}
-    with pytest.raises(GateError, match=next(iter(limit)) if len(limit) == 1 else "max_size_fraction"):
-        export(
-            model_folder, tmp_path, DevRows(dev.texts, right), params.model_copy(update={"int8": int8(**limit)}), facts
-        )
+    strict = params.model_copy(update={"int8": int8(max_size_fraction=0.01)})
+    with pytest.raises(GateError, match="max_size_fraction"):
+        export(model_folder, tmp_path, dev, strict, facts)
 
 
 def test_the_card_names_data_limits_licences_and_files(

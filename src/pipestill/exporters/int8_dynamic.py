@@ -24,7 +24,7 @@ from pipestill.exporters._base import Exporter
 from pipestill.exporters._graph import add_weight, attribute, finish, replace_nodes, weights
 
 PRODUCTS = ("MatMul", "Gemm", "Attention", "LSTM")
-"""Operators whose weights ONNX Runtime quantises; GRU is not among them (docs/decisions)."""
+"""Operators whose weights ONNX Runtime quantises; GRU is not among them."""
 SMALL_TABLE = 4096
 """Embedding tables of fewer elements stay float: unpacking them would take longer than reading them."""
 _LARGEST = 127

@@ -83,9 +83,9 @@ def _model(record: ExportRecord, facts: CardFacts) -> list[str]:
         f"| {record.int8.path} | {record.int8.size_bytes} | {gate.accuracy:.4f} | {record.int8.sha256} |",
         "",
         (
-            f"Dev accuracy is over {gate.num_rows} rows that chose nothing but the epoch. The 32-bit file gives PyTorch's "
-            f"logits within {record.parity.max_abs_difference:.1e} (limit {record.parity.tolerance:.1e}) and the same "
-            f"label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
+            f"Dev accuracy is over {gate.num_rows} rows, which also chose the epoch. The 32-bit file gives PyTorch's "
+            f"logits within {record.parity.max_abs_difference:.1e} (limit {record.parity.tolerance:.1e}) and the "
+            f"same label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
             f"{gate.agreement_fraction:.2%} of the dev rows."
         ),
         "",
@@ -101,8 +101,8 @@ def _usage() -> list[str]:
         "```",
         "",
         (
-            "or, with onnxruntime and tokenizers alone, `pipestill.predict.Classifier(folder).predict(texts)`. The layout "
-            "is that of transformers.js (`dtype: 'q8'`) and optimum."
+            "or, with onnxruntime and tokenizers alone, `pipestill.predict.Classifier(folder).predict(texts)`. The "
+            "layout is that of transformers.js (`dtype: 'q8'`) and optimum."
         ),
         "",
         "## Limits",
@@ -110,8 +110,8 @@ def _usage() -> list[str]:
         "- It was trained on the data below; on other kinds of text its probabilities mean little.",
         "- It always answers with one of its labels: a text about nothing of the kind gets one too.",
         (
-            "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at batch "
-            "1 the answer depends on the text alone. On CPUs without VNNI instructions its sums can saturate."
+            "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at "
+            "batch 1 the answer depends on the text alone. On CPUs without VNNI instructions its sums can saturate."
         ),
     ]
 

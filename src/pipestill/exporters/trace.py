@@ -1,7 +1,7 @@
 """From a PyTorch classifier to a plain ONNX graph with free batch and length.
 
 The graph comes from torch's tracing exporter with the `eager` attention: of the four combinations (tracing or dynamo,
-eager or sdpa) it is the only one whose attention and GELU ONNX Runtime's fusions recognise (docs/decisions).
+eager or sdpa) it is the only one whose attention and GELU ONNX Runtime's fusions recognise.
 """
 
 import inspect
