@@ -19,7 +19,7 @@ PREDICTIONS = Path("metrics/predictions")
 
 def main() -> None:
     """Read params, fit, score, write the record and the logits."""
-    params: BaselineParams = load_section("baseline", BaselineParams)
+    params = load_section("baseline", BaselineParams)
     evaluate: EvaluateParams = load_section("evaluate", EvaluateParams)
     with stage_run({"baseline": params.model_dump(), "evaluate": evaluate.model_dump()}) as run:
         labels = read_labels(LABELS).labels

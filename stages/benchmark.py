@@ -15,7 +15,7 @@ from pipestill.tracking import run_main, stage_run
 
 def main() -> None:
     """Read params, time every subject, write the record."""
-    params: BenchmarkParams = load_section("benchmark", BenchmarkParams)
+    params = load_section("benchmark", BenchmarkParams)
     with stage_run(params) as run:
         subjects = list_subjects(Path("models/teacher"), Path("models/onnx"), list(read_params()["students"]))
         texts = read_columns(TEST).texts

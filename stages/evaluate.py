@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("model", help="`teacher`, or the name of a student in params.yaml")
     name: str = parser.parse_args().model
     is_teacher = name == "teacher"
-    params: EvaluateParams = load_section("evaluate", EvaluateParams)
+    params = load_section("evaluate", EvaluateParams)
     with stage_run(params) as run:
         labels = read_labels(LABELS).labels
         model_folder = Path("models/teacher") if is_teacher else Path("models/students") / name

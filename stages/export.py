@@ -14,8 +14,6 @@ from pipestill.records import read_record, write_json
 from pipestill.teacher import load_classifier
 from pipestill.tracking import run_main, stage_run
 
-BASE_NOTICE = Path("models/base/NOTICE.txt")
-
 
 def main() -> None:
     """Read params, export, write the folder and its record."""
@@ -24,7 +22,7 @@ def main() -> None:
     name: str = parser.parse_args().model
     is_teacher = name == "teacher"
     source = Path("models/teacher") if is_teacher else Path("models/students") / name
-    params: ExportParams = load_section("export", ExportParams)
+    params = load_section("export", ExportParams)
     with stage_run(params) as run:
         classifier = load_classifier(source)
         rows = read_columns(DEV)
@@ -32,8 +30,7 @@ def main() -> None:
         def describe() -> CardFacts:
             everything = read_params()
             recipe = everything["finetune_teacher"] if is_teacher else everything["students"][name]
-            notice = BASE_NOTICE.read_text(encoding="utf-8")
-            return describe_model(classifier, read_record(CARD, DataCard), notice, recipe)
+            return describe_model(classifier, read_record(CARD, DataCard), recipe)
 
         dev = DevRows(rows.texts, rows.label_ids)
         record = export_folder(name, classifier, source, Path("models/onnx") / name, dev, params, describe)

@@ -13,7 +13,7 @@ BASE = Path("models/base")
 
 def main() -> None:
     """Fill data/raw and models/base."""
-    params: FetchParams = load_section("fetch", FetchParams)
+    params = load_section("fetch", FetchParams)
     with stage_run(params) as run:
         manifest = fetch_dataset(params.dataset, RAW)
         fetch_model(params.base, BASE)

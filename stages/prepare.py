@@ -11,7 +11,7 @@ from pipestill.tracking import run_main, stage_run
 
 def main() -> None:
     """Fill data/prepared."""
-    params: PrepareParams = load_section("prepare", PrepareParams)
+    params = load_section("prepare", PrepareParams)
     with stage_run(params) as run:
         card = prepare(read_record(MANIFEST, RawManifest), RAW, PREPARED, params, run.scratch)
         run.log_metrics(

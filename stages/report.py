@@ -19,7 +19,7 @@ REPORTS = Path("reports")
 
 def main() -> None:
     """Read params and records, write the report."""
-    params: ReportParams = load_section("report", ReportParams)
+    params = load_section("report", ReportParams)
     students = list(read_params().get("students", {}))
     with stage_run(params) as run:
         evaluations = [

@@ -9,7 +9,7 @@ from pipestill.transfer.params import TransferParams
 
 def main() -> None:
     """Fill data/transfer."""
-    params: TransferParams = load_section("transfer", TransferParams)
+    params = load_section("transfer", TransferParams)
     with stage_run(params) as run:
         card = build_transfer(PREPARED, TRANSFER.parent, params, run.scratch)
         metrics = {"num_rows": float(card.num_rows)}

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 LOCK = Path("requirements.lock")
-HEAD = "# Every package of .venv, pinned. Written by `make lock`; pyproject.toml says what each direct dependency is for."
+HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml says what each direct dependency is for."
 
 
 def main() -> None:
     """Write the lock."""
-    frozen = subprocess.run(  # noqa: S603 (our own interpreter)
+    frozen = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], check=True, capture_output=True, text=True
     ).stdout
     pins = [line.split("+")[0] for line in frozen.splitlines() if "==" in line and not line.startswith("pipestill")]

@@ -60,13 +60,13 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     return content
 
 
-def parse_section(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> T:  # noqa: ANN401 (unions are no type)
+def parse_section(content: Mapping[str, Any], key: str, kind: type[T]) -> T:
     """Turn one section into its specification.
 
     Args:
         content: the top-level mapping of params.yaml.
         key: the dotted name of the section, such as `students.bert_l3`.
-        kind: the specification: a `Section` or a discriminated union of them.
+        kind: its specification.
 
     Returns:
         The parsed, frozen section.
@@ -80,17 +80,15 @@ def parse_section(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> 
             found="".join(f"\n    {line}" for line in lines),
             next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
         )
-    parsed: T = TypeAdapter(kind).validate_python(_section(content, key))
-    return parsed
+    return TypeAdapter(kind).validate_python(_section(content, key))
 
 
-def load_section(key: str, kind: type[T] | Any, path: Path = PARAMS_FILE) -> T:  # noqa: ANN401
+def load_section(key: str, kind: type[T], path: Path = PARAMS_FILE) -> T:
     """Read params.yaml and parse one section; see `parse_section`."""
-    section: T = parse_section(read_params(path), key, kind)
-    return section
+    return parse_section(read_params(path), key, kind)
 
 
-def refusals(content: Mapping[str, Any], key: str, kind: type[T] | Any) -> list[str]:  # noqa: ANN401
+def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]:
     """List what a specification refuses of a section, one line a value: key, value found, what is allowed.
 
     Args:

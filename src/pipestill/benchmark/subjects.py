@@ -68,13 +68,11 @@ class TorchSubject:
     """A PyTorch classifier, run as its own library runs it: no gradients, fp32."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        import torch
+        from pipestill.teacher import forward, load_classifier, use_threads
 
-        from pipestill.teacher import load_classifier
-
-        torch.set_num_threads(threads)
-        self._inference_mode = torch.inference_mode
+        use_threads(threads)
         self._classifier = load_classifier(folder)
+        self._forward = forward
 
     def encode(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 (transformers has no types)
         """Tokenise texts into one batch, padded to its longest text."""
@@ -82,5 +80,4 @@ class TorchSubject:
 
     def run(self, batch: Any) -> object:  # noqa: ANN401
         """Compute the logits of one encoded batch."""
-        with self._inference_mode():
-            return self._classifier.model(**batch).logits
+        return self._forward(self._classifier, batch)

@@ -35,14 +35,14 @@ class CardFacts(Record):
     recipe: dict[str, object]
 
 
-def describe_model(classifier: Classifier, data: DataCard, base_notice: str, recipe: Mapping[str, object]) -> CardFacts:
+def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, object]) -> CardFacts:
     """Collect what the card says of a classifier, its data and its base."""
     return CardFacts(
         data_name=data.name,
         data_origin=data.origin,
         data_licence=data.licence,
         num_rows={split: card.num_rows for split, card in data.splits.items()},
-        base_notice=base_notice.strip(),
+        base_notice=classifier.notice.strip(),
         max_length=classifier.max_length,
         labels=classifier.labels.labels,
         recipe=dict(recipe),

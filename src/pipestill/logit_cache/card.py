@@ -15,6 +15,8 @@ CARD_FILE = "card.json"
 FORMAT_VERSION = 1
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
+_NO_PART_OF_IT = ("config.json", "NOTICE.txt")
+"""Files that are no part of the tokenizer: one has a field of its own, the other is for people."""
 
 
 class CacheIdentity(Record):
@@ -97,7 +99,7 @@ def identify(
     return CacheIdentity(
         teacher_weights=weights,
         teacher_config=config,
-        tokenizer={name: sha for name, sha in files.items() if name not in weights and name != "config.json"},
+        tokenizer={name: sha for name, sha in files.items() if name not in weights and name not in _NO_PART_OF_IT},
         max_length=max_length,
         precision=precision,
         storage_dtype=storage_dtype,

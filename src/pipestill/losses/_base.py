@@ -15,6 +15,7 @@ from pipestill.params import Section
 
 __all__ = ["NO_LABEL", "LossInputs", "LossSpec", "require_teacher"]
 
+
 @dataclass(frozen=True)
 class LossInputs:
     """What a loss may read of one batch.

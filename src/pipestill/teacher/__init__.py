@@ -8,15 +8,18 @@ from pipestill.teacher.classifier import (
     save_classifier,
     set_dropout,
 )
-from pipestill.teacher.forward import Precision, predict_logits
+from pipestill.teacher.forward import Precision, fastest_device, forward, predict_logits, use_threads
 
 __all__ = [
     "Classifier",
     "Precision",
+    "fastest_device",
+    "forward",
     "load_classifier",
     "new_classifier",
     "predict_logits",
     "quiet_transformers",
     "save_classifier",
     "set_dropout",
+    "use_threads",
 ]

@@ -10,6 +10,8 @@ from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.text.tokenizer import load_tokenizer
 
+NOTICE_FILE = "NOTICE.txt"
+
 DROPOUT_FIELDS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
@@ -29,11 +31,13 @@ class Classifier:
         model: maps `input_ids` and `attention_mask` `[batch, token]` to logits `[batch, label]`.
         tokenizer: truncates at `max_length`.
         labels: the label names, by label_id.
+        notice: origin and licence of the pretrained weights; it travels with what is made of them.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     labels: LabelSet
+    notice: str
 
     @property
     def max_length(self) -> int:
@@ -61,7 +65,7 @@ def load_classifier(folder: Path) -> Classifier:
             next_step="run `dvc repro` to train it anew",
         )
     labels = LabelSet(labels=tuple(model.config.id2label[label_id] for label_id in range(model.config.num_labels)))
-    return Classifier(model=model.eval(), tokenizer=load_tokenizer(folder), labels=labels)
+    return Classifier(model=model.eval(), tokenizer=load_tokenizer(folder), labels=labels, notice=_read_notice(folder))
 
 
 def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: float) -> Classifier:
@@ -104,7 +108,8 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
             next_step="lower finetune_teacher.max_length in params.yaml",
         )
     set_dropout(model, dropout)
-    return Classifier(model=model, tokenizer=load_tokenizer(base, max_length), labels=labels)
+    tokenizer = load_tokenizer(base, max_length)
+    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=_read_notice(base))
 
 
 def save_classifier(classifier: Classifier, folder: Path) -> None:
@@ -114,6 +119,8 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
     classifier.model.save_pretrained(folder)
     classifier.tokenizer.name_or_path = ""
     classifier.tokenizer.save_pretrained(folder)
+    if classifier.notice:
+        (folder / NOTICE_FILE).write_text(classifier.notice, encoding="utf-8")
 
 
 def set_dropout(model: PreTrainedModel, probability: float) -> None:
@@ -126,6 +133,11 @@ def set_dropout(model: PreTrainedModel, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
+
+
+def _read_notice(folder: Path) -> str:
+    path = folder / NOTICE_FILE
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def quiet_transformers() -> None:

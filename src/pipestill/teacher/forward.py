@@ -1,11 +1,12 @@
 """Running a classifier over texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from pipestill.teacher.classifier import Classifier
 from pipestill.text.batching import collate, length_sorted_batches
@@ -41,6 +42,23 @@ def predict_logits(
             logits[batch] = output.logits.float().cpu().numpy()
     classifier.model.train(was_training)
     return logits
+
+
+def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
+    """Run one encoded batch as it is, in float32 and without gradients."""
+    with torch.inference_mode():
+        logits: Tensor = classifier.model(**batch).logits
+    return logits
+
+
+def use_threads(threads: int) -> None:
+    """Pin the number of threads that torch computes with, in this process."""
+    torch.set_num_threads(threads)
+
+
+def fastest_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from pipestill.data.schema import LabelSet
 from pipestill.errors import CacheError
 from pipestill.logit_cache import CacheLogitsParams, identify, write_logit_cache
-from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher import Classifier, fastest_device, predict_logits
 
 
 def cache_logits(
@@ -58,6 +58,7 @@ def cache_logits(
         labels=labels.labels,
         content_ids=(content_id for ids, _ in _shards(table, params.shard_rows) for content_id in ids),
     )
+    teacher.model.to(fastest_device())
     start = time.perf_counter()
     bar: tqdm[Any]
     with tqdm(total=len(table), unit="row", desc="cache_logits", disable=not sys.stderr.isatty()) as bar:

@@ -51,7 +51,8 @@ def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
     else:
         initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
     model = params.architecture.build(initial.model)
-    return Classifier(model=model, tokenizer=load_tokenizer(folder, params.max_length), labels=labels)
+    tokenizer = load_tokenizer(folder, params.max_length)
+    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=initial.notice)
 
 
 def _signal(params: StudentParams, material: Material) -> Signal:

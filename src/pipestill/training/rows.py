@@ -1,9 +1,11 @@
 """The rows of a training as token ids on disk: memory-mapped, so that memory does not grow with their number."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from datasets import Dataset
@@ -26,6 +28,8 @@ class TrainingRows(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __init__(self, table: Dataset, tokenizer: PreTrainedTokenizerBase, scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
         # The stage's key, in the scratch folder's name, already says which rows and which tokenizer these are.
         fingerprint = sha256_json([scratch.name, len(table), tokenizer.model_max_length])[:32]
         self._rows = table.select_columns(["text", "label_id"]).map(
@@ -60,6 +64,7 @@ class Collator:
         self._pad_token_id = pad_token_id
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """One batch."""
         batch = collate([row["input_ids"] for row in rows], self._pad_token_id)
         return {
             **batch,
