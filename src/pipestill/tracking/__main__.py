@@ -1,4 +1,4 @@
-"""`python -m pipestill.tracking sync`: make the store show what dvc.lock says was made."""
+"""`python -m pipestill.tracking sync`: make the store show what dvc.lock says was made; `ui`: look at it."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipestill.errors import PipestillError
 from pipestill.tracking.sync import run_sync
+from pipestill.tracking.ui import run_ui
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,8 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
-    parser.parse_args(arguments)
+    ui = commands.add_parser("ui", help="open MLflow on this repository's runs")
+    ui.add_argument("--port", type=int, default=5000)
+    chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "ui":
+            run_ui(Path.cwd(), chosen.port)
         run_sync(Path.cwd())
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
