@@ -1,0 +1,242 @@
+"""A stage's dependencies are what it reads: no more, or a change reruns too much; no less, or results go stale.
+
+The import graph here is grimp's; tools/sync_deps.py, which writes dvc.yaml, reads the sources its own way.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+import sync_deps
+
+ROOT = Path(__file__).parents[2]
+TRACKING = "pipestill.tracking"
+"""No dependency of any stage: docs/decisions/0003."""
+NAMED_BY_PARAMS = {
+    "distill": {
+        "src/pipestill/losses/${item.objective.hard_loss.kind}.py": "pipestill.losses",
+        "src/pipestill/losses/${item.objective.soft_loss.kind}.py": "pipestill.losses",
+        "src/pipestill/students/${item.architecture.kind}.py": "pipestill.students",
+    }
+}
+"""Stages that depend on the members their params name; to them the registration lists are no dependency."""
+REGISTRATIONS = {"pipestill.losses", "pipestill.students"}
+
+
+def pipeline() -> dict[str, Any]:
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+STAGES = pipeline()
+
+
+def script(stage: str) -> str:
+    return str(STAGES[stage]["cmd"].split()[1])
+
+
+SCRIPTS = sorted({script(stage) for stage in STAGES})
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grimp.ImportGraph]:
+    """The import graph of the library and of the stage scripts, which are given a package of their own."""
+    folder = tmp_path_factory.mktemp("scripts")
+    shutil.copytree(ROOT / "stages", folder / "stage_scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "stage_scripts/__init__.py").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield grimp.build_graph("pipestill", "stage_scripts", cache_dir=None)
+
+
+def closure(graph: grimp.ImportGraph, module: str, *, follow_lists: bool) -> set[str]:
+    """What importing a module runs, by grimp: its imports, theirs, and the packages they lie in.
+
+    Tracking is left out. A registration list never counts because a module of its package was imported; if one is
+    imported itself, `follow_lists` says whether it counts.
+    """
+    found: set[str] = set()
+    todo = {module}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        for imported in graph.find_modules_directly_imported_by(name):
+            parts = imported.split(".")
+            packages = {".".join(parts[:length]) for length in range(1, len(parts))} - REGISTRATIONS
+            todo |= {imported, *packages}
+        if not follow_lists:
+            todo -= REGISTRATIONS
+        todo = {name for name in todo - found if not is_tracking(name)}
+    return found - {module}
+
+
+def is_tracking(module: str) -> bool:
+    return module == TRACKING or module.startswith(f"{TRACKING}.")
+
+
+def members(graph: grimp.ImportGraph, package: str) -> set[str]:
+    return {name for name in graph.find_children(package) if not name.endswith("._base")}
+
+
+def modules_of(graph: grimp.ImportGraph, stage: str) -> set[str]:
+    """The modules a stage depends on; those that its params name are not among them."""
+    start = f"stage_scripts.{Path(script(stage)).stem}"
+    lists = set(NAMED_BY_PARAMS.get(stage, {}).values())
+    found = closure(graph, start, follow_lists=not lists)
+    for package in lists:
+        for member in members(graph, package):
+            found |= closure(graph, member, follow_lists=False)
+    return found - {member for package in lists for member in members(graph, package)}
+
+
+def file_of(module: str) -> str:
+    path = Path("src", *module.split("."))
+    return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()
+
+
+def code_of(stage: str) -> set[str]:
+    return {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_code_a_stage_depends_on_is_what_its_script_imports(graph: grimp.ImportGraph, stage: str) -> None:
+    expected = {script(stage), *map(file_of, modules_of(graph, stage)), *NAMED_BY_PARAMS.get(stage, {})}
+    assert code_of(stage) - expected == set(), "not imported"
+    assert expected - code_of(stage) == set(), "imported, but no dependency"
+
+
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_importing_a_script_loads_nothing_that_is_no_dependency(graph: grimp.ImportGraph, path: str) -> None:
+    """What really is imported, beside tracking with what it imports and the members of registration lists."""
+    stage = next(name for name in STAGES if script(name) == path)
+    program = (
+        f"import sys, json, runpy; runpy.run_path({path!r}, run_name='imported'); print(json.dumps([*sys.modules]))"
+    )
+    environment = os.environ | {"PYTHONPATH": "src"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = {name for name in json.loads(done.stdout.splitlines()[-1]) if name.split(".")[0] == "pipestill"}
+    of_tracking = set().union(*(closure(graph, name, follow_lists=False) for name in filter(is_tracking, loaded)))
+    lists = {name for name in loaded if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}
+    others = {name for name in loaded - of_tracking - lists if not is_tracking(name)}
+    assert {file_of(name) for name in others} - code_of(stage) == set()
+
+
+def test_a_module_imported_in_a_function_is_a_dependency_too(graph: grimp.ImportGraph) -> None:
+    """Heavy libraries are imported where they are used; grimp and sync_deps see those imports, `import` does not."""
+    lazy = [
+        (path.relative_to(ROOT / "src"), line.strip())
+        for path in (ROOT / "src").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.match(r"\s+(from|import) pipestill\b", line)
+    ]
+    for path, line in lazy:
+        importer = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        imported = line.split()[1]
+        known = graph.find_modules_directly_imported_by(importer)
+        assert any(name == imported or name.startswith(f"{imported}.") for name in known), (importer, line)
+
+
+def test_every_list_of_members_holds_imports_and_one_line_a_kind_only() -> None:
+    """Registration lists are no dependency, so nothing that does something may stand in them."""
+    for package in REGISTRATIONS:
+        text = (ROOT / file_of(package)).read_text()
+        assert not re.search(r"^\s*(def|class|if|for|while|with|try|@)", text, flags=re.MULTILINE)
+
+
+def test_dvc_yaml_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/sync_deps.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+class TestSyncDeps:
+    @pytest.fixture(autouse=True)
+    def _in_the_repository(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(ROOT)
+
+    text = (ROOT / "dvc.yaml").read_text()
+    students = tuple(YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["students"])
+
+    def synced(self, text: str, students: tuple[str, ...] = students) -> str:
+        return sync_deps.synced(text, list(students))
+
+    def test_a_missing_dependency_is_put_back(self) -> None:
+        line = "    - src/pipestill/data/prepare.py\n"
+        assert self.text.count(line) == 1
+        assert self.synced(self.text.replace(line, "")) == self.text
+
+    def test_a_dependency_too_many_is_taken_out(self) -> None:
+        line = "    - stages/prepare.py\n"
+        assert self.synced(self.text.replace(line, f"{line}    - src/pipestill/losses/logit_mse.py\n")) == self.text
+
+    def test_what_is_written_by_hand_stays(self) -> None:
+        line = "    - data/raw\n"
+        more = f"{line}    - data/of-my-own.txt # read by hand\n"
+        assert self.synced(self.text.replace(line, more, 1)) == self.text.replace(line, more, 1)
+
+    def test_a_new_student_is_listed_where_all_results_are_read(self) -> None:
+        before, after = self.text.splitlines(), self.synced(self.text, (*self.students, "tiny")).splitlines()
+        assert [line for line in after if line not in before] == [
+            "    - models/onnx/tiny",
+            "    - metrics/evaluate/tiny.json",
+            "    - metrics/training/tiny.json",
+        ]
+
+    def test_a_student_that_is_gone_is_listed_no_more(self) -> None:
+        gone, *rest = self.students
+        assert not re.search(rf"/{gone}\b", self.synced(self.text, tuple(rest)))
+        assert self.synced(self.synced(self.text, tuple(rest)), self.students) == self.text
+
+    def test_doing_it_twice_changes_nothing(self) -> None:
+        once = self.synced(self.text, (*self.students, "tiny"))
+        assert self.synced(once, (*self.students, "tiny")) == once
+
+
+@pytest.mark.parametrize("stage", STAGES)
+class TestEveryStage:
+    def test_its_command_says_all_there_is_to_know(self, stage: str) -> None:
+        """The text of a command is part of a stage's key; what it would take from elsewhere is not."""
+        words = STAGES[stage]["cmd"].split()
+        assert words[0] == "python", "a launcher"
+        assert re.fullmatch(r"stages/\w+\.py", words[1])
+        assert all(re.fullmatch(r"\w+|\$\{key\}", word) for word in words[2:]), "a path, a variable or an option"
+
+    def test_it_depends_on_no_run_record(self, stage: str) -> None:
+        assert [dep for dep in STAGES[stage]["deps"] if dep.startswith("runs")] == []
+
+    def test_its_run_record_is_an_out_of_its_own(self, stage: str) -> None:
+        name = stage + ("-${key}" if "${key}" in STAGES[stage]["cmd"] else "")
+        assert [out for out in STAGES[stage]["outs"] if str(out).startswith("runs")] == [f"runs/{name}.json"]
+
+    def test_its_outs_are_cached_and_pushed_and_do_not_persist(self, stage: str) -> None:
+        """An out that is not cached is never pushed; one that persists switches the run-cache off."""
+        assert all(isinstance(out, str) for out in STAGES[stage]["outs"]), "an out with settings"
+        assert {"metrics", "plots", "always_changed", "frozen"} & {*STAGES[stage]} == set()
+
+
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_a_stage_script_is_at_most_60_lines(path: str) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= 60
+
+
+def test_every_script_has_a_stage() -> None:
+    assert sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "stages").glob("*.py")) == SCRIPTS
+
+
+def test_modules_are_at_most_300_lines() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "src").rglob("*.py")}
+    assert {str(path): length for path, length in lengths.items() if length > 300} == {}
