@@ -6,10 +6,50 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-WORDS = (
-    "the a film movie plot actor scene story is was not very good bad great awful fine dull bright slow quick "
-    "and or but with without of in on it this that i we they liked hated loved number sentence small set"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "film",
+    "movie",
+    "plot",
+    "actor",
+    "scene",
+    "story",
+    "is",
+    "was",
+    "not",
+    "very",
+    "good",
+    "bad",
+    "great",
+    "awful",
+    "fine",
+    "dull",
+    "bright",
+    "slow",
+    "quick",
+    "and",
+    "or",
+    "but",
+    "with",
+    "without",
+    "of",
+    "in",
+    "on",
+    "it",
+    "this",
+    "that",
+    "i",
+    "we",
+    "they",
+    "liked",
+    "hated",
+    "loved",
+    "number",
+    "sentence",
+    "small",
+    "set",
+]
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 HIDDEN, LAYERS, HEADS, POSITIONS = 16, 4, 2, 64
 

@@ -1,6 +1,7 @@
 """Losses by hand-worked values, limits and invariances."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -49,7 +50,9 @@ def test_kl_runs_from_teacher_to_student_and_not_back() -> None:
 
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("loss", [lambda s, t: soft_target_kl(s, t, 3.0), logit_mse])
-def test_soft_losses_are_zero_for_equal_logits_and_not_changed_by_a_duplicated_batch(loss, labels: int) -> None:  # type: ignore[no-untyped-def]
+def test_soft_losses_are_zero_for_equal_logits_and_not_changed_by_a_duplicated_batch(
+    loss: Callable[[Tensor, Tensor], Tensor], labels: int
+) -> None:
     student, teacher = random_logits(5, labels, 1), random_logits(5, labels, 2)
     assert loss(teacher, teacher).abs().max().item() < 1e-5
     assert (loss(student, teacher) > 0).all()

@@ -128,7 +128,7 @@ def test_a_script_reads_no_section_that_its_stage_does_not_declare(repo: Repo) -
     undeclared = set()
     for name, stage in names(repo.index.stages).items():
         script = Path(stage.cmd.split()[1])
-        quoted = set(re.findall(r'"(\w+)(?:\.[^"]*)?"', (ROOT / script).read_text())) & set(PARAMS)
+        quoted = set(re.findall(r'(?:load_section\(f?|\[|\.get\()"(\w+)', (ROOT / script).read_text())) & set(PARAMS)
         declared = {param.split(".")[0] for param in params_of(stage) or []}
         if script.stem == "export":  # which of the two it reads depends on its argument
             quoted -= {"students"} if name == "export_teacher" else {"finetune_teacher"}

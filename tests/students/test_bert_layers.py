@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
+import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.students.bert_layers import BertLayersSpec, pick_layers

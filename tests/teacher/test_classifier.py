@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 
+import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.fingerprint import sha256_files

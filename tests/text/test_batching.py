@@ -1,5 +1,7 @@
 """Batching: every row once, similar lengths together, padding that changes nothing."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_no_texts_are_no_rows(teacher: Classifier) -> None:
     assert encode(teacher.tokenizer, []) == []
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     from pipestill.errors import ModelError
     from pipestill.text.tokenizer import load_tokenizer
 

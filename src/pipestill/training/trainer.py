@@ -1,5 +1,6 @@
 """Training a classifier: transformers' Trainer with our objective, our order of rows and our choice of epoch."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,10 +175,11 @@ def train(
 
 def _arguments(params: TrainingParams, seed: int, checkpoints: Path) -> TrainingArguments:
     on_cpu = not torch.cuda.is_available()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's; batch_size is that of the whole optimiser step
     return TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size // params.accumulation_steps,
+        per_device_train_batch_size=params.batch_size // params.accumulation_steps // processes,
         gradient_accumulation_steps=params.accumulation_steps,
         learning_rate=params.learning_rate,
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(params.schedule, params.schedule),

@@ -1,0 +1,287 @@
+"""Training: gradients, accumulation, resume, determinism, offline against online."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_objective_and_params import TRAINING, student
+
+import tiny
+from pipestill.data.schema import LABELLED, LabelSet
+from pipestill.data.tables import TableWriter, open_table, read_columns
+from pipestill.errors import ModelError, StaleCacheError
+from pipestill.fingerprint import content_id
+from pipestill.logit_cache import CacheLogitsParams
+from pipestill.seeding import seed_everything
+from pipestill.teacher import Classifier, load_classifier
+from pipestill.training.caching import cache_logits
+from pipestill.training.distillation import train_student
+from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.material import Material, Trained
+from pipestill.training.params import TrainingParams
+from pipestill.training.records import EpochPoint
+from pipestill.training.rows import Collator, TrainingRows
+from pipestill.training.sampler import LengthBucketedSampler
+from pipestill.training.signals import NoTeacher
+from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher
+from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments
+
+SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
+pytestmark = pytest.mark.filterwarnings(
+    # accelerate's and torch's own, in this process only
+    "ignore:.*lr_scheduler.step.*:UserWarning",
+    "ignore:.*pin_memory.*:UserWarning",
+)
+
+
+@pytest.fixture
+def workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], teacher_folder: Path, base: Path
+) -> Path:
+    """A folder as a stage sees it: a base, a teacher, train and dev rows, the logit cache of the train rows."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(teacher_folder, "models/teacher")
+    shutil.copytree(base, "models/base")
+    rows = sorted((content_id(text), text, tiny.WORDS.index(text.split()[0]) % 3) for text in texts)
+    for name, part in (("train", rows[:32]), ("dev", rows[32:])):
+        with TableWriter(Path(f"data/prepared/{name}.parquet"), LABELLED) as writer:
+            writer.write([{"content_id": i, "text": text, "label_id": label} for i, text, label in part])
+    return tmp_path
+
+
+def material(scratch: str) -> Material:
+    return Material(
+        labels=LabelSet(labels=("bad", "fine", "good")),
+        table=open_table(Path("data/prepared/train.parquet")),
+        dev=read_columns(Path("data/prepared/dev.parquet")),
+        scratch=Path(".scratch") / scratch,
+    )
+
+
+def fill_cache() -> None:
+    given = material("cache")
+    cache_logits(
+        CacheLogitsParams(batch_size=8, precision="float32", shard_rows=10, storage_dtype="float32"),
+        teacher=load_classifier(Path("models/teacher")),
+        teacher_folder=Path("models/teacher"),
+        labels=given.labels,
+        table=given.table,
+        scratch=given.scratch,
+        out=Path("data/logits"),
+    )
+
+
+def weights(trained: Trained) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in trained.classifier.model.state_dict().items()}
+
+
+def assert_same_weights(one: Trained, other: Trained) -> None:
+    for name, value in weights(one).items():
+        np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
+
+
+def distil(scratch: str, listener: Listener = SILENT, **changes: Any) -> Trained:
+    params = student(rows="data/prepared/train.parquet", **changes)
+    return train_student("student", params, material(scratch), listener)
+
+
+def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
+    params = FinetuneTeacherParams(
+        seed=3,
+        max_length=24,
+        training=TrainingParams(**{**TRAINING, "epochs": 30, "learning_rate": 3e-3, "dropout": 0.0}),
+    )
+    points: list[EpochPoint] = []
+    listener = Listener(on_step=lambda step, loss, rate: None, on_epoch=points.append)
+    trained = finetune_teacher(params, Path("models/base"), material("teacher"), listener)
+    record = trained.record
+    assert [point.epoch for point in record.epochs] == list(range(1, 31))
+    assert list(record.epochs) == points
+    assert record.epochs[-1].train_loss < record.epochs[0].train_loss * 0.5
+    assert record.best.dev_accuracy == max(point.dev_accuracy for point in record.epochs)
+    assert record.steps[-1].step == 30 * 4
+    assert not trained.classifier.model.training
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_the_same_training_twice_gives_the_same_bytes(workspace: Path, schedule: str) -> None:
+    fill_cache()
+    one, two = (distil(name, training__schedule=schedule) for name in ("one", "two"))
+    assert_same_weights(one, two)
+    assert one.record == two.record
+
+
+class KilledError(Exception):
+    """Stands for a kill after an optimiser step."""
+
+
+@pytest.mark.parametrize("killed_at", [10, 12, 20])
+def test_a_killed_training_resumes_and_ends_with_the_same_weights_and_curves(workspace: Path, killed_at: int) -> None:
+    fill_cache()
+    long = partial(distil, training__epochs=6)  # 24 steps: checkpoints at 10, 20 and at the end of each epoch of 4
+    whole = long("whole")
+
+    def die(step: int, loss: float, rate: float) -> None:
+        if step == killed_at:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        long("killed", Listener(on_step=die, on_epoch=lambda point: None))
+    assert list(Path(".scratch/killed/checkpoints").glob("checkpoint-*"))
+    steps: list[int] = []
+    resumed = long("killed", Listener(on_step=lambda step, loss, rate: steps.append(step), on_epoch=lambda p: None))
+    assert min(steps) >= killed_at - 4
+    assert_same_weights(whole, resumed)
+    assert whole.record == resumed.record
+
+
+def test_a_checkpoint_cut_short_is_passed_over(workspace: Path) -> None:
+    fill_cache()
+    whole = distil("whole")
+    half = Path(".scratch/half/checkpoints/checkpoint-4")
+    half.mkdir(parents=True)
+    (half / "model.safetensors").write_bytes(b"half")
+    assert_same_weights(whole, distil("half"))
+
+
+def test_offline_and_online_distillation_give_the_same_student(workspace: Path) -> None:
+    fill_cache()
+    offline = distil("offline", training__dropout=0.0)
+    online = distil("online", training__dropout=0.0, targets="models/teacher")
+    for name, value in weights(offline).items():
+        np.testing.assert_allclose(value, weights(online)[name], atol=2e-4, err_msg=name)
+    assert 0 < online.teacher_seconds < online.train_seconds
+
+
+def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
+    params = TrainingParams(**{**TRAINING, **changes})
+    return ObjectiveTrainer(
+        objective=student().objective.terms(),
+        signal=signal,
+        sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
+        model=classifier.model,
+        args=_arguments(params, 0, Path("checkpoints")),
+        train_dataset=rows,
+        data_collator=Collator(classifier.tokenizer.pad_token_id),
+    )
+
+
+def gradients(batches: list[list[int]], signal_of: Callable[[Classifier, Any], Any]) -> dict[str, torch.Tensor]:
+    """The gradients of one optimiser step over some forward passes."""
+    seed_everything(0)
+    classifier = load_classifier(Path("models/teacher"))
+    given = material("gradients")
+    rows = TrainingRows(given.table, classifier.tokenizer, given.scratch)
+    trainer = trainer_for(classifier, signal_of(load_classifier(Path("models/teacher")), given), rows)
+    torch.nn.init.ones_(classifier.model.classifier.bias)  # so that student and teacher differ
+    total = sum(len(batch) for batch in batches)
+    classifier.model.eval()
+    for batch in batches:
+        collated = Collator(classifier.tokenizer.pad_token_id)(rows.__getitems__(batch))
+        trainer.compute_loss(classifier.model, collated, num_items_in_batch=total).backward()
+    return {name: p.grad.clone() for name, p in classifier.model.named_parameters() if p.grad is not None}
+
+
+def online(teacher: Classifier, given: Material) -> OnlineTeacher:
+    return OnlineTeacher(teacher, "float32")
+
+
+def cached(teacher: Classifier, given: Material) -> CachedTeacher:
+    return open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, given.table)
+
+
+def assert_same_gradients(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert any(gradient.abs().max() > 1e-4 for gradient in one.values())
+    for name, gradient in one.items():
+        torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=1e-3, msg=name)
+
+
+def test_a_batch_of_32_and_4_accumulated_batches_of_8_give_the_same_gradients(workspace: Path) -> None:
+    whole = gradients([list(range(32))], online)
+    parts = gradients([list(range(start, start + 8)) for start in range(0, 32, 8)], online)
+    uneven = gradients([list(range(5)), list(range(5, 32))], online)
+    assert_same_gradients(whole, parts)
+    assert_same_gradients(whole, uneven)
+
+
+def test_accumulation_in_the_trainer_changes_no_weight(workspace: Path) -> None:
+    fill_cache()
+    whole = distil("whole", training__dropout=0.0)
+    parts = distil("parts", training__dropout=0.0, training__accumulation_steps=4)
+    for name, value in weights(whole).items():
+        np.testing.assert_allclose(value, weights(parts)[name], atol=2e-4, err_msg=name)
+
+
+def test_the_cache_and_the_teacher_in_the_loop_give_the_same_gradients(workspace: Path) -> None:
+    fill_cache()
+    assert_same_gradients(gradients([list(range(32))], cached), gradients([list(range(32))], online))
+
+
+def test_rows_in_another_order_have_the_same_loss_each(workspace: Path) -> None:
+    fill_cache()
+    teacher = load_classifier(Path("models/teacher"))
+    given = material("order")
+    shuffled = given.table.shuffle(seed=5)
+    by_id: list[dict[str, np.ndarray]] = []
+    for table in (given.table, shuffled):
+        signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, table)
+        rows = TrainingRows(table, teacher.tokenizer, given.scratch / str(len(by_id)))
+        batch = Collator(0)(rows.__getitems__(list(range(32))))
+        by_id.append(dict(zip(table["content_id"], signal.teacher_logits(batch).numpy(), strict=True)))
+    for key, value in by_id[0].items():
+        np.testing.assert_array_equal(value, by_id[1][key])
+
+
+def test_a_student_refuses_the_cache_of_another_teacher(workspace: Path) -> None:
+    from pipestill.teacher import save_classifier
+
+    fill_cache()
+    other = load_classifier(Path("models/teacher"))
+    with torch.no_grad():
+        other.model.classifier.bias.add_(1.0)
+    save_classifier(other, Path("models/teacher"))
+    with pytest.raises(StaleCacheError, match="teacher_weights"):
+        distil("stale")
+
+
+def test_a_student_without_a_teacher_needs_no_cache(workspace: Path) -> None:
+    trained = distil(
+        "alone",
+        init="models/base",
+        targets="data/prepared/train.parquet",
+        objective__soft_weight=0.0,
+    )
+    assert trained.teacher_seconds == 0
+    assert trained.classifier.model.config.num_hidden_layers == 2
+
+
+def test_embeddings_that_are_not_trained_stay_as_they_are(workspace: Path) -> None:
+    fill_cache()
+    before = load_classifier(Path("models/teacher")).model.get_input_embeddings().weight
+    frozen = distil("frozen", training__train_embeddings=False)
+    assert torch.equal(frozen.classifier.model.get_input_embeddings().weight, before)
+    assert frozen.record.num_trained_parameters == frozen.record.num_parameters - before.numel()
+
+
+def test_a_training_that_diverges_says_so_and_what_to_do(workspace: Path) -> None:
+    fill_cache()
+    with pytest.raises(ModelError, match=r"(?s)diverged.*lower learning_rate"):
+        distil("diverged", training__learning_rate=1e30, training__max_grad_norm=1e30, training__epochs=8)
+
+
+def test_teacher_and_data_with_other_labels_are_refused(workspace: Path) -> None:
+    given = material("labels")
+    wrong = Material(LabelSet(labels=("a", "b", "c")), given.table, given.dev, given.scratch)
+    params = student(rows="data/prepared/train.parquet")
+    with pytest.raises(ModelError, match="other labels"):
+        train_student("student", params, wrong, SILENT)
+
+
+def test_no_teacher_has_no_logits() -> None:
+    assert NoTeacher().teacher_logits({}) is None
