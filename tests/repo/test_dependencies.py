@@ -31,6 +31,20 @@ NAMED_BY_PARAMS = {
 }
 """Stages that depend on the members their params name; to them the registration lists are no dependency."""
 REGISTRATIONS = {"pipestill.losses", "pipestill.students"}
+IMPORTER = """
+import json, os, runpy, sys
+# Once for all scripts: these take seconds.
+import datasets, matplotlib.figure, mlflow, onnxruntime.quantization, sklearn.feature_extraction.text
+import sklearn.linear_model, torch
+from transformers import AutoModelForSequenceClassification, Trainer
+
+for path in sys.argv[1:]:
+    if os.fork() == 0:
+        runpy.run_path(path, run_name="imported")
+        print(path, json.dumps([*sys.modules]), sep="\\t", flush=True)
+        os._exit(0)
+    os.wait()
+"""
 
 
 def pipeline() -> dict[str, Any]:
@@ -115,22 +129,28 @@ def test_the_code_a_stage_depends_on_is_what_its_script_imports(graph: grimp.Imp
     assert expected - code_of(stage) == set(), "imported, but no dependency"
 
 
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """The modules of pipestill that importing each script loads, each in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": "src"}
+    command = [sys.executable, "-c", IMPORTER, *SCRIPTS]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
+    assert [path for path, _ in lines] == SCRIPTS, done.stderr
+    return {path: {name for name in json.loads(names) if name.split(".")[0] == "pipestill"} for path, names in lines}
+
+
 @pytest.mark.parametrize("path", SCRIPTS)
-def test_importing_a_script_loads_nothing_that_is_no_dependency(graph: grimp.ImportGraph, path: str) -> None:
+def test_importing_a_script_loads_nothing_that_is_no_dependency(
+    graph: grimp.ImportGraph, loaded: dict[str, set[str]], path: str
+) -> None:
     """What really is imported, beside tracking with what it imports and the members of registration lists."""
     stage = next(name for name in STAGES if script(name) == path)
-    program = (
-        f"import sys, json, runpy; runpy.run_path({path!r}, run_name='imported'); print(json.dumps([*sys.modules]))"
-    )
-    environment = os.environ | {"PYTHONPATH": "src"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    loaded = {name for name in json.loads(done.stdout.splitlines()[-1]) if name.split(".")[0] == "pipestill"}
-    of_tracking = set().union(*(closure(graph, name, follow_lists=False) for name in filter(is_tracking, loaded)))
-    lists = {name for name in loaded if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}
-    others = {name for name in loaded - of_tracking - lists if not is_tracking(name)}
+    names = loaded[path]
+    of_tracking = set().union(*(closure(graph, name, follow_lists=False) for name in filter(is_tracking, names)))
+    lists = {name for name in names if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}
+    others = {name for name in names - of_tracking - lists if not is_tracking(name)}
     assert {file_of(name) for name in others} - code_of(stage) == set()
 
 
