@@ -24,8 +24,9 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@touch $@
 
 repro: setup ## run the pipeline and show the table
+	@python -m pipestill.settings
 	@dvc repro
-	@python -m pipestill.tracking sync
+	-@python -m pipestill.tracking sync
 	@python -m pipestill.reporting show
 
 table: setup ## show the table of the last run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipestill.params import read_params
 from pipestill.records import write_json
-from pipestill.settings import check_settings
+from pipestill.settings import PIPELINE, check_settings
 from pipestill.tracking import run_main, stage_run
 
 OUT = Path("data/params-ok.json")
@@ -17,7 +17,7 @@ def main() -> None:
     """Read params.yaml and dvc.yaml, check, write the mark that says so."""
     content = read_params()
     with stage_run(content) as run:
-        run.log_metrics({"num_students": check_settings(content, read_params(Path("dvc.yaml")))})
+        run.log_metrics({"num_students": check_settings(content, read_params(PIPELINE))})
         write_json(OUT, {"params": "every section of params.yaml fits its specification"})
 
 

@@ -30,6 +30,9 @@ REGISTRATIONS = ("pipestill.losses", "pipestill.students")
 TRACKING = SRC / "pipestill/tracking"
 """No dependency of any stage: it writes the run record and can change no other out (docs/decisions/0003)."""
 
+FOLLOWS_LISTS = ("check",)
+"""Stages that read every member of a registration package."""
+
 NAMED_BY_PARAMS = {
     "distill": (
         "src/pipestill/losses/${item.objective.hard_loss.kind}.py",
@@ -87,20 +90,27 @@ def code_deps(stage: str, script: str) -> list[str]:
     """The script of a stage, the files it imports and the members its params name, sorted."""
     named = NAMED_BY_PARAMS.get(stage, ())
     folders = {str(Path(path).parent) for path in named}
-    direct = {path for path in closure(Path(script)) if not _is_member(path, folders)}
+    imported = closure(Path(script), follow_lists=stage in FOLLOWS_LISTS)
+    direct = {path for path in imported if not _is_member(path, folders)}
     return sorted({script, *direct, *named})
 
 
 @cache
-def closure(script: Path) -> frozenset[str]:
-    """The files of pipestill that a script imports, directly or not; registration lists neither count nor lead on."""
+def closure(script: Path, *, follow_lists: bool = False) -> frozenset[str]:
+    """The files of pipestill that a script imports, directly or not.
+
+    Args:
+        script: the script of a stage.
+        follow_lists: whether registration lists count and lead on to every member.
+    """
+    left_out = frozenset() if follow_lists else _registration_files()
     found: set[Path] = set()
-    todo = imports(script)
+    todo = set(imports(script) - left_out)
     while todo:
         path = todo.pop()
         if path not in found:
             found.add(path)
-            todo |= imports(path)
+            todo |= imports(path) - left_out
     return frozenset(path.as_posix() for path in found)
 
 
@@ -109,7 +119,8 @@ def _registration_files() -> frozenset[Path]:
     return frozenset(SRC / package.replace(".", "/") / "__init__.py" for package in REGISTRATIONS)
 
 
-def imports(path: Path) -> set[Path]:
+@cache
+def imports(path: Path) -> frozenset[Path]:
     """The files of pipestill that a file names in its imports, with the __init__ of every package on the way."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -123,7 +134,7 @@ def imports(path: Path) -> set[Path]:
         if parts[0] == "pipestill":
             for length in range(1, len(parts) + 1):
                 files |= _file_of(".".join(parts[:length]))
-    return {file for file in files - _registration_files() - {path} if TRACKING not in file.parents}
+    return frozenset(file for file in files - {path} if TRACKING not in file.parents)
 
 
 def _file_of(module: str) -> set[Path]:

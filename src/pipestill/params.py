@@ -32,9 +32,9 @@ StrTuple = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class Section(BaseModel):
-    """Base of every specification: frozen, strict, no unknown keys."""
+    """Base of every specification: frozen, strict, no unknown keys, finite numbers only."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]
     try:
         TypeAdapter(kind).validate_python(section)
     except ValidationError as error:
-        return [_describe(detail, key) for detail in error.errors(include_url=False)]
+        return [_describe(detail, key, section, kind) for detail in error.errors(include_url=False)]
     return []
 
 
@@ -117,7 +117,48 @@ def _section(content: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (any 
     return section
 
 
-def _describe(detail: Mapping[str, Any], key: str) -> str:
-    where = ".".join([key, *(str(part) for part in detail["loc"])])
-    found = "" if detail["type"] == "missing" else f" (found {detail['input']!r})"
-    return f"{where}{found}: {detail['msg']}"
+def _describe(detail: Mapping[str, Any], key: str, section: Any, kind: type[Any]) -> str:  # noqa: ANN401
+    """One refusal: the key as it stands in params.yaml, the value found, what is allowed."""
+    path = _path_in(section, detail["loc"])
+    where = ".".join([key, *(str(part) for part in path)])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        siblings = sorted(_keys_of(kind, detail["loc"][:-1]))
+        message = f"no such key; allowed are {', '.join(siblings)}" if siblings else "no such key"
+    show = detail["type"] != "missing" and not isinstance(detail["input"], Mapping)
+    return f"{where} (found {detail['input']!r}): {message}" if show else f"{where}: {message}"
+
+
+def _path_in(section: Any, location: tuple[str | int, ...]) -> list[str | int]:  # noqa: ANN401 (any YAML value)
+    """A location without the names of union members, which pydantic puts between the keys of params.yaml."""
+    path: list[str | int] = []
+    for position, part in enumerate(location):
+        inside = part in section if isinstance(section, Mapping) else isinstance(part, int)
+        if inside:
+            path.append(part)
+            section = section[part] if not isinstance(part, int) or part < len(section) else None
+        elif position == len(location) - 1:
+            path.append(part)  # the key that is missing
+    return path
+
+
+def _keys_of(kind: Any, location: tuple[str | int, ...]) -> set[str]:  # noqa: ANN401 (a class, or a union of them)
+    """The keys that the specification at a location allows."""
+    schema = TypeAdapter(kind).json_schema()
+    node: Any = schema
+    for part in location:
+        node = _deref(schema, node)
+        if "discriminator" in node and part in node["discriminator"]["mapping"]:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part, {})
+    return set(_deref(schema, node).get("properties", {}))
+
+
+def _deref(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """The definition that a schema node points at."""
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return node

@@ -1,6 +1,8 @@
 """Every section of params.yaml and its specification: the whole file checked at once, before any work starts."""
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipestill.baseline.params import BaselineParams
@@ -10,7 +12,7 @@ from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams
-from pipestill.params import refusals
+from pipestill.params import read_params, refusals
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams
 from pipestill.training.finetune import FinetuneTeacherParams
@@ -31,6 +33,7 @@ SECTIONS: dict[str, Any] = {
 }
 """The sections that every params.yaml has; `students` holds one more specification under each name."""
 
+PIPELINE = Path("dvc.yaml")
 STUDENTS = "students"
 TEACHER = "teacher"
 BASELINE = "baseline"
@@ -92,3 +95,17 @@ def _unlisted(students: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[
     return lines + [
         f"{STUDENTS}.{name} is listed in dvc.yaml but gone: run `make deps`" for name in sorted(listed - {*students})
     ]
+
+
+def main() -> int:
+    """`python -m pipestill.settings`: check params.yaml before DVC reads it; returns the exit code."""
+    try:
+        check_settings(read_params(), read_params(PIPELINE))
+    except ParamsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

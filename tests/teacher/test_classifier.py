@@ -64,6 +64,34 @@ def test_a_base_too_short_for_the_longest_input_is_refused(base: Path, labels: L
         new_classifier(base, labels=labels, max_length=65, dropout=0.0)
 
 
+@pytest.mark.parametrize(("family", "readable"), [("bert", 64), ("roberta", 65), ("distilbert", 64)])
+def test_the_longest_input_that_is_allowed_can_be_read(
+    family: str, readable: int, tmp_path: Path, labels: LabelSet
+) -> None:
+    base = tiny.save_base(tmp_path, family)
+    classifier = new_classifier(base, labels=labels, max_length=readable, dropout=0.0)
+    logits = predict_logits(classifier, ["good " * 100], batch_size=1, precision="float32")
+    assert np.isfinite(logits).all()
+    with pytest.raises(ModelError, match=f"at most {readable} tokens"):
+        new_classifier(base, labels=labels, max_length=readable + 1, dropout=0.0)
+
+
+def test_a_base_in_half_precision_is_trained_in_full(base: Path, labels: LabelSet, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    AutoModel.from_pretrained(base).to(torch.bfloat16).save_pretrained(tmp_path)
+    tiny.save_tokenizer(tmp_path)
+    classifier = new_classifier(tmp_path, labels=labels, max_length=16, dropout=0.0)
+    assert {parameter.dtype for parameter in classifier.model.parameters()} == {torch.float32}
+
+
+def test_the_notice_of_the_base_travels_with_what_is_made_of_it(base: Path, labels: LabelSet, tmp_path: Path) -> None:
+    folder = shutil.copytree(base, tmp_path / "base")
+    (folder / "NOTICE.txt").write_text("made by somebody, free to use")
+    save_classifier(new_classifier(folder, labels=labels, max_length=16, dropout=0.0), tmp_path / "saved")
+    assert load_classifier(tmp_path / "saved").notice == "made by somebody, free to use"
+
+
 def test_a_base_that_lacks_pretrained_weights_is_refused(base: Path, labels: LabelSet, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

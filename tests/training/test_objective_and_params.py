@@ -84,7 +84,7 @@ def test_a_loss_of_weight_zero_is_left_out(hard_weight: float, soft_weight: floa
         ({"training__epochs": 0}, r"training.epochs \(found 0\).*greater than or equal to 1"),
         ({"training__epochs": 1.5}, r"training.epochs \(found 1.5\)"),
         ({"architecture": {"kind": "bert_layer"}}, r"architecture.*bert_layers"),
-        ({"temperature": 2.0}, r"s.temperature \(found 2.0\): Extra inputs"),
+        ({"temperature": 2.0}, r"s.temperature \(found 2.0\): no such key; allowed are architecture"),
         ({"init": "models/other"}, r"init \(found 'models/other'\).*models/teacher"),
     ],
 )

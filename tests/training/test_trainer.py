@@ -14,7 +14,7 @@ from test_objective_and_params import TRAINING, student
 import tiny
 from pipestill.data.schema import LABELLED, LabelSet
 from pipestill.data.tables import TableWriter, open_table, read_columns
-from pipestill.errors import ModelError, StaleCacheError
+from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams
 from pipestill.seeding import seed_everything
@@ -29,7 +29,7 @@ from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import NoTeacher
 from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher
-from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments
+from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments, _last_checkpoint
 
 SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 pytestmark = pytest.mark.filterwarnings(
@@ -120,18 +120,22 @@ class KilledError(Exception):
     """Stands for a kill after an optimiser step."""
 
 
+def die_at(killed_at: int) -> Callable[[int, float, float], None]:
+    def die(step: int, loss: float, rate: float) -> None:
+        if step == killed_at:
+            raise KilledError
+
+    return die
+
+
 @pytest.mark.parametrize("killed_at", [10, 12, 20])
 def test_a_killed_training_resumes_and_ends_with_the_same_weights_and_curves(workspace: Path, killed_at: int) -> None:
     fill_cache()
     long = partial(distil, training__epochs=6)  # 24 steps: checkpoints at 10, 20 and at the end of each epoch of 4
     whole = long("whole")
 
-    def die(step: int, loss: float, rate: float) -> None:
-        if step == killed_at:
-            raise KilledError
-
     with pytest.raises(KilledError):
-        long("killed", Listener(on_step=die, on_epoch=lambda point: None))
+        long("killed", Listener(on_step=die_at(killed_at), on_epoch=lambda point: None))
     assert list(Path(".scratch/killed/checkpoints").glob("checkpoint-*"))
     steps: list[int] = []
     resumed = long("killed", Listener(on_step=lambda step, loss, rate: steps.append(step), on_epoch=lambda p: None))
@@ -140,13 +144,49 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights_and_curves(wor
     assert whole.record == resumed.record
 
 
-def test_a_checkpoint_cut_short_is_passed_over(workspace: Path) -> None:
-    fill_cache()
-    whole = distil("whole")
-    half = Path(".scratch/half/checkpoints/checkpoint-4")
+@pytest.mark.parametrize("state", [None, b"", b'{"global_step": 4, "log_his', b'{"global_step": 3}'])
+def test_a_checkpoint_cut_short_is_passed_over(workspace: Path, state: bytes | None) -> None:
+    half = Path("checkpoints/checkpoint-4")
     half.mkdir(parents=True)
     (half / "model.safetensors").write_bytes(b"half")
-    assert_same_weights(whole, distil("half"))
+    if state is not None:
+        (half / "trainer_state.json").write_bytes(state)
+    assert _last_checkpoint(Path("checkpoints")) is None
+    assert not half.exists()
+
+
+def test_a_killed_training_that_accumulates_resumes_with_the_same_weights(workspace: Path) -> None:
+    fill_cache()
+    parts = partial(distil, training__epochs=4, training__accumulation_steps=2)
+    whole = parts("whole")
+    with pytest.raises(KilledError):
+        parts("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
+    resumed = parts("killed")
+    assert_same_weights(whole, resumed)
+    assert whole.record == resumed.record
+
+
+def test_some_of_the_cached_rows_will_do_and_a_row_that_is_not_cached_will_not(workspace: Path) -> None:
+    fill_cache()
+    given = material("some")
+    teacher = load_classifier(Path("models/teacher"))
+    some = given.table.select(range(5))
+    signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, some)
+    batch = Collator(0)(TrainingRows(some, teacher.tokenizer, given.scratch).__getitems__([0, 4]))
+    assert signal.teacher_logits(batch).shape == (2, 3)
+    more = some.map(lambda row: {"content_id": content_id(row["text"] + " more"), "text": row["text"] + " more"})
+    with pytest.raises(CacheError, match="5 of 5 rows have no logits"):
+        open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, more)
+
+
+def test_online_a_student_that_reads_more_or_less_than_its_teacher_is_refused(workspace: Path) -> None:
+    with pytest.raises(ModelError, match=r"(?s)longest inputs differ.*20.*24"):
+        distil("other", targets="models/teacher", max_length=20)
+
+
+def test_a_student_that_reads_more_than_its_initial_model_can_is_refused(workspace: Path) -> None:
+    with pytest.raises(ModelError, match=r"(?s)max_length is more than.*65.*at most 64"):
+        distil("long", max_length=65)
 
 
 def test_offline_and_online_distillation_give_the_same_student(workspace: Path) -> None:

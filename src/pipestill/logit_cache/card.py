@@ -20,7 +20,7 @@ _NO_PART_OF_IT = ("config.json", "NOTICE.txt")
 
 
 class CacheIdentity(Record):
-    """Everything a logit depends on. Two caches with equal identities hold the same logits.
+    """What a logit depends on. Caches with equal identities hold the same logits but for the rounding of a machine.
 
     Attributes:
         teacher_weights: sha256 of each weight file.

@@ -1,4 +1,4 @@
-"""The student architectures. To add one: a file beside this, a line in each list here, an entry in params.yaml."""
+"""The student architectures. To add one: a file beside this, its import and its place here, an entry in params.yaml."""
 
 from pipestill.students.bert_layers import BertLayersSpec
 

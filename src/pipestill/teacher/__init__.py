@@ -2,6 +2,7 @@
 
 from pipestill.teacher.classifier import (
     Classifier,
+    check_length,
     load_classifier,
     new_classifier,
     quiet_transformers,
@@ -13,6 +14,7 @@ from pipestill.teacher.forward import Precision, fastest_device, forward, predic
 __all__ = [
     "Classifier",
     "Precision",
+    "check_length",
     "fastest_device",
     "forward",
     "load_classifier",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -54,7 +56,7 @@ def load_classifier(folder: Path) -> Classifier:
     quiet_transformers()
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no classifier that can be loaded", found=error) from error
@@ -92,6 +94,7 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
             id2label=names,
             label2id={name: label_id for label_id, name in names.items()},
             output_loading_info=True,
+            dtype=torch.float32,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"{base} holds no pretrained encoder that can be loaded", found=error) from error
@@ -99,17 +102,31 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
     missing = sorted(key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
     if missing:
         raise ModelError(f"the base {base} lacks pretrained weights", found=f"missing: {missing[:5]}")
-    positions = getattr(model.config, "max_position_embeddings", max_length)
-    if max_length > positions:
-        raise ModelError(
-            f"max_length is more than the base {base} can read",
-            found=max_length,
-            expected=f"at most {positions} tokens",
-            next_step="lower finetune_teacher.max_length in params.yaml",
-        )
+    check_length(model, max_length)
     set_dropout(model, dropout)
     tokenizer = load_tokenizer(base, max_length)
     return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=_read_notice(base))
+
+
+def check_length(model: PreTrainedModel, max_length: int) -> None:
+    """Refuse inputs longer than a model has positions for.
+
+    Raises:
+        ModelError: `max_length` is more than the model can read.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    table = next((module for name, module in model.named_modules() if name.endswith(".position_embeddings")), None)
+    padding = getattr(table, "padding_idx", None)
+    readable = positions if padding is None else positions - padding - 1  # RoBERTa counts from behind its padding
+    if max_length > readable:
+        raise ModelError(
+            "max_length is more than the model can read",
+            found=max_length,
+            expected=f"at most {readable} tokens for a {type(model).__name__} with {positions} positions",
+            next_step="lower max_length in params.yaml",
+        )
 
 
 def save_classifier(classifier: Classifier, folder: Path) -> None:
@@ -125,8 +142,6 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
 
 def set_dropout(model: PreTrainedModel, probability: float) -> None:
     """Set every dropout of a model, in its config and in its modules."""
-    from torch import nn
-
     for name in DROPOUT_FIELDS:
         if isinstance(getattr(model.config, name, None), float | int):
             setattr(model.config, name, probability)

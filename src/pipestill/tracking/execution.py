@@ -163,7 +163,8 @@ class _Execution:
         self.execution_id = uuid.uuid4().hex
         self.params = params
         workspace = _quietly(lambda: Workspace(stage), None)
-        unknown = Identity(stage=stage, cmd="", deps={}, params={"": dict(params)})
+        # Without an identity nothing tells this request from another: its scratch must never be found again.
+        unknown = Identity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
         self.git_commit, self.git_dirty = git_state()
         scratch, self._scratch_lock = claim_scratch(home() / SCRATCH, stage, self.identity.key)

@@ -2,11 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
@@ -38,7 +38,7 @@ def cache_logits(
         out: the finished cache.
 
     Returns:
-        num_rows, seconds and rows_per_second, of this run.
+        num_rows in the cache; num_computed_rows of this run, which a resume lowers; its seconds and rows_per_second.
 
     Raises:
         CacheError: the teacher has other labels than the data, or its logits cannot be cached.
@@ -59,6 +59,13 @@ def cache_logits(
         content_ids=(content_id for ids, _ in _shards(table, params.shard_rows) for content_id in ids),
     )
     teacher.model.to(fastest_device())
+    computed = 0
+
+    def forward(texts: Sequence[str]) -> np.ndarray:
+        nonlocal computed
+        computed += len(texts)
+        return predict_logits(teacher, texts, batch_size=params.batch_size, precision=params.precision)
+
     start = time.perf_counter()
     bar: tqdm[Any]
     with tqdm(total=len(table), unit="row", desc="cache_logits", disable=not sys.stderr.isatty()) as bar:
@@ -67,11 +74,16 @@ def cache_logits(
             scratch=scratch / "shards",
             identity=identity,
             shards=_shards(table, params.shard_rows),
-            forward=partial(predict_logits, teacher, batch_size=params.batch_size, precision=params.precision),
+            forward=forward,
             on_shard=lambda rows: _tell(bar, rows),
         )
     seconds = time.perf_counter() - start
-    return {"num_rows": len(table), "seconds": seconds, "rows_per_second": len(table) / seconds}
+    return {
+        "num_rows": len(table),
+        "num_computed_rows": computed,
+        "seconds": seconds,
+        "rows_per_second": computed / seconds,
+    }
 
 
 def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[list[str], list[str]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import Classifier, load_classifier, new_classifier
+from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.material import Material, Trained
 from pipestill.training.rows import TrainingRows
@@ -51,6 +51,7 @@ def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
     else:
         initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
     model = params.architecture.build(initial.model)
+    check_length(model, params.max_length)
     tokenizer = load_tokenizer(folder, params.max_length)
     return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=initial.notice)
 
@@ -60,6 +61,13 @@ def _signal(params: StudentParams, material: Material) -> Signal:
         return NoTeacher()
     teacher = _teacher(material.labels)
     if Path(params.targets) == TEACHER:
+        if params.max_length != teacher.max_length:
+            raise ModelError(
+                "online, student and teacher read the same tokens, but their longest inputs differ",
+                found=params.max_length,
+                expected=teacher.max_length,
+                next_step="set the student's max_length to the teacher's, or its targets to data/logits",
+            )
         return OnlineTeacher(teacher, params.training.precision)
     return open_cached_teacher(Path(params.targets), TEACHER, teacher, material.table)
 

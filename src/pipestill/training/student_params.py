@@ -64,6 +64,8 @@ class StudentParams(Section):
             raise ValueError("soft_weight is above 0, so targets must be data/logits or models/teacher")
         if not learns_alone and self.objective.soft_weight == 0:
             raise ValueError("soft_weight is 0, so targets must be data/prepared/train.parquet: no teacher is asked")
+        if not learns_alone and self.init != "models/teacher":
+            raise ValueError("targets come from the teacher, so init must be models/teacher")
         if learns_alone and self.rows != "data/prepared/train.parquet":
             raise ValueError("targets are hard labels, so rows must be data/prepared/train.parquet: others have none")
         return self

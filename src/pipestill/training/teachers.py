@@ -7,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from datasets import Dataset
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from torch import Tensor
 from pipestill.logit_cache import LogitCache, check_sample, identify
 from pipestill.logit_cache.card import CARD_FILE, CacheCard
 from pipestill.records import read_record
+from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, Precision, predict_logits
 from pipestill.teacher.forward import autocast
 from pipestill.training.signals import Batch
@@ -71,19 +73,19 @@ class OnlineTeacher:
 
 
 def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier, rows: Dataset) -> CachedTeacher:
-    """Open the logit cache of a teacher over a transfer set, and make sure that it is that.
+    """Open the logit cache of a teacher for some rows, and make sure that it is that.
 
     Args:
         folder: the logit cache.
         teacher_folder: the teacher whose logits it must hold.
         teacher: the same teacher, loaded, to run some rows again.
-        rows: the transfer set: columns content_id and text.
+        rows: the rows to train on: columns content_id and text.
 
     Raises:
-        StaleCacheError: the cache belongs to another teacher or other rows, or says other things than the teacher.
+        StaleCacheError: the cache belongs to another teacher, or says other things than the teacher.
+        CacheError: it lacks some of the rows.
         CorruptCacheError: its bytes are not those that were written.
     """
-    content_ids: list[str] = list(rows["content_id"])
     stored = read_record(folder / CARD_FILE, CacheCard).identity
     expected = identify(
         teacher_folder,
@@ -91,10 +93,13 @@ def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier,
         precision=stored.precision,
         storage_dtype=stored.storage_dtype,
         labels=teacher.labels.labels,
-        content_ids=sorted(content_ids),
+        content_ids=(),
     )
-    cache = LogitCache.open(folder, expected)
-    sample = rows.select(range(0, len(rows), max(1, len(rows) // CHECKED_ROWS)))
+    # The cache may hold more rows than these; that it holds each of these, `positions` makes sure.
+    rows_of_cache = {"num_rows": stored.num_rows, "rows_sha256": stored.rows_sha256}
+    cache = LogitCache.open(folder, expected.model_copy(update=rows_of_cache))
+    drawn = np.random.default_rng(derive_seed(0, stored.rows_sha256)).permutation(len(rows))[:CHECKED_ROWS]
+    sample = rows.select(sorted(drawn.tolist()))
     check_sample(
         cache,
         list(sample["content_id"]),
@@ -102,4 +107,4 @@ def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier,
         partial(predict_logits, teacher, batch_size=CHECKED_ROWS, precision=stored.precision),
         tolerance=CHECK_TOLERANCE[stored.precision],
     )
-    return CachedTeacher(cache, content_ids)
+    return CachedTeacher(cache, list(rows["content_id"]))

@@ -1,6 +1,5 @@
 """Training a classifier: transformers' Trainer with our objective, our order of rows and our choice of epoch."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
 
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
@@ -175,11 +174,10 @@ def train(
 
 def _arguments(params: TrainingParams, seed: int, checkpoints: Path) -> TrainingArguments:
     on_cpu = not torch.cuda.is_available()
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's; batch_size is that of the whole optimiser step
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size // params.accumulation_steps // processes,
+        per_device_train_batch_size=params.batch_size // params.accumulation_steps,
         gradient_accumulation_steps=params.accumulation_steps,
         learning_rate=params.learning_rate,
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(params.schedule, params.schedule),
@@ -203,6 +201,8 @@ def _arguments(params: TrainingParams, seed: int, checkpoints: Path) -> Training
         remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 (several would multiply the batch)
+    return arguments
 
 
 def _dev_scores(classifier: Classifier, dev: Rows, params: TrainingParams) -> dict[str, float]:
@@ -218,8 +218,17 @@ def _last_checkpoint(folder: Path) -> str | None:
     """The latest whole checkpoint; ones cut short by a kill are deleted."""
     whole: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*"):
-        if (path / STATE_FILE).is_file():
-            whole.append((int(path.name.rpartition("-")[2]), path))
+        step = int(path.name.rpartition("-")[2])
+        if _is_whole(path, step):
+            whole.append((step, path))
         else:
             shutil.rmtree(path)
     return str(max(whole)[1]) if whole else None
+
+
+def _is_whole(checkpoint: Path, step: int) -> bool:
+    """Whether a checkpoint's last file is there, readable, and of the step that the folder is named after."""
+    try:
+        return TrainerState.load_from_json(str(checkpoint / STATE_FILE)).global_step == step
+    except (OSError, ValueError, TypeError):
+        return False

@@ -1,0 +1,162 @@
+"""params.yaml as a whole: every mistake told at once, each with its key, the value found and what is allowed."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipestill import settings
+from pipestill.errors import ParamsError
+from pipestill.params import load_section, read_params
+from pipestill.settings import SECTIONS, check_settings
+
+ROOT = Path(__file__).parents[1]
+STUDENT = "bert_l2"
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    return copy.deepcopy(read_params(ROOT / "params.yaml"))
+
+
+@pytest.fixture
+def pipeline() -> dict[str, Any]:
+    return read_params(ROOT / "dvc.yaml")
+
+
+def put(content: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; a part that is a number is a place in a list."""
+    *path, last = key.split(".")
+    target: Any = content
+    for part in path:
+        target = target[int(part) if isinstance(target, list) else part]
+    target[last] = value
+
+
+def test_our_own_params_pass(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
+    assert check_settings(content, pipeline) == len(content["students"])
+
+
+MISTAKES = [
+    # an unknown key
+    ("prepare.seeds", 1, r"prepare.seeds \(found 1\): no such key; allowed are .*contradictions.*split"),
+    (f"students.{STUDENT}.training.epoch", 1, r"training.epoch \(found 1\): no such key; allowed are .*epochs"),
+    (
+        f"students.{STUDENT}.objective.soft_loss.temp",
+        2.0,
+        r"objective.soft_loss.temp \(found 2.0\): no such key; allowed are kind",
+    ),
+    ("training", {}, r"training: no such section; the sections are fetch, prepare"),
+    # a wrong kind
+    (f"students.{STUDENT}.architecture.kind", "lstm", r"architecture.*kind.*bert_layers"),
+    (f"students.{STUDENT}.objective.soft_loss.kind", "kl", r"objective.soft_loss.*logit_mse.*soft_target_kl"),
+    ("fetch.dataset.kind", "url", r"fetch.dataset.*named.*local"),
+    ("transfer.augmentations.0.kind", "typos", r"transfer.augmentations.0.*mask_words"),
+    # a number as a string, a string as a number, a fraction for a count
+    ("finetune_teacher.training.learning_rate", "5e-5", r"learning_rate \(found '5e-5'\).*number"),
+    ("finetune_teacher.seed", "seventeen", r"finetune_teacher.seed \(found 'seventeen'\)"),
+    ("cache_logits.batch_size", 1.5, r"cache_logits.batch_size \(found 1.5\)"),
+    ("cache_logits.batch_size", True, r"cache_logits.batch_size \(found True\)"),
+    # out of range
+    ("finetune_teacher.training.dropout", 1.0, r"dropout \(found 1.0\).*less than 1"),
+    ("finetune_teacher.training.learning_rate", float("inf"), r"learning_rate \(found inf\).*finite"),
+    ("prepare.split.dev_fraction", -0.1, r"prepare.split.dev_fraction \(found -0.1\)"),
+    ("benchmark.rounds", 0, r"benchmark.rounds \(found 0\)"),
+    (f"students.{STUDENT}.objective.soft_weight", -1.0, r"soft_weight \(found -1.0\)"),
+    ("transfer.augmentations.0.fraction", 2.0, r"transfer.augmentations.0.fraction \(found 2.0\)"),
+    # what belongs together
+    (f"students.{STUDENT}.init", "models/base", r"init must be models/teacher"),
+    (f"students.{STUDENT}.training.accumulation_steps", 7, r"must divide batch_size"),
+    ("students", {}, r"at least one student is needed"),
+    ("students", None, r"students \(found None\): at least one"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), MISTAKES, ids=[f"{key}={value}" for key, value, _ in MISTAKES])
+def test_a_mistake_is_told_with_key_value_and_what_is_allowed(
+    content: dict[str, Any], pipeline: dict[str, Any], key: str, value: Any, message: str
+) -> None:
+    put(content, key, value)
+    with pytest.raises(ParamsError, match=message):
+        check_settings(content, pipeline)
+
+
+@pytest.mark.parametrize("section", list(SECTIONS))
+def test_a_missing_section_is_named(content: dict[str, Any], pipeline: dict[str, Any], section: str) -> None:
+    del content[section]
+    with pytest.raises(ParamsError, match=rf"{section}: the section is missing"):
+        check_settings(content, pipeline)
+
+
+def test_a_missing_key_is_named(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
+    del content["students"][STUDENT]["training"]["epochs"]
+    with pytest.raises(ParamsError, match=rf"students.{STUDENT}.training.epochs: Field required"):
+        check_settings(content, pipeline)
+
+
+def test_mistakes_in_every_section_are_told_at_once(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
+    for section in (*content, *(f"students.{name}" for name in content["students"])):
+        if section != "students":
+            put(content, f"{section}.nonsense", 1)
+    with pytest.raises(ParamsError) as error:
+        check_settings(content, pipeline)
+    text = str(error.value)
+    for section in SECTIONS:
+        assert f"{section}.nonsense (found 1)" in text
+    for name in content["students"]:
+        assert f"students.{name}.nonsense (found 1)" in text
+    assert f"{len(SECTIONS) + len(content['students'])} value(s) refused" in text
+
+
+@pytest.mark.parametrize("name", ["teacher", "baseline", "a.b", "a/b", "naïve", "a b", ""])
+def test_a_student_whose_name_cannot_be_a_folder_and_a_stage_is_refused(
+    content: dict[str, Any], pipeline: dict[str, Any], name: str
+) -> None:
+    content["students"] = {name: content["students"][STUDENT]}
+    with pytest.raises(ParamsError, match="no name for a student"):
+        check_settings(content, pipeline)
+
+
+def test_students_that_dvc_yaml_does_not_list_are_named_with_the_command_that_lists_them(
+    content: dict[str, Any], pipeline: dict[str, Any]
+) -> None:
+    content["students"]["new"] = content["students"].pop(STUDENT)
+    with pytest.raises(ParamsError, match=rf"(?s)students.new: .*make deps.*students.{STUDENT} is listed.*make deps"):
+        check_settings(content, pipeline)
+
+
+def test_yaml_reads_an_exponent_as_a_number_and_no_as_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("rate: 5e-5\nanswer: no\n")
+    assert read_params(path) == {"rate": 5e-5, "answer": "no"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1", "not valid YAML"), ("- 1\n", "holds no sections"), ("", "holds no sections")]
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=message):
+        read_params(path)
+
+
+def test_a_file_that_is_not_there_is_refused_with_where_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="repository root"):
+        load_section("prepare", SECTIONS["prepare"], tmp_path / "params.yaml")
+
+
+def test_the_command_says_what_is_wrong_and_fails(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ruamel.yaml import YAML
+
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    for mistake, code in ((False, 0), (True, 1)):
+        content["benchmark"]["rounds"] = 0 if mistake else 3
+        with Path("params.yaml").open("w") as file:
+            YAML(typ="safe").dump(content, file)
+        assert settings.main() == code
+    assert "benchmark.rounds (found 0)" in capsys.readouterr().err
