@@ -9,7 +9,7 @@ class BenchmarkParams(Section):
     """How forms of a model are timed.
 
     Attributes:
-        num_rows: test rows timed one by one in each round.
+        num_rows: test rows timed one by one in each round: the first of the table, which is in the order of a hash.
         warmup_runs: untimed runs of a subject before each of its blocks; each row is also run once before all.
         rounds: how often the subjects take turns.
         throughput_batch_size: rows of a batch when rows a second are measured.

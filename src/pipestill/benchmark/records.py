@@ -18,7 +18,7 @@ class SubjectRecord(Record):
         model_ms: the model's part of it.
         p50_ms_by_round: median latency of each round.
         throughput_per_s: rows a second from text to logits at the larger batch; the median over rounds.
-        load_ms: cold start, imports and loading.
+        load_ms: cold start, imports and loading; Python itself runs already.
         first_run_ms: cold start, the first text.
         peak_memory_bytes: resident memory of the subject's own process, Python and libraries included.
         speed_up_over_torch_teacher: median latency of the PyTorch teacher / this subject's, within a round.

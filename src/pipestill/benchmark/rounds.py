@@ -1,12 +1,15 @@
 """The parent's side: subjects take turns in rounds, so that a machine that slows down slows all of them down."""
 
-import multiprocessing
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import chain, cycle, islice
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -15,11 +18,22 @@ from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.benchmark.statistics import speed_up, summarise
 from pipestill.benchmark.subjects import Subject
 from pipestill.benchmark.timing import Timed
-from pipestill.benchmark.worker import THREADS, Failed, Opened, Request, work
+from pipestill.benchmark.worker import THREADS
 from pipestill.environment import read_environment
 from pipestill.errors import ModelError
 
 Say = Callable[[str], None]
+WORKER = "pipestill.benchmark.worker"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+"""Read when the libraries load, so they are set before the process starts."""
+END_TIMEOUT_S = 5
+
+
+class Opened(NamedTuple):
+    """A cold start: milliseconds to import and load, and those of the first text."""
+
+    load_ms: float
+    first_run_ms: float
 
 
 class Measured(NamedTuple):
@@ -32,33 +46,80 @@ class Measured(NamedTuple):
 
 
 class Worker:
-    """A subject's process, as the parent sees it."""
+    """A subject's process, as the parent sees it; a context manager that ends it.
 
-    def __init__(self, subject: Subject, connection: Connection, process: Any) -> None:  # noqa: ANN401 (spawn context)
-        self.subject, self.connection, self.process = subject, connection, process
+    A new program and not a fork or a spawned copy of this one: those count the parent's memory or import its main
+    script, so that libraries would be loaded before the subject is.
+    """
 
-    def receive(self) -> Any:  # noqa: ANN401 (each request has its own answer)
-        """Wait for the answer to the last request.
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        environment = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(THREADS))
+        self.process = subprocess.Popen(  # noqa: S603 (our own module by our own interpreter)
+            [sys.executable, "-P", "-m", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment | {"TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.process.communicate(timeout=END_TIMEOUT_S)  # the worker sees the end of its requests
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
+    def open(self, first_text: str) -> Opened:
+        """Load the subject and run one text; see `ask` for errors."""
+        subject = self.subject
+        request = {"variant": subject.variant, "folder": subject.folder, "file": subject.file}
+        return Opened(**self.ask(request | {"first_text": first_text}))
+
+    def time(self, batches: Sequence[Sequence[str]], warmup_runs: int = 0) -> Timed:
+        """Time each batch once, after untimed runs; see `ask` for errors."""
+        return Timed(**self.ask({"batches": batches, "warmup_runs": warmup_runs}))
+
+    def peak_memory_bytes(self) -> int:
+        """The most resident memory that the process has had; see `ask` for errors."""
+        return int(self.ask({}))
+
+    def ask(self, request: Mapping[str, object]) -> Any:  # noqa: ANN401 (each request has its own answer)
+        """Send a request and wait for its answer.
 
         Raises:
             ModelError: the worker failed or died.
         """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
-            answer = self.connection.recv()
-        except (EOFError, ConnectionError):
-            answer = Failed("the process ended without an answer")
-        if isinstance(answer, Failed):
+            self.process.stdin.write(f"{json.dumps(request)}\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        answer = json.loads(line) if line.endswith("\n") else {"error": self._ending()}
+        if "error" in answer:
             raise ModelError(
                 f"{self.subject.model} ({self.subject.variant}) cannot be timed",
-                found=answer.error,
-                next_step=f"check {self.subject.path}; `dvc repro` writes it anew",
+                found=answer["error"],
+                next_step=f"check {self.subject.path} (`dvc repro` writes it anew) and that memory is free",
             )
-        return answer
+        return answer["result"]
 
-    def ask(self, request: Request) -> Any:  # noqa: ANN401
-        """Send a request and wait for its answer."""
-        self.connection.send(request)
-        return self.receive()
+    def _ending(self) -> str:
+        """How the process ended without an answer."""
+        try:
+            code = self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return "the process closed its output"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"the process {how} before it answered"
 
 
 def run_benchmark(
@@ -68,7 +129,8 @@ def run_benchmark(
 
     Args:
         subjects: what to time; the PyTorch teacher and its int8 file must be among them.
-        texts: real rows; the first `num_rows` are used.
+        texts: real rows; the first `num_rows` are used. A prepared table is sorted by content id, a hash of the
+            text, so its first rows are spread over the data set in whatever order that came.
         params: rows, rounds and batch sizes.
         say: is told what is being done.
 
@@ -106,9 +168,8 @@ def run_benchmark(
 def measure(subjects: Sequence[Subject], texts: Sequence[str], params: BenchmarkParams, say: Say) -> list[Measured]:
     """Run every round over every subject; the results are in the order of the subjects."""
     singles = [[text] for text in texts]
-    stream = islice(cycle(texts), params.throughput_batch_size * params.throughput_batches)
-    flat = list(stream)
     size = params.throughput_batch_size
+    flat = list(islice(cycle(texts), size * params.throughput_batches))
     batches = [flat[start : start + size] for start in range(0, len(flat), size)]
     latency: list[list[Timed]] = [[] for _ in subjects]
     throughput: list[list[Timed]] = [[] for _ in subjects]
@@ -116,44 +177,25 @@ def measure(subjects: Sequence[Subject], texts: Sequence[str], params: Benchmark
         workers, opened = [], []
         for subject in subjects:
             say(f"loading {subject.model} {subject.variant}")
-            worker = stack.enter_context(_worker(subject, texts[0]))
+            worker = stack.enter_context(Worker(subject))
             # One after the other: a cold start beside another one is slower than it is.
-            opened.append(worker.receive())
+            opened.append(worker.open(texts[0]))
             workers.append(worker)
         for worker in workers:
             # Every shape once, untimed: a first run of a shape allocates.
-            worker.ask(Request("time", list(chain(singles, batches))))
+            worker.time([*singles, *batches])
         for number in range(params.rounds):
             say(f"round {number + 1} of {params.rounds}")
             for index in _turns(len(workers), number):
-                latency[index].append(workers[index].ask(Request("time", singles, params.warmup_runs)))
-                throughput[index].append(workers[index].ask(Request("time", batches, 1)))
-        memory = [worker.ask(Request("memory")) for worker in workers]
+                latency[index].append(workers[index].time(singles, params.warmup_runs))
+                throughput[index].append(workers[index].time(batches, 1))
+        memory = [worker.peak_memory_bytes() for worker in workers]
     return [Measured(*result) for result in zip(latency, throughput, opened, memory, strict=True)]
 
 
 def _turns(num_subjects: int, number: int) -> list[int]:
     """The order of the subjects in a round: each round starts one further, so that none always follows another."""
     return [(index + number) % num_subjects for index in range(num_subjects)]
-
-
-@contextmanager
-def _worker(subject: Subject, first_text: str) -> Iterator[Worker]:
-    # Spawned, not forked: a forked process would count the parent's memory as its own.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, subject, first_text), daemon=True)
-    process.start()
-    theirs.close()
-    worker = Worker(subject, ours, process)
-    try:
-        yield worker
-    finally:
-        ours.close()  # the worker sees the end of its requests
-        process.join(timeout=5)
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def _describe(

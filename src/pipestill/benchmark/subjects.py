@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pipestill.benchmark.timing import Runnable
 from pipestill.fingerprint import sha256_file
 from pipestill.records import Record
 
@@ -53,31 +52,3 @@ def list_subjects(teacher: Path, onnx: Path, students: Sequence[str]) -> tuple[S
         for name in ("teacher", *students)
         for variant, file in ONNX_FILES.items()
     )
-
-
-def open_subject(subject: Subject, threads: int) -> Runnable:
-    """Load a subject on a number of threads; imports what that subject needs and nothing else."""
-    if subject.variant == "torch":
-        return TorchSubject(Path(subject.folder), threads)
-    from pipestill.predict import Classifier
-
-    return Classifier(Path(subject.folder), file=subject.file, threads=threads)
-
-
-class TorchSubject:
-    """A PyTorch classifier, run as its own library runs it: no gradients, fp32."""
-
-    def __init__(self, folder: Path, threads: int) -> None:
-        from pipestill.teacher import forward, load_classifier, use_threads
-
-        use_threads(threads)
-        self._classifier = load_classifier(folder)
-        self._forward = forward
-
-    def encode(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 (transformers has no types)
-        """Tokenise texts into one batch, padded to its longest text."""
-        return self._classifier.tokenizer(list(texts), truncation=True, padding=True, return_tensors="pt")
-
-    def run(self, batch: Any) -> object:  # noqa: ANN401
-        """Compute the logits of one encoded batch."""
-        return self._forward(self._classifier, batch)

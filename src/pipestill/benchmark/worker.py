@@ -1,75 +1,97 @@
-"""One subject in a process of its own, so that memory and threads are its own too.
+"""One subject in a process of its own: `python -m pipestill.benchmark.worker`.
 
-The parent sends a request, the worker answers it; nothing runs in between. The module imports nothing heavy: what the
-worker loads is part of its cold start.
+Requests come on standard input and answers go to standard output, one JSON value a line; nothing runs in between. What
+the process loads is part of its subject's cold start and memory, so this module imports nothing heavy and neither do
+the packages it lies in. The process ends with its input.
 """
 
+import json
 import os
+import signal
+import sys
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, TextIO
 
-if TYPE_CHECKING:
-    from pipestill.benchmark.subjects import Subject
-    from pipestill.benchmark.timing import Runnable
+from pipestill.benchmark.footprint import peak_memory_bytes
+from pipestill.benchmark.timing import CLOCK, Runnable, time_batches
 
 THREADS = 1
 """Of torch, ONNX Runtime and the libraries under them: latency on one core is what is compared."""
 
 
-class Request(NamedTuple):
-    """What the parent asks for: an untimed or timed pass over batches, or the peak memory."""
+class TorchSubject:
+    """A PyTorch classifier, run as its own library runs it: no gradients, fp32."""
 
-    kind: Literal["time", "memory", "stop"]
-    batches: Sequence[Sequence[str]] = ()
-    warmup_runs: int = 0
+    def __init__(self, folder: Path, threads: int) -> None:
+        from pipestill.teacher import forward, load_classifier, use_threads
 
+        use_threads(threads)
+        self._classifier = load_classifier(folder)
+        self._forward = forward
 
-class Opened(NamedTuple):
-    """The first answer: milliseconds to import and load, and those of the first text."""
+    def encode(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 (transformers has no types)
+        """Tokenise texts into one batch, padded to its longest text."""
+        return self._classifier.tokenizer(list(texts), truncation=True, padding=True, return_tensors="pt")
 
-    load_ms: float
-    first_run_ms: float
-
-
-class Failed(NamedTuple):
-    """The answer of a worker that cannot go on."""
-
-    error: str
+    def run(self, batch: Any) -> object:  # noqa: ANN401
+        """Compute the logits of one encoded batch."""
+        return self._forward(self._classifier, batch)
 
 
-def work(connection: Connection, subject: "Subject", first_text: str) -> None:
-    """Open a subject and answer requests until told to stop."""
-    # Read when the libraries load, so set before they do.
-    os.environ.update(OMP_NUM_THREADS=str(THREADS), RAYON_NUM_THREADS=str(THREADS), TOKENIZERS_PARALLELISM="false")
-    try:
-        runnable = _open(connection, subject, first_text)
-        while (request := connection.recv()).kind != "stop":
-            connection.send(_answer(runnable, request))
-    except EOFError:
-        return  # the parent is gone
-    except Exception as error:  # noqa: BLE001 (whatever it is, the parent reports it)
-        connection.send(Failed(f"{type(error).__name__}: {error}"))
+def open_subject(variant: str, folder: Path, file: str) -> Runnable:
+    """Load a subject; imports what that subject needs and nothing else."""
+    if variant == "torch":
+        return TorchSubject(folder, THREADS)
+    from pipestill.predict import Classifier
+
+    return Classifier(folder, file=file, threads=THREADS)
 
 
-def _open(connection: Connection, subject: "Subject", first_text: str) -> "Runnable":
+def serve(requests: TextIO, answers: TextIO) -> None:
+    """Answer requests until there are no more; the first one opens the subject.
+
+    An answer is {"result": ...}, or {"error": ...} after which the subject cannot go on.
+    """
+    runnable: Runnable | None = None
+    for line in requests:
+        try:
+            request = json.loads(line)
+            if runnable is None:
+                runnable, result = _open(request)
+            else:
+                result = _answer(runnable, request)
+            answer = {"result": result}
+        except Exception as error:  # noqa: BLE001 (whatever it is, the parent reports it)
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(f"{json.dumps(answer)}\n")
+        answers.flush()
+        if "error" in answer:
+            return
+
+
+def _open(request: dict[str, Any]) -> tuple[Runnable, object]:
     start = time.perf_counter_ns()
-    from pipestill.benchmark.subjects import open_subject
-    from pipestill.benchmark.timing import CLOCK, time_batches
-
-    runnable = open_subject(subject, THREADS)
+    runnable = open_subject(request["variant"], Path(request["folder"]), request["file"])
     load_ms = (time.perf_counter_ns() - start) / 1e6
-    connection.send(Opened(load_ms, time_batches(runnable, [[first_text]], CLOCK).total_ms[0]))
-    return runnable
+    first = time_batches(runnable, [[request["first_text"]]], CLOCK)
+    return runnable, {"load_ms": load_ms, "first_run_ms": first.total_ms[0]}
 
 
-def _answer(runnable: "Runnable", request: Request) -> object:
-    from pipestill.benchmark.footprint import peak_memory_bytes
-    from pipestill.benchmark.timing import CLOCK, time_batches
-
-    if request.kind == "memory":
+def _answer(runnable: Runnable, request: dict[str, Any]) -> object:
+    """A pass over batches after untimed ones, or where no batches are given the peak memory."""
+    if "batches" not in request:
         return peak_memory_bytes()
-    for index in range(request.warmup_runs):
-        runnable.run(runnable.encode(request.batches[index % len(request.batches)]))
-    return time_batches(runnable, request.batches, CLOCK)
+    batches = request["batches"]
+    for index in range(request["warmup_runs"]):
+        runnable.run(runnable.encode(batches[index % len(batches)]))
+    return time_batches(runnable, batches, CLOCK)._asdict()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the parent's terminal; the parent ends its workers itself
+    # Answers have a pipe of their own: what a library prints goes to standard error.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as pipe:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        serve(sys.stdin, pipe)
