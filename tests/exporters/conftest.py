@@ -7,17 +7,18 @@ from exporter_models import FAMILIES, MAX_LENGTH, SPECIAL, WORDS, bert, int8
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from pipestill.exporters.artifact import DevRows
+from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.model_card import CardFacts
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import ParityParams
+from pipestill.exporters.records import ExportRecord
+from pipestill.teacher import load_classifier
 
 
 @pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return FAMILIES[request.param]().eval()
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -54,12 +55,12 @@ def texts() -> list[str]:
     return [" ".join(generator.choice(WORDS, generator.integers(1, 24))) for _ in range(40)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dev(texts: list[str]) -> DevRows:
     return DevRows(texts, np.zeros(len(texts), dtype=np.int64))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def params() -> ExportParams:
     return ExportParams(
         fp32=OnnxFp32(kind="onnx_fp32", fuse=True),
@@ -69,7 +70,7 @@ def params() -> ExportParams:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def facts() -> CardFacts:
     return CardFacts(
         data_name="tiny films",
@@ -81,3 +82,15 @@ def facts() -> CardFacts:
         labels=("negative", "neutral", "positive"),
         recipe={"seed": 1},
     )
+
+
+@pytest.fixture(scope="session")
+def exported(
+    model_folder: Path, dev: DevRows, params: ExportParams, facts: CardFacts, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ExportRecord]:
+    """An exported folder, into which something was left before, and its record; not to be changed."""
+    target = tmp_path_factory.mktemp("exported")
+    (target / "onnx").mkdir()
+    (target / "onnx" / "left_over.onnx").write_bytes(b"old")
+    classifier = load_classifier(model_folder)
+    return target, export_folder("bert_l2", classifier, model_folder, target, dev, params, lambda: facts)

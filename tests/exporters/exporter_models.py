@@ -1,8 +1,11 @@
 """Tiny models of every family, with random weights large enough that labels differ."""
 
 from collections.abc import Callable
+from functools import cache
 
+import torch
 import transformers
+from onnx import ModelProto
 from transformers import PreTrainedModel
 
 from pipestill.exporters._base import Shape
@@ -84,3 +87,22 @@ def int8(**changes: object) -> Int8Dynamic:
 def optimise(model: PreTrainedModel, *, fuse: bool = True) -> Fp32Graph:
     shape = Shape(model.config.num_attention_heads, model.config.hidden_size)
     return OnnxFp32(kind="onnx_fp32", fuse=fuse).optimise(trace(model), shape)
+
+
+@cache
+def model_of(family: str) -> PreTrainedModel:
+    """One model of a family; not to be changed."""
+    torch.manual_seed(0)
+    return FAMILIES[family]().eval()
+
+
+@cache
+def graph_of(family: str, *, fuse: bool = True) -> Fp32Graph:
+    """The fp32 graph of `model_of`; not to be changed."""
+    return optimise(model_of(family), fuse=fuse)
+
+
+@cache
+def int8_graph_of(family: str, *, reduce_range: bool = False) -> ModelProto:
+    """The int8 graph of `model_of`; not to be changed."""
+    return int8(reduce_range=reduce_range).convert(graph_of(family).model)

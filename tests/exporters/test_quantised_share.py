@@ -1,29 +1,26 @@
 import numpy as np
 import pytest
-from exporter_models import albert, int8, optimise
+from exporter_models import graph_of, int8_graph_of
 from onnx import TensorProto, helper, numpy_helper
-from transformers import PreTrainedModel
 
 from pipestill.exporters._graph import count_operators, finish
 from pipestill.exporters.int8_dynamic import quantise_rows
 from pipestill.exporters.quantised_share import measure_share
 
 
-def test_a_graph_that_is_not_quantised_has_a_share_of_zero(tiny_bert: PreTrainedModel) -> None:
-    graph = optimise(tiny_bert).model
+def test_a_graph_that_is_not_quantised_has_a_share_of_zero() -> None:
+    graph = graph_of("bert").model
     assert measure_share(graph, graph).quantised_fraction == 0
 
 
-def test_all_but_small_tables_of_a_bert_is_quantised(tiny_bert: PreTrainedModel) -> None:
-    graph = optimise(tiny_bert).model
-    share = measure_share(graph, int8().convert(graph))
+def test_all_but_small_tables_of_a_bert_is_quantised() -> None:
+    share = measure_share(graph_of("bert").model, int8_graph_of("bert"))
     assert set(share.float_bytes_by_operator) == {"Gather"}  # the two rows of segments
     assert share.float_bytes == 2 * 32 * 4
 
 
 def test_every_product_with_a_weight_of_a_model_with_shared_layers_is_quantised() -> None:
-    graph = optimise(albert().eval()).model
-    quantised = int8().convert(graph)
+    graph, quantised = graph_of("albert").model, int8_graph_of("albert")
     share = measure_share(graph, quantised)
     assert set(share.float_bytes_by_operator) == {"Gather"}
     assert count_operators(quantised.graph)["Gemm"] == 0
@@ -31,8 +28,8 @@ def test_every_product_with_a_weight_of_a_model_with_shared_layers_is_quantised(
 
 
 def test_shared_layers_are_stored_once() -> None:
-    shared = optimise(albert().eval()).model
-    feed_forward = [tensor for tensor in shared.graph.initializer if sorted(tensor.dims) == [32, 64]]
+    weights = graph_of("albert").model.graph.initializer
+    feed_forward = [tensor for tensor in weights if sorted(tensor.dims) == [32, 64]]
     assert len(feed_forward) == 2
 
 

@@ -1,4 +1,5 @@
 import torch
+from exporter_models import model_of
 from transformers import PreTrainedModel
 
 from pipestill.exporters._graph import count_operators
@@ -20,9 +21,10 @@ def test_the_attention_that_was_set_is_set_again(tiny_bert: PreTrainedModel) -> 
     assert tiny_bert.config._attn_implementation == before
 
 
-def test_segment_ids_are_an_input_only_of_models_that_tell_segments_apart(family: PreTrainedModel) -> None:
-    takes = getattr(family.config, "type_vocab_size", 1) > 1
-    assert ("token_type_ids" in input_names(family)) == takes
+def test_segment_ids_are_an_input_only_of_models_that_tell_segments_apart(family: str) -> None:
+    model = model_of(family)
+    takes = getattr(model.config, "type_vocab_size", 1) > 1
+    assert ("token_type_ids" in input_names(model)) == takes
 
 
 def test_tracing_draws_no_random_numbers(tiny_bert: PreTrainedModel) -> None:

@@ -3,8 +3,6 @@
 from pathlib import PurePosixPath
 from typing import ClassVar, NamedTuple
 
-from onnx import ModelProto
-
 from pipestill.params import Section
 
 
@@ -16,11 +14,7 @@ class Shape(NamedTuple):
 
 
 class Exporter(Section):
-    """Base of every export format: settings from params.yaml, and one conversion."""
+    """Base of every export format: settings from params.yaml, and the name of its file."""
 
     file: ClassVar[PurePosixPath]
     """Where the file lies in the artifact folder; the names that transformers.js and optimum look for."""
-
-    def convert(self, graph: ModelProto) -> ModelProto:
-        """Turn an fp32 graph into this format, leaving the graph given unchanged."""
-        raise NotImplementedError

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import torch
 from onnx import ModelProto
 from tokenizers import Tokenizer
@@ -66,14 +67,14 @@ def export_folder(
     config = classifier.model.config
     shape = Shape(getattr(config, "num_attention_heads", 0), getattr(config, "hidden_size", 0))
     fp32 = params.fp32.optimise(trace(classifier.model), shape)
-    quantised = params.int8.convert(fp32.model)
     _start_folder(target)
     write_graph(fp32.model, target / params.fp32.file)
-    write_graph(quantised, target / params.int8.file)
+    write_graph(params.int8.convert(fp32.model), target / params.int8.file)
 
     rows = encode(classifier.tokenizer, dev.texts)
     pad_id = int(classifier.tokenizer.pad_token_id)
-    session = open_session(fp32.model)
+    # From here on the files as written are what is measured, not what was in memory.
+    session = open_session(target / params.fp32.file)
     parity = measure_parity(
         torch_logits(classifier.model),
         lambda batch: compute_logits(session, batch),
@@ -83,7 +84,13 @@ def export_folder(
         tolerance=params.parity.tolerance,
     )
     gate = score_int8(
-        fp32.model, params.int8, quantised, rows, dev.label_ids, pad_id=pad_id, batch_size=params.gate_batch_size
+        target / params.fp32.file,
+        target / params.int8.file,
+        params.int8.with_other_range().convert(fp32.model),
+        rows,
+        dev.label_ids,
+        pad_id=pad_id,
+        batch_size=params.gate_batch_size,
     )
     files = [describe_file(target, str(file)) for file in (params.fp32.file, params.int8.file)]
     record = ExportRecord(
@@ -97,7 +104,7 @@ def export_folder(
         int8=files[1],
         int8_size_fraction=files[1].size_bytes / files[0].size_bytes,
         parity=parity,
-        quantised_share=measure_share(fp32.model, quantised),
+        quantised_share=measure_share(*(onnx.load(target / file.path) for file in files)),
         int8_gate=gate,
     )
     enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)

@@ -59,6 +59,10 @@ class Int8Dynamic(Exporter):
         quantise_tables(quantised.graph)
         return finish(quantised)
 
+    def with_other_range(self) -> "Int8Dynamic":
+        """The same settings but for `reduce_range`, to show what the other choice would cost."""
+        return self.model_copy(update={"reduce_range": not self.reduce_range})
+
 
 def _quantise_products(model: ModelProto, *, per_channel: bool, reduce_range: bool) -> ModelProto:
     from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -108,6 +108,10 @@ def _usage() -> list[str]:
         "## Limits",
         "",
         "- It was trained on the data below; on other kinds of text its probabilities mean little.",
+        (
+            "- Its figures are for text cleaned as the pipeline's data/prepared/card.md says (HTML entities, control "
+            "characters, Unicode, white space). Nothing cleans the text that you give it."
+        ),
         "- It always answers with one of its labels: a text about nothing of the kind gets one too.",
         (
             "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at "

@@ -39,19 +39,13 @@ class OnnxFp32(Exporter):
             shape: heads and width of the model.
 
         Returns:
-            The graph to write; without `fuse`, the traced graph merely tidied up.
+            A graph of its own to write; without `fuse`, the traced graph merely tidied up.
         """
-        graph = ModelProto()
-        graph.CopyFrom(traced)
-        constants_to_weights(graph.graph)
         if not self.fuse:
+            graph = ModelProto()
+            graph.CopyFrom(traced)
+            constants_to_weights(graph.graph)
             return Fp32Graph(finish(graph), {}, first_token_only=False)
         graph, counts = fuse(traced, num_heads=shape.num_heads, hidden_size=shape.hidden_size)
         first_token_only = select_first_token_early(graph)
         return Fp32Graph(finish(graph), counts, first_token_only)
-
-    def convert(self, graph: ModelProto) -> ModelProto:
-        """Return a tidied copy: the graph is fp32 already."""
-        copy = ModelProto()
-        copy.CopyFrom(graph)
-        return finish(copy)

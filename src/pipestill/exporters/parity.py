@@ -112,7 +112,7 @@ def measure_parity(
             found=f"logits {record.max_abs_difference:.2e} apart, argmax equal on {record.agreement_fraction:.2%}; "
             f"worst at length `{worst.length}`, batch {worst.batch_size}",
             expected=f"at most {tolerance:.2e} apart and every argmax equal",
-            next_step="try `export.onnx_fp32.fuse: false`; if parity holds then, a fusion does not fit this model",
+            next_step="try `export.fp32.fuse: false`; if parity holds then, a fusion does not fit this model",
         )
     return record
 

@@ -26,7 +26,12 @@ class Int8Gate(Record):
         padded_accuracy: of the int8 file in padded batches of `batch_size`.
         other_range_accuracy: of the int8 form that `reduce_range` would give were it the other way round.
         batch_size: rows of a padded batch.
-        accuracy_drop_fraction: fp32_accuracy less the lower of accuracy and padded_accuracy.
+        num_lost: rows that the fp32 file has right and the int8 file wrong, in the form (alone or padded) that has the
+            lower accuracy.
+        num_gained: rows that it is the other way round for.
+        accuracy_drop_fraction: (num_lost - num_gained) / num_rows.
+        p_value: of the one-sided sign test of num_lost against num_gained: how probable so many lost rows or more are
+            where a row that changes is lost or gained by chance.
         agreement_fraction: rows whose argmax is that of the fp32 file, each row by itself.
         batch_agreement_fraction: rows whose argmax is the same by itself and in a padded batch.
     """
@@ -37,7 +42,10 @@ class Int8Gate(Record):
     padded_accuracy: float
     other_range_accuracy: float
     batch_size: int
+    num_lost: int
+    num_gained: int
     accuracy_drop_fraction: float
+    p_value: float
     agreement_fraction: float
     batch_agreement_fraction: float
 
@@ -89,5 +97,7 @@ def headline(record: ExportRecord) -> dict[str, float]:
         "int8_size_bytes": record.int8.size_bytes,
         "int8_dev_accuracy": record.int8_gate.accuracy,
         "int8_dev_accuracy_drop_fraction": record.int8_gate.accuracy_drop_fraction,
+        "int8_dev_rows_lost": record.int8_gate.num_lost,
+        "int8_dev_rows_gained": record.int8_gate.num_gained,
         "int8_dev_agreement_fraction": record.int8_gate.agreement_fraction,
     }

@@ -1,6 +1,7 @@
 """Running an exported graph, as the parity check and the int8 gate need it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ from onnx import ModelProto
 PROVIDERS = ["CPUExecutionProvider"]
 
 
-def open_session(model: ModelProto, *, threads: int = 1) -> Any:  # noqa: ANN401 (onnxruntime has no types)
-    """Open a graph on the CPU; one thread, as more only wait for each other at batch 1."""
+def open_session(model: Path | ModelProto) -> Any:  # noqa: ANN401 (onnxruntime has no types)
+    """Open a file or a graph on the CPU; one thread, as more only wait for each other at batch 1."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=PROVIDERS)
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=PROVIDERS)
 
 
 def compute_logits(session: Any, batch: Mapping[str, np.ndarray]) -> np.ndarray:  # noqa: ANN401
