@@ -1,35 +1,52 @@
-"""The pipeline, run once for all tests."""
+"""The pipeline, run once for all tests, in whatever worker they run."""
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tiny_pipeline import TinyPipeline, new_pipeline, stages_in
 
+OUTPUT = "output.txt"
+
 
 @pytest.fixture(scope="session")
-def unbuilt(tmp_path_factory: pytest.TempPathFactory) -> TinyPipeline:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session see."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pipeline"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unbuilt(shared: Path) -> TinyPipeline:
     """The pipeline before its first run. Tests must not change it: see TinyPipeline.copy."""
-    return new_pipeline(tmp_path_factory.mktemp("unbuilt"))
+    folder = shared / "unbuilt"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            new_pipeline(folder)
+    return TinyPipeline(folder / "repository")
 
 
 @pytest.fixture(scope="session")
-def first_output(unbuilt: TinyPipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyPipeline, str]:
-    pipeline = unbuilt.copy(tmp_path_factory.mktemp("built"))
-    done = pipeline.run("dvc", "repro")
-    pipeline.commit("after the first run")
-    return pipeline, done.stdout
-
-
-@pytest.fixture(scope="session")
-def built(first_output: tuple[TinyPipeline, str]) -> TinyPipeline:
+def built(unbuilt: TinyPipeline, shared: Path) -> TinyPipeline:
     """The pipeline after its first run, committed. Tests must not change it: see TinyPipeline.copy."""
-    return first_output[0]
+    folder = shared / "built"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            pipeline = unbuilt.copy(folder)
+            output = pipeline.run("dvc", "repro").stdout
+            pipeline.commit("after the first run")
+            (folder / OUTPUT).write_text(output)
+    return TinyPipeline(folder / "repository")
 
 
 @pytest.fixture(scope="session")
-def first_stages(first_output: tuple[TinyPipeline, str]) -> list[str]:
+def first_stages(built: TinyPipeline) -> list[str]:
     """The stages of the first run, in order."""
-    return stages_in(first_output[1])
+    return stages_in((built.root.parent / OUTPUT).read_text())
 
 
 @pytest.fixture

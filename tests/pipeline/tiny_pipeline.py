@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +89,23 @@ class TinyPipeline(Repository):
         stages: dict[str, Any] = YAML(typ="safe", pure=True).load((self.root / "dvc.lock").read_text())["stages"]
         return stages
 
-    def out_files(self, stage: str) -> Iterator[Path]:
-        """Every file of a stage's outs."""
-        for out in self.lock()[stage]["outs"]:
-            path = self.root / out["path"]
-            yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    def out_files(self) -> dict[str, list[Path]]:
+        """The files in each stage's outs."""
+        return {
+            stage: [file for out in entry["outs"] for file in files_in(self.root / out["path"])]
+            for stage, entry in self.lock().items()
+        }
 
     def copy(self, folder: Path) -> "TinyPipeline":
         """A copy with outs and cache, for a test to change."""
         shutil.copytree(self.root, folder / "repository", symlinks=True)
         shutil.copytree(self.root.parent / "recorder", folder / "recorder")
         return TinyPipeline(folder / "repository")
+
+
+def files_in(path: Path) -> list[Path]:
+    """A file itself, or all files below a folder."""
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
 
 
 def stages_in(output: str) -> list[str]:
