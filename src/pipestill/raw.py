@@ -4,7 +4,9 @@ It lies below both rooms, so that an edit to sources/ cannot rerun prepare, nor 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from pipestill.records import Record
 
@@ -16,6 +18,8 @@ Role = Literal["train", "dev", "test", "all", "unlabelled"]
 """What a raw file is for; `all` is one pool from which train, dev and test are cut."""
 Format = Literal["csv", "tsv", "jsonl", "parquet", "tab"]
 """`tab` is Orange's: tab-separated, the first of three header lines names the columns."""
+Column = str | Annotated[int, Field(ge=0)]
+"""A column by its name, or counted from 0."""
 LabelRule = Literal["as_is", "sign"]
 """`as_is`: the label is what the column says. `sign`: of a rating; exactly 0 has no label."""
 
@@ -27,8 +31,8 @@ class Reader(Record):
     """
 
     format: Format
-    text_column: str | int
-    label_column: str | int
+    text_column: Column
+    label_column: Column
     header: bool = True
     quoted: bool = True
     label_rule: LabelRule = "as_is"

@@ -1,16 +1,23 @@
 """The table of TRAPS.md 37: every bad input ends in a clear error or in a counted repair, never in a silent drop."""
 
+import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from raw_sets import CSV, csv_bytes, good_rows
+from pydantic import ValidationError
+from raw_sets import CSV, RULES, csv_bytes, good_rows
 
 from pipestill.data.card import DataCard
+from pipestill.data.params import PrepareParams
 from pipestill.data.tables import read_columns
 from pipestill.errors import DataError
 from pipestill.raw import Reader
+from pipestill.transfer.params import TransferParams
 
 GOOD = csv_bytes(good_rows())
 JSONL = Reader(format="jsonl", text_column="text", label_column="label")
@@ -23,6 +30,12 @@ def jsonl(*rows: object) -> bytes:
     return "".join(f"{json.dumps(row)}\n" for row in [*good, *rows]).encode()
 
 
+def parquet_with_labels(labels: list[float]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"row {index} of it" for index in range(len(labels))], "label": labels}), buffer)
+    return buffer.getvalue()
+
+
 ERRORS = {
     "an empty file": (b"", CSV, {}, "is empty"),
     "a header alone": (b"text,label\n", CSV, {}, "holds no rows"),
@@ -33,6 +46,9 @@ ERRORS = {
     "UTF-16": (GOOD.decode().encode("utf-16"), CSV, {}, "looks like UTF-16"),
     "a quote that is never closed": (GOOD + b'"open,yes\nmore,no\n', CSV, {}, "line 62: the quotes do not match"),
     "a tab in an unquoted text": (b"text\tlabel\na b\tyes\na\tb\tno\n", PLAIN_TSV, {}, "line 3 has 3 columns"),
+    "bare CR line ends": (GOOD.replace(b"\n", b"\r"), CSV, {}, "ends its lines in bare CR"),
+    "bare CR after a good header": (b"text,label\na,yes\rb,no\r", CSV, {}, "ends its lines in bare CR"),
+    "bare CR in jsonl": (jsonl().replace(b"\n", b"\r"), JSONL, {}, "ends its lines in bare CR"),
     "a row too short": (GOOD + b"alone\n", CSV, {}, "line 62 has 1 columns"),
     "a json line that is none": (jsonl() + b"{oops\n", JSONL, {}, "line 61 is not JSON"),
     "a json line without the text": (jsonl({"label": "yes"}), JSONL, {}, "line 61 has no column 'text'"),
@@ -151,6 +167,61 @@ def test_json_numbers_and_truth_values_become_the_labels_that_json_calls_them(ru
     content = "".join(f'{{"text": "row {i} of it", "label": {("true", "1", "2.5")[i % 3]}}}\n' for i in range(90))
     card, _ = run_prepare({"all": content.encode()}, JSONL)
     assert sorted(card.splits["train"].num_rows_by_label) == ["1", "2.5", "true"]
+
+
+def test_a_label_that_is_nan_is_missing(run_prepare: Run) -> None:
+    card, _ = run_prepare({"all": jsonl({"text": "some text", "label": math.nan})}, JSONL)
+    assert card.num_dropped == {"pool": {"blank_label": 1}}
+    content = parquet_with_labels([0.0, 1.0] * 30 + [math.nan])
+    card, _ = run_prepare({"all": content}, JSONL.model_copy(update={"format": "parquet"}))
+    assert card.num_dropped == {"pool": {"blank_label": 1}}
+
+
+@pytest.mark.parametrize("column", ["text_column", "label_column"])
+def test_a_column_is_not_counted_from_the_end(column: str) -> None:
+    columns = {"text_column": 0, "label_column": 1, column: -1}
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        Reader.model_validate({"format": "csv", **columns})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    for kind, content in (
+        (PrepareParams, {**RULES, "split": {**RULES["split"], "seed": seed}}),
+        (TransferParams, {"seed": seed, "augmentations": []}),
+    ):
+        with pytest.raises(ValidationError, match="4294967296" if seed > 0 else "greater than or equal to 0"):
+            kind.model_validate(content)
+
+
+def test_labels_that_contradict_across_splits_are_reported_and_the_held_out_row_stays(run_prepare: Run) -> None:
+    files = {"train": GOOD + row("Some text"), "test": csv_bytes([("some text", "no"), ("another", "yes")])}
+    card, folder = run_prepare(files)
+    assert card.num_contradictory_texts == 1
+    assert [(item.text, item.labels) for item in card.contradictions] == [("Some text", ("no", "yes"))]
+    assert card.num_dropped == {"pool": {"in_test_already": 1}}
+    assert sorted(read_columns(folder / "test.parquet").texts) == ["another", "some text"]
+
+
+def test_a_text_that_stays_nowhere_is_not_said_to_be_elsewhere(run_prepare: Run) -> None:
+    files = {
+        "train": GOOD + row("some text"),
+        "test": csv_bytes([("some text", "no"), ("some text", "yes"), ("another", "yes")]),
+        "unlabelled": b"text\nSOME TEXT\nnew\n",
+    }
+    card, _ = run_prepare(files)
+    assert card.num_contradictory_texts == 1
+    assert card.num_dropped == {
+        "pool": {"contradictory_label": 1},
+        "test": {"contradictory_label": 2},
+        "unlabelled": {"contradictory_label": 1},
+    }
+
+
+def test_an_unlabelled_twin_contradicts_nothing(run_prepare: Run) -> None:
+    card, _ = run_prepare({"all": GOOD + row("some text"), "unlabelled": b"text\nsome text\nnew\n"})
+    assert card.num_contradictory_texts == 0
+    assert card.num_dropped == {"unlabelled": {"in_pool_already": 1}}
 
 
 def test_quotes_chinese_and_emoji_come_through_unchanged(run_prepare: Run) -> None:

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,21 @@ def test_entities_stay_where_params_say_so() -> None:
     assert clean_text("a &amp; b", RULES) == ("a &amp; b", (), None)
     mended = clean_text("a &amp;\u00a0b &#x1F600;", RULES.model_copy(update={"unescape_html": True}))
     assert mended == ("a & b \U0001f600", ("html_entities", "white_space"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("go to ?a=1&region=us&sect=2&copy=2", "go to ?a=1&region=us&sect=2&copy=2"),
+        ("R&D is not&able, &notable; &nosuch; &; &#; &#x;", "R&D is not&able, &notable; &nosuch; &; &#; &#x;"),
+        ("&lt;b&gt; &eacute;&#233;&#xE9;&#XE9; &frac12;", "<b> éééé ½"),
+        ("&amp;lt;", "&lt;"),
+    ],
+)
+def test_only_whole_entities_are_resolved_and_only_once(text: str, expected: str) -> None:
+    cleaned = clean_text(text, RULES.model_copy(update={"unescape_html": True}))
+    assert cleaned.text == expected
+    assert cleaned.repairs == (() if text == expected else ("html_entities",))
 
 
 def test_joiners_inside_emoji_stay() -> None:

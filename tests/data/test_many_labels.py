@@ -76,4 +76,4 @@ def test_77_labels_come_through_fetch_and_prepare(tmp_path: Path, monkeypatch: p
     test = read_columns(TEST)
     assert len(test.texts) > 40
     truth = dict(rows)
-    assert all(truth[text] == names.label_of(label) for text, label in zip(test.texts, test.label_ids, strict=True))
+    assert all(truth[text] == names.labels[label] for text, label in zip(test.texts, test.label_ids, strict=True))

@@ -60,7 +60,7 @@ def test_tables_are_sorted_by_content_id_and_ids_are_those_of_the_texts(run_prep
     assert rows.content_ids == [content_id(text) for text in rows.texts]
     labels = read_labels(folder / "labels.json")
     expected = dict(good_rows())
-    assert [labels.label_of(int(label_id)) for label_id in rows.label_ids] == [expected[text] for text in rows.texts]
+    assert [labels.labels[label_id] for label_id in rows.label_ids] == [expected[text] for text in rows.texts]
 
 
 def test_a_held_out_text_is_in_no_other_table(run_prepare: Run) -> None:
@@ -103,16 +103,6 @@ def test_seventy_seven_labels_are_no_special_case(run_prepare: Run) -> None:
     card, folder = run_prepare({"all": csv_bytes(rows)})
     assert read_labels(folder / "labels.json").num_labels == 77
     assert card.splits["train"].num_rows_by_label.keys() == {label for _, label in rows}
-
-
-def test_a_label_outside_the_set_is_refused(run_prepare: Run) -> None:
-    _, folder = run_prepare({"all": csv_bytes(good_rows())})
-    labels = read_labels(folder / "labels.json")
-    assert labels.id_of("yes") == 1
-    with pytest.raises(DataError, match="'maybe' is not in the label set"):
-        labels.id_of("maybe")
-    with pytest.raises(DataError, match="no label has the id 2"):
-        labels.label_of(2)
 
 
 def test_open_table_never_shows_an_older_file(run_prepare: Run, tmp_path: Path) -> None:

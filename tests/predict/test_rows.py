@@ -38,6 +38,11 @@ def test_a_bad_row_says_why_and_the_next_is_read(input_format: InputFormat, line
     assert rows[1].problem is None
 
 
+def test_a_blank_line_of_jsonl_is_no_row_and_others_keep_their_line_numbers() -> None:
+    rows = list(read_rows(io.BytesIO(b'"good"\n\n \r\n"bad"\n\n'), "jsonl", "text"))
+    assert rows == [Row(1, "good"), Row(4, "bad")]
+
+
 def test_a_csv_row_with_other_fields_than_the_header_is_bad() -> None:
     rows = list(read_rows(io.BytesIO(b"id,text\n1\n2,good\n"), "csv", "text"))
     assert rows == [Row(1, "", "1 fields where the header has 2"), Row(2, "good", None)]

@@ -100,14 +100,18 @@ def test_the_commands_write_check_and_show(repository: Path) -> None:
 
 def test_wall_times_are_shown_in_the_order_of_the_stages(repository: Path) -> None:
     (repository / "runs").mkdir()
-    for stage, start, seconds in (("report", 2, 3.0), ("fetch", 1, 61.0)):
+    for stage, start, seconds in (("report", 2, 3.0), ("fetch", 1, 61.0), ("distill@gone", 3, 999.0)):
         record = {"stage": stage, "wall_time_s": seconds, "start_time_ms": start}
         (repository / "runs" / f"{stage}.json").write_text(json.dumps(record), encoding="utf-8")
     (repository / "runs/other.json").write_text("[]", encoding="utf-8")
+    (repository / "dvc.lock").write_text(f"{LOCK.format(md5='a' * 32)}  fetch: {{}}\n", encoding="utf-8")
     said = run("show")[1]
     assert said.index("fetch") < said.index("report ")
     assert "1 min 01 s" in said
     assert "1 min 04 s" in said
+    assert "distill@gone" not in said
+    (repository / "dvc.lock").unlink()
+    assert "wall time" not in run("show")[1]
 
 
 def test_a_missing_report_ends_in_a_message_not_a_traceback(repository: Path) -> None:

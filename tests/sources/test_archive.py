@@ -1,6 +1,7 @@
 """Archives: what is wanted comes out; what tries to escape is refused."""
 
 import io
+import random
 import tarfile
 import zipfile
 from pathlib import Path
@@ -26,6 +27,22 @@ def tar_bytes(*members: tuple[str, bytes | None, bytes], mode: str = "w:gz") -> 
 
 def file(name: str, content: bytes = b"hello") -> tuple[str, bytes, bytes]:
     return name, content, tarfile.REGTYPE
+
+
+NOISE = random.Random(0).randbytes(99_999).hex().encode()
+
+
+def damaged(content: bytes) -> bytes:
+    """The archive with bytes in its middle that it was not written with."""
+    middle = len(content) // 2
+    return content[:middle] + random.Random(1).randbytes(20_000) + content[middle + 20_000 :]
+
+
+def zip_bytes(compression: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr("rows.txt", NOISE)
+    return buffer.getvalue()
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -97,8 +114,18 @@ def test_a_missing_member_is_an_error_that_shows_what_is_near(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no archive", tar_bytes(file("rows.txt", b"x" * 9999))[:-30]],
-    ids=["empty", "other", "cut short"],  # the bytes of a .gz hold the time, so they name no test
+    [
+        b"",
+        b"no archive",
+        tar_bytes(file("rows.txt", b"x" * 9999))[:-30],
+        damaged(tar_bytes(file("rows.txt", NOISE))),
+        damaged(tar_bytes(file("rows.txt", NOISE), mode="w:xz")),
+        damaged(tar_bytes(file("rows.txt", NOISE), mode="w:bz2")),
+        damaged(zip_bytes(zipfile.ZIP_DEFLATED)),
+        damaged(zip_bytes(zipfile.ZIP_LZMA)),
+    ],
+    # The bytes of a .gz hold the time, so they name no test.
+    ids=["empty", "other", "cut short", "gz", "xz", "bz2", "deflated", "lzma"],
 )
 def test_a_broken_archive_is_an_error(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be unpacked"):

@@ -148,6 +148,16 @@ def test_a_hub_set_becomes_parquet_with_label_names(hub_set: Path, tmp_path: Pat
     assert sha256_files(tmp_path / "one") == sha256_files(tmp_path / "two")
 
 
+def test_an_unlabelled_split_of_a_hub_set_needs_no_label_column(tmp_path: Path) -> None:
+    labelled = datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": ["spam", "ham"]})
+    texts = datasets.Dataset.from_dict({"sentence": ["c"]})
+    datasets.DatasetDict({"train": labelled, "more": texts}).save_to_disk(str(tmp_path / "hub"))
+    fetch_dataset(hub_source(unlabelled="more"), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    assert pq.read_table(tmp_path / "raw" / "unlabelled.parquet").to_pydict() == {"text": ["c"], "label": [None]}
+    with pytest.raises(SourceError, match="no column `label`"):
+        fetch_dataset(hub_source(test="more"), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+
+
 def test_a_hub_repository_of_plain_files_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hub").mkdir()

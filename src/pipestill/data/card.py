@@ -9,10 +9,10 @@ REASONS = {
     "over_long": "longer than max_chars",
     "exact_duplicate": "the same text with the same label stays once",
     "normalised_duplicate": "the same text but for case, width or white space stays once",
-    "contradictory_label": "the same text with different labels",
-    "in_test_already": "the text is in test",
-    "in_dev_already": "the text is in dev",
-    "in_pool_already": "the text is among the labelled rows",
+    "contradictory_label": "a text that has different labels",
+    "in_test_already": "a test row has the text",
+    "in_dev_already": "a dev row has the text",
+    "in_pool_already": "a labelled row has the text",
     "unseen_label": "no train row has this label",
 }
 """Every reason for which a row can go."""
@@ -40,7 +40,7 @@ class SplitCard(Record):
 
 
 class Contradiction(Record):
-    """A text that was given several labels."""
+    """A text that was given several labels, in one file or across splits."""
 
     text: str
     labels: tuple[str, ...]

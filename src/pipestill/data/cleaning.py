@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from html.entities import html5
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from pipestill.params import Section
 _SPACES = re.compile(r"\s+")
 # Controls but not white space; the byte order mark, which is invisible and splits words; non-characters.
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+# With its semicolon: browsers also read `&copy=2` as an entity, but in ordinary text it is a link's parameter.
+_ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -78,15 +81,22 @@ def normalise(text: str) -> str:
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())).strip()
 
 
+def _resolve(entity: re.Match[str]) -> str:
+    written = entity[0]
+    # A name that is none stays: html.unescape would resolve its first letters (`&notable;` begins with `&not`).
+    return html.unescape(written) if written[1] == "#" else html5.get(written[1:], written)
+
+
 def _squeeze(text: str) -> str:
     return _SPACES.sub(" ", text).strip()
 
 
 _REPAIRS = (
-    ("html_entities", lambda text: html.unescape(text) if "&" in text else text),
+    ("html_entities", lambda text: _ENTITY.sub(_resolve, text)),
     ("lone_surrogates", lambda text: _SURROGATES.sub("\ufffd", text)),
     ("control_characters", lambda text: _CONTROLS.sub("", text)),
     ("unicode_nfc", lambda text: text if text.isascii() else unicodedata.normalize("NFC", text)),
     ("white_space", _squeeze),
 )
-"""In order; each is a name and a function that leaves a clean text as it is."""
+"""In order; each is a name and a function. All but `html_entities` leave what they have mended as it is: entities are
+resolved once, since `&amp;lt;` is how a text about HTML writes `&lt;`."""

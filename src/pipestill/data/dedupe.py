@@ -27,7 +27,7 @@ class Resolution(NamedTuple):
     Attributes:
         kept: the row that stays, or None.
         dropped: rows that go, by (place, reason).
-        labels: the labels that contradict each other; empty where none do.
+        labels: all labels of the text, in whatever place, where they contradict each other; empty where none do.
     """
 
     kept: Variant | None
@@ -47,17 +47,19 @@ def resolve(group: Sequence[Variant], contradictions: Literal["drop", "majority"
     """
     place = min((variant.place for variant in group), key=PRECEDENCE.index)
     inside = [variant for variant in group if variant.place == place]
-    dropped: Counter[tuple[str, str]] = Counter()
-    for variant in group:
-        if variant.place != place:
-            dropped[variant.place, f"in_{place}_already"] += variant.num_rows
+    given = {variant.label for variant in group if variant.place != "unlabelled"}
+    labels = tuple(sorted(given)) if len(given) > 1 else ()
     votes: Counter[str] = Counter()
     for variant in inside:
         votes[variant.label] += variant.num_rows
-    labels = tuple(sorted(votes)) if len(votes) > 1 else ()
     label = _winner(votes, contradictions)
+    dropped: Counter[tuple[str, str]] = Counter()
+    for variant in group:
+        if label is None:  # no row of the text stays anywhere, so none is dropped for being elsewhere already
+            dropped[variant.place, "contradictory_label"] += variant.num_rows
+        elif variant.place != place:
+            dropped[variant.place, f"in_{place}_already"] += variant.num_rows
     if label is None:
-        dropped[place, "contradictory_label"] += votes.total()
         return Resolution(None, dropped, labels)
     dropped[place, "contradictory_label"] += votes.total() - votes[label]
     same = [variant for variant in inside if variant.label == label]

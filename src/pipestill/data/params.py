@@ -11,7 +11,7 @@ from pipestill.params import Section
 class SplitRules(Section):
     """How dev and test are cut where the source brings none; fractions of the rows."""
 
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     dev_fraction: Annotated[float, Field(gt=0, lt=1)]
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     rare_label_rows: Annotated[int, Field(ge=0)]

@@ -6,6 +6,7 @@ Every error names the file and the line. Repairs of bytes (a byte order mark, CR
 import codecs
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -71,6 +72,8 @@ def _lines(path: Path, repairs: Counter[str]) -> Iterator[str]:
             if number == 1 and line.startswith(codecs.BOM_UTF8):
                 repairs["byte_order_mark"] += 1
                 line = line.removeprefix(codecs.BOM_UTF8)
+            if number == 1 and b"\r" in line and not line.endswith(b"\n"):
+                raise _bare_cr(path)
             if line.endswith(b"\r\n"):
                 repairs["crlf_line_ends"] += 1
                 line = line[:-2] + b"\n"
@@ -85,6 +88,15 @@ def _lines(path: Path, repairs: Counter[str]) -> Iterator[str]:
                     expected="UTF-8",
                     next_step=f"convert it: `iconv -f {'UTF-16' if utf16 else 'WINDOWS-1252'} -t UTF-8`",
                 ) from error
+
+
+def _bare_cr(path: Path) -> DataError:
+    return DataError(
+        f"{path} ends its lines in bare CR",
+        found="a carriage return that no newline follows, as old Macintosh programs write it",
+        expected="lines that end in LF or CRLF",
+        next_step=f"convert it: `tr '\\r' '\\n' < {path.name}`",
+    )
 
 
 def _table_rows(path: Path, reader: Reader, labelled: bool, repairs: Counter[str]) -> Iterator[RawRow]:
@@ -135,6 +147,8 @@ def _records(path: Path, reader: Reader, repairs: Counter[str]) -> Iterator[tupl
         except StopIteration:
             return
         except csv.Error as error:
+            if "new-line character" in str(error):
+                raise _bare_cr(path) from error
             raise DataError(
                 f"{path}, line {start}: the quotes do not match",
                 found=f"{error}, up to line {parser.line_num}",
@@ -198,6 +212,8 @@ def _typed(path: Path, line: int, text: object, label: object) -> RawRow:
     """Text must be a string; a label may be a number or a truth value, and is then called what JSON calls it."""
     if text is not None and not isinstance(text, str):
         raise DataError(f"{path}, line {line}: the text is no string", found=_short(text), expected="a string")
+    if isinstance(label, float) and math.isnan(label):
+        label = None  # how pandas writes a missing value
     if label is not None and not isinstance(label, str | int | float):
         raise DataError(f"{path}, line {line}: the label is no string", found=_short(label), expected="one label")
     return RawRow(line, text, label if label is None or isinstance(label, str) else json.dumps(label))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipestill.errors import DataError
 from pipestill.records import Record, read_record, write_json
 
 LABELLED = pa.schema([("content_id", pa.string()), ("text", pa.string()), ("label_id", pa.int32())])
@@ -33,27 +32,6 @@ class LabelSet(Record):
     def num_labels(self) -> int:
         """How many labels there are."""
         return len(self.labels)
-
-    def id_of(self, label: str) -> int:
-        """The label_id of a label.
-
-        Raises:
-            DataError: the label is not in the set.
-        """
-        try:
-            return self.labels.index(label)
-        except ValueError:
-            raise DataError(f"the label {label!r} is not in the label set", expected=f"one of {self.labels}") from None
-
-    def label_of(self, label_id: int) -> str:
-        """The label of a label_id.
-
-        Raises:
-            DataError: no label has this id.
-        """
-        if not 0 <= label_id < len(self.labels):
-            raise DataError(f"no label has the id {label_id}", expected=f"0 to {len(self.labels) - 1}")
-        return self.labels[label_id]
 
 
 def read_labels(path: Path) -> LabelSet:

@@ -24,7 +24,8 @@ def read_rows(file: BinaryIO, input_format: InputFormat, text_column: str) -> It
 
     Args:
         file: bytes, UTF-8, with or without a byte order mark.
-        input_format: `lines` takes a line as a text; `jsonl` a JSON string or an object; `csv` has a header.
+        input_format: `lines` takes a line as a text; `jsonl` a JSON string or an object; `csv` has a header. A
+            blank line is no row of JSONL or CSV; among `lines` it is a bad one.
         text_column: the key or column that holds the text.
 
     Yields:
@@ -37,7 +38,7 @@ def read_rows(file: BinaryIO, input_format: InputFormat, text_column: str) -> It
     if input_format == "csv":
         rows = _read_csv(lines, text_column)
     elif input_format == "jsonl":
-        rows = (_parse_json(number, line, text_column) for number, line in enumerate(lines, 1))
+        rows = (_parse_json(number, line, text_column) for number, line in enumerate(lines, 1) if line.strip())
     else:
         rows = (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
     for row in rows:

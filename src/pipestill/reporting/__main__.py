@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipestill.errors import PipestillError
+from pipestill.params import read_params
 from pipestill.records import read_record
 from pipestill.reporting.readme import stale_reason, update_readme
 from pipestill.reporting.report import SUMMARY
@@ -49,7 +50,7 @@ def _show(console: Console) -> int:
     width = console.width if console.is_terminal else TEXT_WIDTH
     console.print(rich_table(summary, width), soft_wrap=True)
     console.print(notes(summary), markup=False, highlight=False)
-    times = read_wall_times(RUNS)
+    times = read_wall_times(RUNS, read_params(LOCK).get("stages", {})) if LOCK.exists() else []
     if times:
         console.print(wall_time_table(times))
     return 0

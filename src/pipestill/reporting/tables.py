@@ -48,11 +48,6 @@ def table_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
     return tuple(row for row in summary.rows if row.model in (BASELINE, TEACHER) or row.variant != "torch")
 
 
-def dict_rows(summary: Summary) -> list[dict[str, str]]:
-    """The table's cells by heading, row by row."""
-    return [{column.heading: column.show(row) for column in COLUMNS} for row in table_rows(summary)]
-
-
 def markdown_table(summary: Summary) -> str:
     """The table in Markdown, the champion in bold; ends in a newline."""
     lines = [

@@ -1,5 +1,6 @@
 """What each stage took, from the run records that are present. Shown, never written to an output."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,21 @@ class WallTime(NamedTuple):
     started_ms: int
 
 
-def read_wall_times(folder: Path) -> list[WallTime]:
-    """Read `runs/*.json`, in the order in which the stages started. Files that are no run record are passed over."""
+def read_wall_times(folder: Path, stages: Collection[str]) -> list[WallTime]:
+    """Read `runs/*.json`, in the order in which the stages started.
+
+    Args:
+        folder: the run records; files that are none are passed over.
+        stages: the stages of dvc.lock; records of others, such as of a student that is gone, are passed over.
+    """
     times = []
     for path in sorted(folder.glob("*.json")):
         record: Any = read_json(path)
-        if isinstance(record, dict) and {"stage", "wall_time_s", "start_time_ms"} <= record.keys():
+        if (
+            isinstance(record, dict)
+            and {"stage", "wall_time_s", "start_time_ms"} <= record.keys()
+            and record["stage"] in stages
+        ):
             times.append(WallTime(record["stage"], record["wall_time_s"], record["start_time_ms"]))
     return sorted(times, key=lambda time: (time.started_ms, time.stage))
 

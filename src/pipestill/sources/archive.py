@@ -4,11 +4,13 @@ Nothing is unpacked wholesale: each wanted member is copied, up to a limit, to a
 own name therefore never becomes a path; unsafe names are refused all the same, as a sign of tampering.
 """
 
+import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -77,7 +79,7 @@ def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
                 raise _missing(archive.name, member, [])
             with stream_or_none as stream:
                 yield stream
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         raise SourceError(
             f"{archive.name} cannot be unpacked",
             found=error,

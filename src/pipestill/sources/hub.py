@@ -59,7 +59,7 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
 
 
 def fetch_hub_dataset(source: HubDataset, folder: Path, snapshot: Snapshot = snapshot_from_hub) -> dict[str, str]:
-    """Write each wanted split as a parquet file with the columns `text` and `label` (a string).
+    """Write each wanted split as a parquet file with the columns `text` and `label` (a string; null in `unlabelled`).
 
     Returns:
         The role of each file, by its path relative to `folder`.
@@ -91,15 +91,17 @@ def fetch_hub_dataset(source: HubDataset, folder: Path, snapshot: Snapshot = sna
         if name not in splits:
             raise SourceError(f"{source.repo} has no split `{name}`", found=sorted(splits))
         rows = splits[name]
-        for column in (source.text_column, source.label_column):
+        columns = [source.text_column] if role == "unlabelled" else [source.text_column, source.label_column]
+        for column in columns:
             if column not in rows.column_names:
                 raise SourceError(f"{source.repo} has no column `{column}`", found=rows.column_names)
-        feature = rows.features[source.label_column]
+        feature = rows.features.get(source.label_column)
         schema = pa.schema([("text", pa.string()), ("label", pa.string())])
         with pq.ParquetWriter(folder / f"{role}.parquet", schema, compression="zstd") as writer:
-            for batch in rows.select_columns([source.text_column, source.label_column]).iter(batch_size=10_000):
-                labels = [_label(value, feature) for value in batch[source.label_column]]
-                writer.write_table(pa.table({"text": batch[source.text_column], "label": labels}, schema=schema))
+            for batch in rows.select_columns(columns).iter(batch_size=10_000):
+                texts = batch[source.text_column]
+                labels = [_label(value, feature) for value in batch.get(source.label_column, [None] * len(texts))]
+                writer.write_table(pa.table({"text": texts, "label": labels}, schema=schema))
         roles[f"{role}.parquet"] = role
     return roles
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipestill.params import Section, StrTuple
-from pipestill.raw import Format, LabelRule, Reader, Role
+from pipestill.raw import Column, Format, LabelRule, Reader, Role
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -47,8 +47,8 @@ class DatasetReader(Section):
     """How rows are read; see `pipestill.raw.Reader`."""
 
     format: Format
-    text_column: str | int
-    label_column: str | int
+    text_column: Column
+    label_column: Column
     header: bool = True
     quoted: bool = True
     label_rule: LabelRule = "as_is"

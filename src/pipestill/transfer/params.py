@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipestill.params import Section
 from pipestill.transfer import Augmentation
@@ -15,7 +15,7 @@ Augmentations = Annotated[
 class TransferParams(Section):
     """What the student learns on besides the train rows."""
 
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     augmentations: Augmentations
 
     @model_validator(mode="after")
