@@ -20,24 +20,25 @@ def make(evaluations: list[EvaluateRecord]) -> Report:
     return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT)
 
 
-def test_a_report_made_twice_is_the_same_bytes(evaluations: list[EvaluateRecord], tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        write_report(make(evaluations), tmp_path / name)
+def test_a_report_made_twice_is_the_same_bytes(
+    evaluations: list[EvaluateRecord], report: Report, tmp_path: Path
+) -> None:
+    write_report(report, tmp_path / "first")
+    write_report(make(evaluations), tmp_path / "second")
     first = sha256_files(tmp_path / "first")
     assert set(first) == FILES
     assert first == sha256_files(tmp_path / "second")
 
 
-def test_no_figure_names_a_date_or_a_place(evaluations: list[EvaluateRecord], tmp_path: Path) -> None:
-    save_figure(make(evaluations).figures["curves"], tmp_path / "curves")
+def test_no_figure_names_a_date_or_a_place(report: Report, tmp_path: Path) -> None:
+    save_figure(report.figures["curves"], tmp_path / "curves")
     for path in tmp_path.glob("*.svg"):
         text = path.read_text(encoding="utf-8")
         assert "<dc:date>" not in text
         assert str(tmp_path) not in text
 
 
-def test_the_champions_numbers_are_the_headline(evaluations: list[EvaluateRecord]) -> None:
-    report = make(evaluations)
+def test_the_champions_numbers_are_the_headline(report: Report) -> None:
     numbers = headline(report.summary)
     assert numbers["champion.p50_ms"] == 0.87
     assert numbers["champion.speedup_over_teacher_torch"] == pytest.approx(9.8 / 0.87)
