@@ -1,6 +1,7 @@
 """The pipeline, run once for all tests, in whatever worker they run."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def built(unbuilt: TinyPipeline, shared: Path) -> TinyPipeline:
     """The pipeline after its first run, committed. Tests must not change it: see TinyPipeline.copy."""
     folder = shared / "built"
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+        if not (folder / OUTPUT).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a failed run left
             pipeline = unbuilt.copy(folder)
             output = pipeline.run("dvc", "repro").stdout
             pipeline.commit("after the first run")
