@@ -37,11 +37,11 @@ ui: setup ## open MLflow on the runs
 
 test: setup ## run all tests, the pipeline on tiny data among them
 	@coverage erase
-	@pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=
+	@pytest -n $(WORKERS) --dist loadfile --cov --cov-report=
 	@coverage report --fail-under=90
 
 test-fast: setup ## run the tests that take seconds
-	@pytest -n $(WORKERS) --dist loadgroup -m "not pipeline and not services"
+	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not services"
 
 check: setup ## format, lint, types, import contracts, dvc.yaml, fast tests
 	@ruff format --check .

@@ -90,7 +90,9 @@ def code_deps(stage: str, script: str) -> list[str]:
     """The script of a stage, the files it imports and the members its params name, sorted."""
     named = NAMED_BY_PARAMS.get(stage, ())
     folders = {str(Path(path).parent) for path in named}
-    imported = closure(Path(script), follow_lists=stage in FOLLOWS_LISTS)
+    imported = set(closure(Path(script), follow_lists=stage in FOLLOWS_LISTS))
+    for folder in folders:  # what the members themselves import, such as their base
+        imported.update(*(closure(member) for member in sorted(Path(folder).glob("[!_]*.py"))))
     direct = {path for path in imported if not _is_member(path, folders)}
     return sorted({script, *direct, *named})
 

@@ -11,8 +11,8 @@ from repositories import Repository
 
 from pipestill.records import read_record
 from pipestill.tracking import stage_run
-from pipestill.tracking.execution import claim_scratch, flatten
-from pipestill.tracking.run_record import RunRecord, record_path
+from pipestill.tracking.execution import claim_scratch
+from pipestill.tracking.run_record import RunRecord, flatten, record_path
 
 Enter = Callable[..., object]
 

@@ -1,7 +1,6 @@
 """One execution of a stage: what it logs goes to the live MLflow run at once and into the run record at the end."""
 
 import io
-import json
 import os
 import shutil
 import time
@@ -29,6 +28,7 @@ from pipestill.tracking.run_record import (
     RunRecord,
     Status,
     file_stem,
+    flatten,
     pack_artifact,
     pack_number,
     record_path,
@@ -260,20 +260,6 @@ def status_of(error: BaseException | None) -> Status:
     if isinstance(error, SystemExit) and error.code in {None, 0}:
         return "FINISHED"
     return "FAILED"
-
-
-def flatten(params: BaseModel | Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """A section as dotted names and texts; a list is one JSON text."""
-    plain: Mapping[str, Any] = params.model_dump(mode="json") if isinstance(params, BaseModel) else params
-    flat: dict[str, str] = {}
-    for key, value in plain.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = (
-                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-            )
-    return flat
 
 
 def histories(points: list[Point]) -> dict[str, MetricHistory]:

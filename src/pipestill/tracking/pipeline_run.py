@@ -10,11 +10,10 @@ from typing import Any
 
 from pipestill.records import read_json
 from pipestill.tracking import entities
-from pipestill.tracking.execution import flatten
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, safe_name, write_points
 from pipestill.tracking.lock import LOCK, Lock
-from pipestill.tracking.run_record import RunRecord
+from pipestill.tracking.run_record import RunRecord, flatten
 from pipestill.tracking.store import Store
 
 REPORTS = "reports/"

@@ -5,11 +5,13 @@ It is a cached DVC out of its stage, `runs/<stage>.json`. No stage depends on on
 
 import base64
 import hashlib
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator
 
 from pipestill.environment import Environment
 from pipestill.records import Record
@@ -144,3 +146,17 @@ def pack_artifact(name: str, content: bytes, path: str | None, held_bytes: int) 
         path=path,
         content_base64=base64.b64encode(content).decode("ascii") if fits else None,
     )
+
+
+def flatten(params: BaseModel | Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """A section as dotted names and texts; a list is one JSON text."""
+    plain: Mapping[str, Any] = params.model_dump(mode="json") if isinstance(params, BaseModel) else params
+    flat: dict[str, str] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = (
+                value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+            )
+    return flat
