@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None, console: Console | None = None) -> 
     readme = commands.add_parser("readme", help="rewrite the result block of README.md")
     readme.add_argument("--check", action="store_true", help="change nothing; exit 1 if the block is out of date")
     chosen = parser.parse_args(arguments)
-    console = console or Console()
+    # a pipe has no width: it gets the whole table
+    console = console or Console(width=None if sys.stdout.isatty() else TEXT_WIDTH)
     try:
         if chosen.command == "show":
             return _show(console)
@@ -46,9 +47,7 @@ def main(arguments: list[str] | None = None, console: Console | None = None) -> 
 
 def _show(console: Console) -> int:
     summary = read_record(REPORTS / SUMMARY, Summary)
-    # a pipe has no width: it gets the whole table
-    width = console.width if console.is_terminal else TEXT_WIDTH
-    console.print(rich_table(summary, width), soft_wrap=True)
+    console.print(rich_table(summary, console.width), soft_wrap=True)
     console.print(notes(summary), markup=False, highlight=False)
     times = read_wall_times(RUNS, read_params(LOCK).get("stages", {})) if LOCK.exists() else []
     if times:
