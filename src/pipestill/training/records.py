@@ -30,7 +30,7 @@ class TrainingRecord(Record):
         num_rows: rows it was trained on.
         num_parameters: in the whole model.
         num_trained_parameters: that had a gradient.
-        selection_metric: `accuracy` or `macro_f1`, on dev.
+        selection_metric: `accuracy`, `macro_f1` or `nll_nats`, on dev.
         best_epoch: the epoch whose weights were kept, counted from 1.
         epochs: one point an epoch.
         steps: the loss curve.
@@ -53,6 +53,9 @@ class TrainingRecord(Record):
 
 def best_epoch(epochs: list[EpochPoint], selection_metric: str) -> int:
     """The epoch to keep, counted from 1: the best on dev; ties go to the lower nll, then to the earlier epoch."""
-    return min(
-        epochs, key=lambda point: (-getattr(point, f"dev_{selection_metric}"), point.dev_nll_nats, point.epoch)
-    ).epoch
+    sign = 1 if selection_metric == "nll_nats" else -1
+
+    def rank(point: EpochPoint) -> tuple[float, float, int]:
+        return sign * getattr(point, f"dev_{selection_metric}"), point.dev_nll_nats, point.epoch
+
+    return min(epochs, key=rank).epoch
