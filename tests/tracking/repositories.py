@@ -1,6 +1,7 @@
 """A throw-away git + DVC repository with tiny stages, and ways to run things in it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,8 @@ class Repository:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # A runner in the background ignores Ctrl-C, and what it starts would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no thread takes part)
         )
 
     def stage(self, how: str = "", name: str = "first", *, check: bool = True, **extra: str) -> Any:
