@@ -43,14 +43,14 @@ MISTAKES = [
     ("prepare.seeds", 1, r"prepare.seeds \(found 1\): no such key; allowed are .*contradictions.*split"),
     (f"students.{STUDENT}.training.epoch", 1, r"training.epoch \(found 1\): no such key; allowed are .*epochs"),
     (
-        f"students.{STUDENT}.objective.soft_loss.temp",
+        f"students.{STUDENT}.objective.0.loss.temp",
         2.0,
-        r"objective.soft_loss.temp \(found 2.0\): no such key; allowed are kind",
+        r"objective.0.loss.temp \(found 2.0\): no such key; allowed are kind",
     ),
     ("training", {}, r"training: no such section; the sections are fetch, prepare"),
     # a wrong kind
     (f"students.{STUDENT}.architecture.kind", "lstm", r"architecture.*kind.*bert_layers"),
-    (f"students.{STUDENT}.objective.soft_loss.kind", "kl", r"objective.soft_loss.*logit_mse.*soft_target_kl"),
+    (f"students.{STUDENT}.objective.0.loss.kind", "kl", r"objective.0.loss.*logit_mse.*soft_target_kl"),
     ("fetch.dataset.kind", "url", r"fetch.dataset.*named.*local"),
     ("transfer.augmentations.0.kind", "typos", r"transfer.augmentations.0.*mask_words"),
     # a number as a string, a string as a number, a fraction for a count
@@ -63,7 +63,7 @@ MISTAKES = [
     ("finetune_teacher.training.learning_rate", float("inf"), r"learning_rate \(found inf\).*finite"),
     ("prepare.split.dev_fraction", -0.1, r"prepare.split.dev_fraction \(found -0.1\)"),
     ("benchmark.rounds", 0, r"benchmark.rounds \(found 0\)"),
-    (f"students.{STUDENT}.objective.soft_weight", -1.0, r"soft_weight \(found -1.0\)"),
+    (f"students.{STUDENT}.objective.0.weight", -1.0, r"objective.0.weight \(found -1.0\)"),
     ("transfer.augmentations.0.fraction", 2.0, r"transfer.augmentations.0.fraction \(found 2.0\)"),
     # what belongs together
     (f"students.{STUDENT}.init", "models/base", r"init must be models/teacher"),

@@ -59,7 +59,7 @@ def main() -> None:
                 classifier=student,
                 rows=rows,
                 dev=few,
-                objective=params.objective.terms(),
+                objective=params.terms,
                 signal=signal,
                 params=training,
                 seed=params.seed,

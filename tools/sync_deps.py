@@ -35,8 +35,7 @@ FOLLOWS_LISTS = ("check",)
 
 NAMED_BY_PARAMS = {
     "distill": (
-        "src/pipestill/losses/${item.objective.hard_loss.kind}.py",
-        "src/pipestill/losses/${item.objective.soft_loss.kind}.py",
+        "src/pipestill/losses/*.py",  # a list of any length: a template cannot name its members
         "src/pipestill/students/${item.architecture.kind}.py",
     )
 }
@@ -88,7 +87,7 @@ def synced(pipeline: str, students: list[str]) -> str:
 
 def code_deps(stage: str, script: str) -> list[str]:
     """The script of a stage, the files it imports and the members its params name, sorted."""
-    named = NAMED_BY_PARAMS.get(stage, ())
+    named = [path for pattern in NAMED_BY_PARAMS.get(stage, ()) for path in _files_of(pattern)]
     folders = {str(Path(path).parent) for path in named}
     imported = set(closure(Path(script), follow_lists=stage in FOLLOWS_LISTS))
     for folder in folders:  # what the members themselves import, such as their base
@@ -142,6 +141,12 @@ def imports(path: Path) -> frozenset[Path]:
 def _file_of(module: str) -> set[Path]:
     path = SRC / module.replace(".", "/")
     return {file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()}
+
+
+def _files_of(pattern: str) -> list[str]:
+    """The members that a pattern stands for; a template of DVC stands for itself."""
+    folder, name = pattern.rsplit("/", 1)
+    return [path.as_posix() for path in Path(folder).glob(f"[!_]{name}")] if "*" in name else [pattern]
 
 
 def _is_member(path: str, folders: set[str]) -> bool:

@@ -137,7 +137,7 @@ def _path_in(section: Any, location: tuple[str | int, ...]) -> list[str | int]: 
         if inside:
             path.append(part)
             section = section[part] if not isinstance(part, int) or part < len(section) else None
-        elif position == len(location) - 1:
+        elif position == len(location) - 1 and isinstance(section, Mapping):
             path.append(part)  # the key that is missing
     return path
 

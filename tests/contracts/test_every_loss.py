@@ -6,22 +6,14 @@ import pytest
 import torch
 from pydantic import BaseModel, TypeAdapter
 
-from pipestill.losses import HardLoss, SoftLoss
+from pipestill.losses import Loss
 from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
 
 SETTINGS: dict[str, Any] = {"temperature": 2.0, "weight": 1.0}
 
 
-def members(union: Any) -> list[type[LossSpec]]:
-    """The classes of a union, or the one class."""
-    if isinstance(union, type):
-        return [union]
-    first = get_args(union)[0]
-    return list(get_args(first)) or [first]
-
-
-ALL = [*members(HardLoss), *members(SoftLoss)]
-SOFT = members(SoftLoss)
+ALL: list[type[LossSpec]] = list(get_args(get_args(Loss)[0]))
+SOFT = [kind for kind in ALL if kind.asks_teacher]
 
 
 def make(kind: type[BaseModel]) -> LossSpec:

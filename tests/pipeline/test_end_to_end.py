@@ -79,7 +79,7 @@ def test_a_stage_opens_only_files_it_depends_on_or_makes(built: TinyPipeline) ->
 
 
 def test_a_student_s_temperature_reruns_that_student_and_the_leaves(changed: TinyPipeline) -> None:
-    changed.change("students.bert_l2.objective.soft_loss.temperature", 4.0)
+    changed.change("students.bert_l2.objective.0.loss.temperature", 4.0)
     ran = changed.repro()
     student = ["distill@bert_l2", "export@bert_l2", "evaluate@bert_l2"]
     assert sorted(ran) == sorted(["check", *student, "benchmark", "report"])

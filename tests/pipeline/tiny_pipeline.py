@@ -69,12 +69,12 @@ class TinyPipeline(Repository):
         return stages_in(self.run("dvc", "repro", *arguments).stdout)
 
     def change(self, dotted: str, value: object) -> None:
-        """Set one value in params.yaml."""
+        """Set one value in params.yaml; a part that is a number is a place in a list."""
         params = self.params()
         *sections, key = dotted.split(".")
         section = params
         for name in sections:
-            section = section[name]
+            section = section[int(name) if name.isdigit() else name]
         section[key] = value
         self.write_params(params)
 

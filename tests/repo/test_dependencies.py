@@ -22,10 +22,10 @@ import sync_deps
 ROOT = Path(__file__).parents[2]
 TRACKING = "pipestill.tracking"
 """No dependency of any stage: docs/decisions/0003."""
+LOSSES = ROOT / "src/pipestill/losses"
 NAMED_BY_PARAMS = {
     "distill": {
-        "src/pipestill/losses/${item.objective.hard_loss.kind}.py": "pipestill.losses",
-        "src/pipestill/losses/${item.objective.soft_loss.kind}.py": "pipestill.losses",
+        **{f"src/pipestill/losses/{path.name}": "pipestill.losses" for path in LOSSES.glob("[!_]*.py")},
         "src/pipestill/students/${item.architecture.kind}.py": "pipestill.students",
     }
 }

@@ -211,7 +211,9 @@ def test_two_processes_with_the_same_request_do_not_share_a_scratch_folder(
 
 
 def test_params_are_flattened_with_dots() -> None:
-    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2], "e": {}, "f": True}) == {
+    assert flatten({"a": {"b": {"c": 1}}, "d": [1, 2], "e": {}, "f": True, "g": [{"h": 2}, {"h": 3}]}) == {
+        "g.0.h": "2",
+        "g.1.h": "3",
         "a.b.c": "1",
         "d": "[1, 2]",
         "e": "{}",

@@ -7,6 +7,7 @@ import torch
 
 from pipestill.errors import ParamsError
 from pipestill.losses._base import LossInputs
+from pipestill.losses.soft_target_kl import soft_target_kl
 from pipestill.params import parse_section
 from pipestill.training.objective import objective_sum
 from pipestill.training.records import EpochPoint, best_epoch
@@ -27,6 +28,7 @@ TRAINING: dict[str, Any] = {
     "selection_metric": "accuracy",
     "checkpoint_steps": 10,
 }
+LINEAR = {"kind": "linear", "start": 1.0, "end": 3.0}
 STUDENT: dict[str, Any] = {
     "seed": 1,
     "architecture": {"kind": "bert_layers", "layers": [0, 2]},
@@ -34,19 +36,24 @@ STUDENT: dict[str, Any] = {
     "rows": "data/transfer",
     "targets": "data/logits",
     "max_length": 24,
-    "objective": {
-        "hard_weight": 0.5,
-        "hard_loss": {"kind": "cross_entropy"},
-        "soft_weight": 2.0,
-        "soft_loss": {"kind": "soft_target_kl", "temperature": 2.0},
-    },
+    "objective": [
+        {"weight": 0.5, "loss": {"kind": "cross_entropy"}},
+        {"weight": 2.0, "loss": {"kind": "soft_target_kl", "temperature": 2.0}},
+    ],
     "training": TRAINING,
 }
 
 
+def weighted(hard_weight: Any, soft_weight: Any) -> list[dict[str, Any]]:
+    """The objective of `STUDENT` with other weights."""
+    return [
+        term | {"weight": weight} for term, weight in zip(STUDENT["objective"], (hard_weight, soft_weight), strict=True)
+    ]
+
+
 def student(**changes: Any) -> StudentParams:
     """A student's section with dotted changes."""
-    section = {**STUDENT, "objective": {**STUDENT["objective"]}, "training": {**TRAINING}}
+    section = {**STUDENT, "training": {**TRAINING}}
     for key, value in changes.items():
         target, _, last = key.rpartition("__")
         (section[target] if target else section)[last] = value
@@ -56,26 +63,46 @@ def student(**changes: Any) -> StudentParams:
 
 def test_an_objective_is_the_weighted_sum_of_its_losses() -> None:
     inputs = LossInputs(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
-    objective = student().objective
-    hard = objective.hard_loss.per_row(inputs).sum()
-    soft = objective.soft_loss.per_row(inputs).sum()
-    assert objective_sum(objective.terms(), inputs).item() == pytest.approx((0.5 * hard + 2.0 * soft).item())
+    hard, soft = (term.loss.per_row(inputs).sum().item() for term in student().terms)
+    assert objective_sum(student().terms, inputs).item() == pytest.approx(0.5 * hard + 2.0 * soft)
 
 
 @pytest.mark.parametrize(("hard_weight", "soft_weight"), [(0.0, 1.0), (1.0, 0.5)])
 def test_a_loss_of_weight_zero_is_left_out(hard_weight: float, soft_weight: float) -> None:
-    params = student(objective__hard_weight=hard_weight, objective__soft_weight=soft_weight)
-    assert [weight for weight, _ in params.objective.terms()] == [w for w in (hard_weight, soft_weight) if w]
+    params = student(objective=weighted(hard_weight, soft_weight))
+    assert [term.weight for term in params.terms] == [w for w in (hard_weight, soft_weight) if w]
+
+
+def test_a_weight_and_a_temperature_follow_their_schedules() -> None:
+    loss = {"kind": "soft_target_kl", "temperature": {"kind": "linear", "start": 4.0, "end": 2.0}}
+    objective = student(objective=[{"weight": LINEAR, "loss": loss}]).terms
+    student_logits, teacher_logits = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    for progress, weight, temperature in ((0.0, 1.0, 4.0), (0.5, 2.0, 3.0), (1.0, 3.0, 2.0)):
+        inputs = LossInputs(student_logits, teacher_logits, torch.tensor([1]), progress)
+        expected = weight * soft_target_kl(student_logits, teacher_logits, temperature).item()
+        assert objective_sum(objective, inputs).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"objective__hard_weight": 0.0, "objective__soft_weight": 0.0}, "nothing would be learned"),
-        ({"targets": "data/prepared/train.parquet"}, "targets must be data/logits or models/teacher"),
-        ({"objective__soft_weight": 0.0}, "targets must be data/prepared/train.parquet"),
+        ({"objective": weighted(0.0, 0.0)}, "nothing would be learned"),
+        ({"objective": []}, "nothing would be learned"),
+        ({"objective": weighted(0.5, -2.0)}, r"objective.1.weight \(found -2.0\).*greater than or equal to 0"),
+        ({"objective": weighted(0.5, "1")}, r"objective.1.weight \(found '1'\).*number"),
+        ({"objective": weighted(0.5, {**LINEAR, "end": -1.0})}, r"objective.1.weight: .*equal to 0"),
+        ({"objective": weighted(0.5, {**LINEAR, "kind": "step"})}, r"objective.1.weight.*kind \(found 'step'\)"),
+        ({"objective": weighted(0.5, {**LINEAR, "kind": "constant"})}, r"objective.1.weight.*the same number"),
         (
-            {"objective__soft_weight": 0.0, "targets": "data/prepared/train.parquet"},
+            {"objective": [{"weight": 1.0, "loss": {"kind": "soft_target_kl", "temperature": 0}}]},
+            r"temperature \(found",
+        ),
+        ({"objective": [{"weight": 1.0, "loss": {"kind": "soft_target_kl"}}]}, r"temperature: Field required"),
+        ({"objective": {"weight": 1.0}}, r"objective: Input should be a valid tuple"),
+        ({"targets": "data/prepared/train.parquet"}, "targets must be data/logits or models/teacher"),
+        ({"objective": weighted(1.0, 0.0)}, "targets must be data/prepared/train.parquet"),
+        (
+            {"objective": weighted(1.0, 0.0), "targets": "data/prepared/train.parquet"},
             "rows must be data/prepared/train.parquet",
         ),
         ({"training__accumulation_steps": 3}, "must divide batch_size"),

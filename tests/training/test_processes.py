@@ -15,12 +15,12 @@ from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.losses.soft_target_kl import SoftTargetKlSpec
 from pipestill.seeding import seed_everything
 from pipestill.teacher import load_classifier
-from pipestill.training.objective import objective_sum
+from pipestill.training.objective import Term, objective_sum
 from pipestill.training.rows import Collator
 
 OBJECTIVE = (
-    (0.5, CrossEntropySpec(kind="cross_entropy")),
-    (2.0, SoftTargetKlSpec(kind="soft_target_kl", temperature=2.0)),
+    Term(0.5, CrossEntropySpec(kind="cross_entropy")),
+    Term(2.0, SoftTargetKlSpec(kind="soft_target_kl", temperature=2.0)),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_objective_and_params import TRAINING, student
+from test_objective_and_params import TRAINING, student, weighted
 
 import tiny
 from pipestill.data.schema import LABELLED, LabelSet
@@ -201,7 +201,7 @@ def test_offline_and_online_distillation_give_the_same_student(workspace: Path) 
 def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
     params = TrainingParams(**{**TRAINING, **changes})
     return ObjectiveTrainer(
-        objective=student().objective.terms(),
+        objective=student().terms,
         signal=signal,
         sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
         model=classifier.model,
@@ -295,7 +295,7 @@ def test_a_student_without_a_teacher_needs_no_cache(workspace: Path) -> None:
         "alone",
         init="models/base",
         targets="data/prepared/train.parquet",
-        objective__soft_weight=0.0,
+        objective=weighted(1.0, 0.0),
     )
     assert trained.teacher_seconds == 0
     assert trained.classifier.model.config.num_hidden_layers == 2

@@ -1,4 +1,4 @@
-"""The losses. To add one: a file beside this, its import and its place in a union here, an entry in params.yaml."""
+"""The losses. To add one: a file beside this, its import and its place in the union here, an entry in params.yaml."""
 
 from typing import Annotated
 
@@ -8,5 +8,4 @@ from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.losses.logit_mse import LogitMseSpec
 from pipestill.losses.soft_target_kl import SoftTargetKlSpec
 
-HardLoss = CrossEntropySpec
-SoftLoss = Annotated[LogitMseSpec | SoftTargetKlSpec, Field(discriminator="kind")]
+Loss = Annotated[CrossEntropySpec | LogitMseSpec | SoftTargetKlSpec, Field(discriminator="kind")]

@@ -6,6 +6,7 @@ the gradients of the whole batch, and a row without a label counts nothing.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -24,15 +25,23 @@ class LossInputs:
         student_logits: `[batch, label]`.
         teacher_logits: `[batch, label]`, the same label order; None where the student learns without a teacher.
         label_ids: `[batch]`; `NO_LABEL` where a row has none.
+        progress: of the training, 0 at the first optimiser step and 1 at the last; what schedules read.
     """
 
     student_logits: Float[Tensor, "batch label"]
     teacher_logits: Float[Tensor, "batch label"] | None
     label_ids: Int[Tensor, " batch"]
+    progress: float = 0.0
 
 
 class LossSpec(Section):
-    """Base of every loss: a `kind`, its settings, and `per_row`."""
+    """Base of every loss: a `kind`, its settings, and `per_row`.
+
+    Attributes:
+        asks_teacher: whether it needs a teacher; one that does not reads hard labels.
+    """
+
+    asks_teacher: ClassVar[bool] = True
 
     @abstractmethod
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:

@@ -6,7 +6,7 @@ Shapes: `[batch, label]`, `[batch]` to `[batch]`. Unit: nats. Zero when the stud
 probability. A row without a label (`NO_LABEL`) has loss 0 and no gradient.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -25,6 +25,7 @@ def cross_entropy(
 class CrossEntropySpec(LossSpec):
     """See `cross_entropy`."""
 
+    asks_teacher: ClassVar[bool] = False
     kind: Literal["cross_entropy"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:

@@ -11,11 +11,11 @@ times T^2. Zero when the two distributions are equal.
 from typing import Literal
 
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+from pipestill.schedules import Temperature, number_at
 
 
 def soft_target_kl(
@@ -32,8 +32,9 @@ class SoftTargetKlSpec(LossSpec):
     """See `soft_target_kl`."""
 
     kind: Literal["soft_target_kl"]
-    temperature: float = Field(gt=0)
+    temperature: Temperature
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
         """The loss of each row; see `soft_target_kl`."""
-        return soft_target_kl(inputs.student_logits, require_teacher(inputs, self.kind), self.temperature)
+        temperature = number_at(self.temperature, inputs.progress)
+        return soft_target_kl(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

@@ -149,12 +149,14 @@ def pack_artifact(name: str, content: bytes, path: str | None, held_bytes: int) 
 
 
 def flatten(params: BaseModel | Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """A section as dotted names and texts; a list is one JSON text."""
+    """A section as dotted names and texts: members of a list of mappings by their number, another list as JSON."""
     plain: Mapping[str, Any] = params.model_dump(mode="json") if isinstance(params, BaseModel) else params
     flat: dict[str, str] = {}
     for key, value in plain.items():
         if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(member, Mapping) for member in value):
+            flat |= flatten({str(number): member for number, member in enumerate(value)}, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = (
                 value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

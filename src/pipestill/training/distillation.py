@@ -28,7 +28,7 @@ def train_student(name: str, params: StudentParams, material: Material, listener
         classifier=student,
         rows=TrainingRows(material.table, student.tokenizer, material.scratch),
         dev=material.dev,
-        objective=params.objective.terms(),
+        objective=params.terms,
         signal=signal,
         params=params.training,
         seed=derive_seed(params.seed, "training"),
@@ -57,7 +57,7 @@ def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
 
 
 def _signal(params: StudentParams, material: Material) -> Signal:
-    if params.objective.soft_weight == 0:
+    if not params.asks_teacher:
         return NoTeacher()
     teacher = _teacher(material.labels)
     if Path(params.targets) == TEACHER:

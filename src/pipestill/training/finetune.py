@@ -10,6 +10,7 @@ from pipestill.params import Section
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import new_classifier
 from pipestill.training.material import Material, Trained
+from pipestill.training.objective import Term
 from pipestill.training.params import TrainingParams
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
@@ -42,7 +43,7 @@ def finetune_teacher(params: FinetuneTeacherParams, base: Path, material: Materi
         classifier=classifier,
         rows=TrainingRows(material.table, classifier.tokenizer, material.scratch),
         dev=material.dev,
-        objective=((1.0, CrossEntropySpec(kind="cross_entropy")),),
+        objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         params=params.training,
         seed=derive_seed(params.seed, "training"),

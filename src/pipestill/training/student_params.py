@@ -1,34 +1,26 @@
 """The sections `students.<name>` of params.yaml."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipestill.losses import HardLoss, SoftLoss
+from pipestill.losses import Loss
 from pipestill.params import Section
+from pipestill.schedules import Weight, extremes
 from pipestill.students import StudentKind
-from pipestill.training.objective import Objective
+from pipestill.training.objective import Objective, Term
 from pipestill.training.params import TrainingParams
 
 
-class ObjectiveParams(Section):
-    """hard_weight * hard_loss + soft_weight * soft_loss, each a mean over the rows of the batch."""
+class TermParams(Section):
+    """One term of the objective: weight * mean over the rows of the batch of the loss."""
 
-    hard_weight: float = Field(ge=0)
-    hard_loss: HardLoss
-    soft_weight: float = Field(ge=0)
-    soft_loss: SoftLoss
+    weight: Weight
+    loss: Loss
 
-    @model_validator(mode="after")
-    def _something_is_learned(self) -> Self:
-        if self.hard_weight == 0 and self.soft_weight == 0:
-            raise ValueError("hard_weight and soft_weight are both 0: nothing would be learned")
-        return self
 
-    def terms(self) -> Objective:
-        """The losses that count, with their weights: one of weight 0 is left out, costs nothing and needs nothing."""
-        terms = ((self.hard_weight, self.hard_loss), (self.soft_weight, self.soft_loss))
-        return tuple((weight, loss) for weight, loss in terms if weight > 0)
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class StudentParams(Section):
@@ -44,7 +36,7 @@ class StudentParams(Section):
         targets: where its targets come from: the logit cache (offline distillation), the teacher itself, run in the
             loop (online distillation), or the train rows' hard labels (no teacher).
         max_length: the longest input in tokens.
-        objective: the loss.
+        objective: the losses, whose weighted sum is minimised.
         training: see `TrainingParams`.
     """
 
@@ -54,16 +46,33 @@ class StudentParams(Section):
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
     targets: Literal["data/logits", "models/teacher", "data/prepared/train.parquet"]
     max_length: int = Field(ge=4)
-    objective: ObjectiveParams
+    objective: Annotated[tuple[TermParams, ...], BeforeValidator(_as_tuple)]
     training: TrainingParams
+
+    @property
+    def terms(self) -> Objective:
+        """The losses that count: one whose weight stays 0 is left out, costs nothing and needs nothing."""
+        return tuple(Term(term.weight, term.loss) for term in self.objective if extremes(term.weight)[1] > 0)
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether any loss that counts needs a teacher."""
+        return any(term.loss.asks_teacher for term in self.terms)
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> Self:
+        if not self.terms:
+            raise ValueError("objective has no loss of a weight above 0: nothing would be learned")
+        return self
 
     @model_validator(mode="after")
     def _targets_fit(self) -> Self:
+        kinds = ", ".join(term.loss.kind for term in self.objective if term.loss.asks_teacher)
         learns_alone = self.targets == "data/prepared/train.parquet"
-        if learns_alone and self.objective.soft_weight > 0:
-            raise ValueError("soft_weight is above 0, so targets must be data/logits or models/teacher")
-        if not learns_alone and self.objective.soft_weight == 0:
-            raise ValueError("soft_weight is 0, so targets must be data/prepared/train.parquet: no teacher is asked")
+        if learns_alone and self.asks_teacher:
+            raise ValueError(f"objective asks a teacher ({kinds}), so targets must be data/logits or models/teacher")
+        if not learns_alone and not self.asks_teacher:
+            raise ValueError("objective asks no teacher, so targets must be data/prepared/train.parquet")
         if not learns_alone and self.init != "models/teacher":
             raise ValueError("targets come from the teacher, so init must be models/teacher")
         if learns_alone and self.rows != "data/prepared/train.parquet":

@@ -77,6 +77,7 @@ class ObjectiveTrainer(Trainer):
             student_logits=logits.float(),
             teacher_logits=self._signal.teacher_logits(inputs),
             label_ids=inputs["label_id"],
+            progress=self.state.global_step / max(1, self.state.max_steps - 1),
         )
         rows = num_items_in_batch or len(inputs["label_id"])
         loss = objective_sum(self._objective, loss_inputs) / rows
