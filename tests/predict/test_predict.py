@@ -1,13 +1,14 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tiny_artifact import save_artifact
 
 from pipestill.errors import PredictError
 from pipestill.predict import Classifier, main
@@ -24,32 +25,27 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact whose logits are the mean of its tokens' rows: `good` says yes, `bad` says no."""
     folder = tmp_path_factory.mktemp("artifact")
-    (folder / "onnx").mkdir()
-    table = numpy_helper.from_array(np.array([[0, 0, 0], [0, 0, 0], [5, 0, 1], [0, 5, 1]], dtype=np.float32), "table")
-    axes = numpy_helper.from_array(np.array([1], dtype=np.int64), "axes")
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-        helper.make_node("ReduceSum", ["rows", "axes"], ["logits"], keepdims=0),
-    ]
-    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "token"])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
-    graph = helper.make_graph(nodes, "g", [ids], [logits], [table, axes])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(folder / "onnx/model_quantized.onnx"))
-    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.enable_truncation(4)
-    tokenizer.enable_padding()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "config.json").write_text(json.dumps({"id2label": {"0": "yes", "1": "no", "2": "\u597d"}}))
+    save_artifact(folder)
     return folder
 
 
-def run(folder: Path, stdin: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def run(folder: Path, stdin: bytes, *arguments: str, **extra: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", WITHOUT_TRAINING_CODE, "predict", str(folder), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
+    environment = {**os.environ, **extra}
+    return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60, env=environment)
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """The command, waiting for rows; the caller ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_TRAINING_CODE, "predict", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A runner in the background ignores Ctrl-C, and what it starts would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no thread takes part)
+    )
 
 
 def test_a_text_gets_its_label_score_and_probabilities(folder: Path) -> None:
@@ -70,6 +66,19 @@ def test_logits_keep_the_order_of_the_texts_at_any_batch_size(folder: Path) -> N
     assert classifier.predict([]) == []
 
 
+def test_a_stream_is_read_one_batch_at_a_time(folder: Path) -> None:
+    read: list[str] = []
+
+    def texts() -> Iterator[str]:
+        while True:
+            read.append("bad" if len(read) % 2 else "good")
+            yield read[-1]
+
+    predictions = Classifier(folder).stream(texts(), top_k=1, batch_size=3)
+    assert [next(predictions).label for _ in range(4)] == ["yes", "no", "yes", "no"]
+    assert len(read) == 6
+
+
 def test_the_command_runs_where_neither_torch_nor_transformers_can_be_imported(folder: Path) -> None:
     done = run(folder, b"good\nbad\n", "--top-k", "1", "--batch-size", "2")
     assert done.returncode == 0, done.stderr
@@ -82,13 +91,46 @@ def test_bad_rows_are_reported_keep_their_place_and_end_in_code_3(folder: Path) 
     done = run(folder, b"good\ncaf\xe9\n\nbad\n", "--batch-size", "3")
     assert done.returncode == 3
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line.get("label", line.get("row")) for line in lines] == ["yes", 2, 3, "no"]
-    assert b"-, row 2: the text is not valid UTF-8" in done.stderr
+    assert [line.get("label", line.get("error")) for line in lines] == [
+        "yes",
+        "the text is not valid UTF-8",
+        "the text is blank",
+        "no",
+    ]
+    assert [line["line"] for line in lines] == [1, 2, 3, 4]
+    assert done.stderr.splitlines() == [
+        b"-, line 2: the text is not valid UTF-8",
+        b"-, line 3: the text is blank",
+        b"2 rows could not be classified",
+    ]
+
+
+def test_bad_rows_can_be_skipped_and_are_counted(folder: Path) -> None:
+    done = run(folder, b"good\ncaf\xe9\nbad\n", "--skip-bad", "--batch-size", "2")
+    assert (done.returncode, done.stderr) == (0, b"1 row skipped\n")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["line"], line["label"]) for line in lines] == [(1, "yes"), (3, "no")]
+
+
+def test_output_is_utf_8_in_any_locale(folder: Path) -> None:
+    done = run(folder, b"good\n", PYTHONIOENCODING="latin-1")
+    assert "\u597d" in json.loads(done.stdout)["probabilities"]
+
+
+def test_ctrl_c_ends_the_command_with_code_130_and_what_was_answered_stays(folder: Path) -> None:
+    process = start(folder)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"good\n")
+    process.stdin.flush()
+    assert b"yes" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"")
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(folder: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_TRAINING_CODE, "predict", str(folder)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(folder)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(b"good\n")
@@ -111,7 +153,11 @@ def test_files_are_read_in_turn(folder: Path, tmp_path: Path, capsys: pytest.Cap
     for name, text in (("a.csv", "text\ngood\n"), ("b.csv", "text\nbad\n")):
         (tmp_path / name).write_text(text)
     assert main(["predict", str(folder), str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--input", "csv"]) == 0
-    assert [json.loads(line)["label"] for line in capsys.readouterr().out.splitlines()] == ["yes", "no"]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(Path(line["input"]).name, line["line"], line["label"]) for line in lines] == [
+        ("a.csv", 2, "yes"),
+        ("b.csv", 2, "no"),
+    ]
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "onnx/model_quantized.onnx"])

@@ -19,7 +19,6 @@ from pipestill.predict.rows import InputFormat, Row, read_rows
 def test_each_format_gives_its_texts(input_format: InputFormat, content: bytes, texts: list[str]) -> None:
     rows = list(read_rows(io.BytesIO(content), input_format, "text"))
     assert [(row.text, row.problem) for row in rows] == [(text, None) for text in texts]
-    assert [row.number for row in rows] == list(range(1, len(texts) + 1))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,19 @@ def test_a_blank_line_of_jsonl_is_no_row_and_others_keep_their_line_numbers() ->
 
 def test_a_csv_row_with_other_fields_than_the_header_is_bad() -> None:
     rows = list(read_rows(io.BytesIO(b"id,text\n1\n2,good\n"), "csv", "text"))
-    assert rows == [Row(1, "", "1 fields where the header has 2"), Row(2, "good", None)]
+    assert rows == [Row(2, "", "1 fields where the header has 2"), Row(3, "good", None)]
+
+
+def test_a_row_says_the_line_it_begins_on_and_a_blank_line_of_csv_is_no_row() -> None:
+    content = b'id,text\n1,"two\nlines"\n\n2,good\n'
+    assert list(read_rows(io.BytesIO(content), "csv", "text")) == [Row(2, "two\nlines"), Row(5, "good")]
+    assert [row.line for row in read_rows(io.BytesIO(b"good\nbad\n"), "lines", "text")] == [1, 2]
+
+
+def test_json_nested_too_deep_is_a_bad_row() -> None:
+    rows = list(read_rows(io.BytesIO(b"[" * 100_000 + b'\n"good"\n'), "jsonl", "text"))
+    assert "not JSON" in str(rows[0].problem)
+    assert rows[1] == Row(2, "good")
 
 
 def test_a_csv_without_the_column_is_an_error() -> None:
@@ -62,4 +73,4 @@ def test_rows_are_read_as_they_are_asked_for() -> None:
             return b"good\n"
 
     rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
-    assert [next(rows).number for _ in range(3)] == [1, 2, 3]
+    assert [next(rows).line for _ in range(3)] == [1, 2, 3]

@@ -1,7 +1,8 @@
 """A classifier in an artifact folder: config.json, tokenizer.json and an ONNX file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +97,25 @@ class Classifier:
         Returns:
             One prediction a text, in the order of the texts.
         """
-        logits = self.logits(texts, batch_size=batch_size).astype(np.float64)
+        return list(self.stream(texts, top_k=top_k, batch_size=batch_size))
+
+    def stream(self, texts: Iterable[str], *, top_k: int | None = None, batch_size: int = 1) -> Iterator[Prediction]:
+        """Classify texts as they come; memory is bounded by the batch, whatever their number.
+
+        Args:
+            texts: the texts; `batch_size` of them are read before their predictions are given.
+            top_k: how many labels to return probabilities of; all where None.
+            batch_size: see `logits`.
+
+        Yields:
+            One prediction a text, in the order of the texts.
+        """
+        remaining = iter(texts)
+        while batch := list(islice(remaining, batch_size)):
+            yield from self._predict_batch(batch, top_k)
+
+    def _predict_batch(self, texts: Sequence[str], top_k: int | None) -> list[Prediction]:
+        logits = self.run(self.encode(texts)).astype(np.float64)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
         return [self._prediction(row, top_k) for row in probabilities]

@@ -1,7 +1,13 @@
 """`pipestill predict FOLDER`: text in, JSON lines out.
 
-Exit codes: 0 every row was classified; 1 the artifact or an input cannot be used; 2 wrong arguments; 3 some rows could
-not be used (each is reported and has an output line with `error`), the others were classified; 130 interrupted.
+An output line holds `line` (of the input, counted from 1), `label`, `score` and `probabilities`; with more than one
+INPUT also `input`. Lines come in the order of the rows, each batch as soon as it is computed.
+
+A row that cannot be used (not UTF-8, blank, not JSON, no such key, ...) is reported with its line number on standard
+error, and its output line holds `line` and `error`. With --skip-bad it has no output line and is only counted.
+
+Exit codes: 0 every row was classified, or the others were skipped; 1 the artifact or an input cannot be used; 2 wrong
+arguments; 3 some rows could not be used, the others were classified; 130 interrupted (Ctrl-C).
 A reader that closes the pipe early (`| head`) ends the command quietly with 0.
 """
 
@@ -10,6 +16,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -24,7 +32,9 @@ STANDARD_INPUT = "-"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see the module for the codes."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parse(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # JSON is UTF-8, whatever the terminal's locale
     try:
         return _predict(parsed, sys.stdout)
     except BrokenPipeError:
@@ -38,14 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNUSABLE
 
 
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    commands = argparse.ArgumentParser(prog="pipestill", description="Run a pipestill artifact.")
+    commands.add_argument("command", choices=["predict"], metavar="COMMAND", help="predict: text in, JSON lines out")
+    commands.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="see `pipestill predict --help`")
+    # No sub-parsers: with them, options may not stand between FOLDER and INPUT.
+    return _parser().parse_intermixed_args(commands.parse_args(arguments).rest)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pipestill", description="Run a pipestill artifact.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    predict = commands.add_parser(
-        "predict",
-        help="classify text: lines, JSONL or CSV in, JSON lines out",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    predict = argparse.ArgumentParser(
+        prog="pipestill predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     predict.add_argument("folder", type=Path, metavar="FOLDER", help="the artifact folder")
     predict.add_argument("inputs", nargs="*", metavar="INPUT", help="files to read; standard input where none or -")
@@ -55,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--batch-size", type=_positive, default=1, help="rows computed at once (default: %(default)s)")
     predict.add_argument("--threads", type=_positive, default=1, help="threads of one batch (default: %(default)s)")
     predict.add_argument("--top-k", type=_positive, help="labels to give probabilities of (default: all)")
-    return parser
+    predict.add_argument("--skip-bad", action="store_true", help="leave rows that cannot be used out, and count them")
+    return predict
 
 
 def _positive(text: str) -> int:
@@ -67,14 +81,17 @@ def _positive(text: str) -> int:
 
 def _predict(parsed: argparse.Namespace, out: TextIO) -> int:
     classifier = Classifier(parsed.folder, file=parsed.file, threads=parsed.threads)
+    names = parsed.inputs or [STANDARD_INPUT]
     num_bad = 0
-    for name in parsed.inputs or [STANDARD_INPUT]:
+    for name in names:
+        writer = _Writer(classifier, name, parsed, out, {"input": name} if len(names) > 1 else {})
         rows = _read(name, parsed)
         while batch := list(islice(rows, parsed.batch_size)):
-            num_bad += _write(classifier, batch, name, parsed.top_k, out)
+            num_bad += writer.write(batch)
     if num_bad:
-        print(f"{num_bad} row(s) could not be classified", file=sys.stderr)
-    return SOME_ROWS_BAD if num_bad else OK
+        done = "skipped" if parsed.skip_bad else "could not be classified"
+        print(f"{num_bad} {'row' if num_bad == 1 else 'rows'} {done}", file=sys.stderr)
+    return SOME_ROWS_BAD if num_bad and not parsed.skip_bad else OK
 
 
 def _read(name: str, parsed: argparse.Namespace) -> Iterator[Row]:
@@ -88,16 +105,28 @@ def _read(name: str, parsed: argparse.Namespace) -> Iterator[Row]:
         raise PredictError(f"the input {name} cannot be read", found=error) from error
 
 
-def _write(classifier: Classifier, rows: Sequence[Row], name: str, top_k: int | None, out: TextIO) -> int:
-    """Write one line a row, in order, and return how many rows were bad."""
-    good = [row.text for row in rows if row.problem is None]
-    predictions = iter(classifier.predict(good, top_k=top_k, batch_size=max(1, len(good))))
-    for row in rows:
-        if row.problem is None:
-            line = json.dumps(next(predictions)._asdict(), ensure_ascii=False)
-        else:
-            print(f"{name}, row {row.number}: {row.problem}", file=sys.stderr)
-            line = json.dumps({"row": row.number, "error": row.problem}, ensure_ascii=False)
-        out.write(f"{line}\n")
-    out.flush()  # who reads the pipe sees each batch at once
-    return len(rows) - len(good)
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the answers to one input; `marks` is put into each output line."""
+
+    classifier: Classifier
+    name: str
+    parsed: argparse.Namespace
+    out: TextIO
+    marks: dict[str, str]
+
+    def write(self, rows: Sequence[Row]) -> int:
+        """Write one line a row, in order, and return how many rows were bad."""
+        good = [row.text for row in rows if row.problem is None]
+        predictions = iter(self.classifier.predict(good, top_k=self.parsed.top_k, batch_size=self.parsed.batch_size))
+        for row in rows:
+            if row.problem is None:
+                self._print(row.line, **next(predictions)._asdict())
+            elif not self.parsed.skip_bad:
+                print(f"{self.name}, line {row.line}: {row.problem}", file=sys.stderr)
+                self._print(row.line, error=row.problem)
+        self.out.flush()  # who reads the pipe sees each batch at once
+        return len(rows) - len(good)
+
+    def _print(self, line: int, **values: object) -> None:
+        print(json.dumps({**self.marks, "line": line, **values}, ensure_ascii=False), file=self.out)

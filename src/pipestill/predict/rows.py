@@ -12,9 +12,15 @@ _LONGEST_FIELD = 1 << 30
 
 
 class Row(NamedTuple):
-    """One row of input: its text, or why it has none."""
+    """One row of input.
 
-    number: int
+    Attributes:
+        line: the line of the input that it begins on, counted from 1; the header of a CSV is line 1.
+        text: its text.
+        problem: why it cannot be classified; None where it can.
+    """
+
+    line: int
     text: str
     problem: str | None = None
 
@@ -29,7 +35,7 @@ def read_rows(file: BinaryIO, input_format: InputFormat, text_column: str) -> It
         text_column: the key or column that holds the text.
 
     Yields:
-        One row a line or CSV record, numbered from 1; a row that cannot be used says why.
+        One row a line or CSV record; a row that cannot be used says why, and the next is read.
 
     Raises:
         PredictError: a CSV input has no such column.
@@ -38,9 +44,9 @@ def read_rows(file: BinaryIO, input_format: InputFormat, text_column: str) -> It
     if input_format == "csv":
         rows = _read_csv(lines, text_column)
     elif input_format == "jsonl":
-        rows = (_parse_json(number, line, text_column) for number, line in enumerate(lines, 1) if line.strip())
+        rows = (_parse_json(line, content, text_column) for line, content in enumerate(lines, 1) if content.strip())
     else:
-        rows = (Row(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
+        rows = (Row(line, content.rstrip("\r\n")) for line, content in enumerate(lines, 1))
     for row in rows:
         yield row if row.problem else row._replace(problem=_find_problem(row.text))
 
@@ -58,15 +64,15 @@ def _find_problem(text: str) -> str | None:
     return None if text.strip() else "the text is blank"
 
 
-def _parse_json(number: int, line: str, text_column: str) -> Row:
+def _parse_json(line: int, content: str, text_column: str) -> Row:
     try:
-        value = json.loads(line)
-    except ValueError as error:
-        return Row(number, "", f"not JSON: {error}")
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return Row(line, "", f"not JSON: {error}")
     text = value.get(text_column) if isinstance(value, dict) else value
     if isinstance(text, str):
-        return Row(number, text)
-    return Row(number, "", f"no text under {text_column!r}: found {type(text).__name__}")
+        return Row(line, text)
+    return Row(line, "", f"no text under {text_column!r}: found {type(text).__name__}")
 
 
 def _read_csv(lines: Iterable[str], text_column: str) -> Iterator[Row]:
@@ -78,17 +84,18 @@ def _read_csv(lines: Iterable[str], text_column: str) -> Iterator[Row]:
             f"the CSV input has no column {text_column!r}", found=header, next_step="name one with --text-column"
         )
     column = header.index(text_column)
-    number = 0
     while True:
-        number += 1
+        line = reader.line_num + 1
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(number, "", f"not CSV: {error}")
+            yield Row(line, "", f"not CSV: {error}")
+            continue
+        if not fields:  # a blank line
             continue
         if len(fields) == len(header):
-            yield Row(number, fields[column])
+            yield Row(line, fields[column])
         else:
-            yield Row(number, "", f"{len(fields)} fields where the header has {len(header)}")
+            yield Row(line, "", f"{len(fields)} fields where the header has {len(header)}")
