@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast check format deps lock ui table readme compare-teachers clean
+.PHONY: help setup services repro test test-fast test-services check format deps lock ui table readme compare-teachers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,13 @@ $(VENV)/ready: requirements.lock pyproject.toml
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install pipestill"; exit 1; }
 	@touch $@
 
+services: $(VENV)/services ## install what a remote on S3 and test-services need on top
+
+$(VENV)/services: $(VENV)/ready requirements-services.lock
+	@$(BIN)/python -m pip install --require-virtualenv -c requirements.lock -r requirements-services.lock >> $(LOG) 2>&1 \
+		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements-services.lock"; exit 1; }
+	@touch $@
+
 repro: setup ## run the pipeline and show the table
 	@python -m pipestill.settings
 	@dvc repro
@@ -35,13 +42,17 @@ table: setup ## show the table of the last run
 ui: setup ## open MLflow on the runs
 	@python -m pipestill.tracking ui
 
-test: setup ## run all tests, the pipeline on tiny data among them
+test: setup ## run all tests but test-services, the pipeline on tiny data among them
 	@coverage erase
-	@pytest -n $(WORKERS) --dist loadfile --cov --cov-report=
+	@pytest -n $(WORKERS) --dist loadfile -m "not services" --cov --cov-report=
 	@coverage report
 
 test-fast: setup ## run the tests that take seconds
 	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not services"
+
+test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium
+	@python tools/programs.py
+	@pytest -n $(WORKERS) --dist loadfile -m services
 
 check: setup ## format, lint, types, import contracts, dvc.yaml, fast tests
 	@ruff format --check .

@@ -1,25 +1,66 @@
-"""Pin every package of this environment into requirements.lock.
+"""Pin every package of this environment into requirements.lock, and what `services` adds into a lock of its own.
 
 A local build tag (torch's `+cpu`) is left out: the same release must install where only the plain one is offered.
 """
 
 import subprocess
 import sys
-from importlib.metadata import version
+import tomllib
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 LOCK = Path("requirements.lock")
+SERVICES_LOCK = Path("requirements-services.lock")
 HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml says what each direct dependency is for."
+SERVICES_HEAD = "# What `make services` adds to requirements.lock, pinned by `make lock`."
 
 
 def main() -> None:
-    """Write the lock."""
+    """Write both locks."""
     frozen = subprocess.run(
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], check=True, capture_output=True, text=True
     ).stdout
-    pins = [line.split("+")[0] for line in frozen.splitlines() if "==" in line and not line.startswith("pipestill")]
-    pins.append(f"setuptools=={version('setuptools')}")  # builds pipestill itself; pip freeze leaves it out
-    LOCK.write_text("\n".join([HEAD, *sorted(set(pins), key=str.lower), ""]), encoding="utf-8")
+    pins = {line.split("+")[0] for line in frozen.splitlines() if "==" in line and not line.startswith("pipestill")}
+    pins.add(f"setuptools=={version('setuptools')}")  # builds pipestill itself; pip freeze leaves it out
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    services = closure(extras["services"])
+    if not services:  # not installed here: its lock stays as it is
+        print(f"{SERVICES_LOCK} is left alone: run `make services` first to pin it anew")
+    added = services - closure([*project["dependencies"], *extras["train"], *extras["dev"]])
+    on_top = {pin for pin in pins if canonicalize_name(pin.split("==")[0]) in added}
+    write(LOCK, HEAD, pins - on_top)
+    if services:
+        write(SERVICES_LOCK, SERVICES_HEAD, on_top)
+
+
+def closure(lines: list[str]) -> set[str]:
+    """The packages that requirements ask for, directly or not; none if one of `lines` itself is not installed."""
+    found: set[tuple[str, str]] = set()
+    waiting = [Requirement(line) for line in lines]
+    direct = {canonicalize_name(requirement.name) for requirement in waiting}
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        try:
+            asked = [Requirement(line) for line in requires(name) or []]
+        except PackageNotFoundError:
+            if name in direct:
+                return set()
+            continue
+        for extra in {"", *requirement.extras}:
+            if (name, extra) not in found:
+                found.add((name, extra))
+                waiting += [item for item in asked if not item.marker or item.marker.evaluate({"extra": extra})]
+    return {name for name, _ in found}
+
+
+def write(path: Path, head: str, pins: set[str]) -> None:
+    """Write one lock, sorted."""
+    path.write_text("\n".join([head, *sorted(pins, key=str.lower), ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
