@@ -35,7 +35,7 @@ def put(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def test_our_own_params_pass(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
-    assert check_settings(content, pipeline) == len(content["students"])
+    assert list(check_settings(content, pipeline)) == list(content["students"])
 
 
 MISTAKES = [

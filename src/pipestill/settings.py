@@ -12,7 +12,7 @@ from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams
-from pipestill.params import read_params, refusals
+from pipestill.params import parse_section, read_params, refusals
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams
 from pipestill.training.finetune import FinetuneTeacherParams
@@ -39,7 +39,7 @@ TEACHER = "teacher"
 BASELINE = "baseline"
 
 
-def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> int:
+def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> dict[str, StudentParams]:
     """Check a whole params.yaml.
 
     Args:
@@ -47,7 +47,7 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> i
         pipeline: the top-level mapping of dvc.yaml, whose last stages list every student's artifacts.
 
     Returns:
-        The number of students.
+        The students by name.
 
     Raises:
         ParamsError: one or more values are refused; the message lists all of them, from every section.
@@ -73,7 +73,7 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> i
             found="".join(f"\n    {line}" for line in lines),
             next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
         )
-    return len(students)
+    return {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in students}
 
 
 def _name_refusals(name: str) -> list[str]:

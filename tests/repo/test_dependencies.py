@@ -15,21 +15,18 @@ from typing import Any
 
 import grimp
 import pytest
+from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import sync_deps
+from pipestill.closure import training_code
+from pipestill.training.student_params import StudentParams
 
 ROOT = Path(__file__).parents[2]
 TRACKING = "pipestill.tracking"
 """No dependency of any stage: docs/decisions/0003."""
-LOSSES = ROOT / "src/pipestill/losses"
-NAMED_BY_PARAMS = {
-    "distill": {
-        **{f"src/pipestill/losses/{path.name}": "pipestill.losses" for path in LOSSES.glob("[!_]*.py")},
-        "src/pipestill/students/${item.architecture.kind}.py": "pipestill.students",
-    }
-}
-"""Stages that depend on the members their params name; to them the registration lists are no dependency."""
+FOLLOWS_LISTS = {"check"}
+"""Stages that read every member of the registration packages."""
 REGISTRATIONS = {"pipestill.losses", "pipestill.students"}
 IMPORTER = """
 import json, os, runpy, sys
@@ -98,19 +95,9 @@ def is_tracking(module: str) -> bool:
     return module == TRACKING or module.startswith(f"{TRACKING}.")
 
 
-def members(graph: grimp.ImportGraph, package: str) -> set[str]:
-    return {name for name in graph.find_children(package) if not name.endswith("._base")}
-
-
 def modules_of(graph: grimp.ImportGraph, stage: str) -> set[str]:
-    """The modules a stage depends on; those that its params name are not among them."""
-    start = f"stage_scripts.{Path(script(stage)).stem}"
-    lists = set(NAMED_BY_PARAMS.get(stage, {}).values())
-    found = closure(graph, start, follow_lists=not lists)
-    for package in lists:
-        for member in members(graph, package):
-            found |= closure(graph, member, follow_lists=False)
-    return found - {member for package in lists for member in members(graph, package)}
+    """The modules a stage depends on; the members that a student's params name are not among them."""
+    return closure(graph, f"stage_scripts.{Path(script(stage)).stem}", follow_lists=stage in FOLLOWS_LISTS)
 
 
 def file_of(module: str) -> str:
@@ -124,9 +111,32 @@ def code_of(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_code_a_stage_depends_on_is_what_its_script_imports(graph: grimp.ImportGraph, stage: str) -> None:
-    expected = {script(stage), *map(file_of, modules_of(graph, stage)), *NAMED_BY_PARAMS.get(stage, {})}
+    expected = {script(stage), *map(file_of, modules_of(graph, stage))}
     assert code_of(stage) - expected == set(), "not imported"
     assert expected - code_of(stage) == set(), "imported, but no dependency"
+
+
+STUDENTS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["students"]
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_the_code_a_student_is_made_of_is_what_its_kinds_import(
+    graph: grimp.ImportGraph, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    student = TypeAdapter(StudentParams).validate_python(STUDENTS[name])
+    kinds = re.findall(r"'kind': '(\w+)'", str(STUDENTS[name]))
+    named = {f"{package}.{kind}" for package in REGISTRATIONS for kind in kinds if f"{package}.{kind}" in graph.modules}
+    assert len(named) >= 2, "a loss and an architecture"
+    imported = set().union(*(closure(graph, member, follow_lists=False) for member in named))
+    assert set(training_code(student)) == {file_of(module) for module in named | imported}
+
+
+@pytest.mark.parametrize("stage", ["distill", "export", "evaluate"])
+def test_every_stage_of_a_student_depends_on_the_code_it_is_made_of(stage: str) -> None:
+    purpose = "training" if stage == "distill" else "loading"
+    found = [dep for dep in STAGES[stage]["deps"] if dep.startswith("data/code/")]
+    assert found == [f"data/code/${{key}}-{purpose}.json"]
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +221,8 @@ class TestSyncDeps:
     def test_a_new_student_is_listed_where_all_results_are_read(self) -> None:
         before, after = self.text.splitlines(), self.synced(self.text, (*self.students, "tiny")).splitlines()
         assert [line for line in after if line not in before] == [
+            "    - data/code/tiny-training.json",
+            "    - data/code/tiny-loading.json",
             "    - models/onnx/tiny",
             "    - metrics/evaluate/tiny.json",
             "    - metrics/training/tiny.json",
@@ -218,7 +230,7 @@ class TestSyncDeps:
 
     def test_a_student_that_is_gone_is_listed_no_more(self) -> None:
         gone, *rest = self.students
-        assert not re.search(rf"/{gone}\b", self.synced(self.text, tuple(rest)))
+        assert not re.search(rf"/{gone}[.-]", self.synced(self.text, tuple(rest)))
         assert self.synced(self.synced(self.text, tuple(rest)), self.students) == self.text
 
     def test_doing_it_twice_changes_nothing(self) -> None:

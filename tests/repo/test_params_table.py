@@ -114,7 +114,7 @@ def test_every_stage_but_check_has_params_of_its_own(repo: Repo) -> None:
 
 
 def test_what_a_student_is_made_of_exists(repo: Repo) -> None:
-    """Paths that params name: the losses and the architecture in src/, and the artifacts it learns from."""
+    """Paths that params name: the artifacts it learns from; and the code, which `check` lists."""
     outs = {out.def_path for stage in repo.index.stages for out in stage.outs}
     for name, stage in names(repo.index.stages).items():
         if name.startswith("distill@"):

@@ -8,7 +8,7 @@ import math
 import sqlite3
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from pipestill.data.dedupe import Variant, resolve
 from pipestill.data.params import PrepareParams, SplitRules
 from pipestill.data.reading import RawRow, read_rows
 from pipestill.data.schema import LABELLED, UNLABELLED_ROWS, LabelSet, write_labels
-from pipestill.data.scratch import scratch_database
+from pipestill.data.scratch import insert_rows, scratch_database
 from pipestill.data.split import split_of, split_position, text_key
 from pipestill.data.tables import CARD, CARD_TEXT, DEV, LABELS, TEST, TRAIN, UNLABELLED, TableWriter
 from pipestill.errors import DataError
@@ -32,7 +32,6 @@ from pipestill.records import write_bytes, write_json
 NUM_EXAMPLES = 5
 MIN_LABELS = 2
 _PLACES = {"train": "pool", "all": "pool", "dev": "dev", "test": "test", "unlabelled": "unlabelled"}
-_INSERT_ROWS = 2000
 
 
 class _Counts(NamedTuple):
@@ -66,7 +65,7 @@ def prepare(manifest: RawManifest, raw: Path, out: Path, params: PrepareParams, 
         database.execute("CREATE TABLE kept (split TEXT, id TEXT, text TEXT, label TEXT, position REAL)")
         for file in manifest.files:
             rows = _clean_rows(raw / file.path, file, manifest.reader, params, counts)
-            _insert(database, "INSERT INTO raw VALUES (?, ?, ?, ?)", rows)
+            insert_rows(database, "INSERT INTO raw VALUES (?, ?, ?, ?)", rows)
         num_contradictions = _drop_duplicates(database, params, counts)
         rare = _cut_pool(database, params.split, {file.role for file in manifest.files})
         labels = _check_labels(database, params, counts)
@@ -119,16 +118,6 @@ def _label_of(path: Path, row: RawRow, reader: Reader) -> tuple[str, str | None]
     return ("positive" if rating > 0 else "negative"), ("no_sign" if rating == 0 else None)
 
 
-def _insert(database: sqlite3.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-    batch: list[tuple[object, ...]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _INSERT_ROWS:
-            database.executemany(statement, batch)
-            batch = []
-    database.executemany(statement, batch)
-
-
 def _drop_duplicates(database: sqlite3.Connection, params: PrepareParams, counts: _Counts) -> int:
     """Fill `kept` from `raw`; returns the number of texts with contradictory labels."""
     num_contradictions = 0
@@ -151,7 +140,7 @@ def _drop_duplicates(database: sqlite3.Connection, params: PrepareParams, counts
                 place, text, label, _ = resolution.kept
                 yield place, content_id(text), text, label, split_position(key, params.split.seed)
 
-    _insert(database, "INSERT INTO kept VALUES (?, ?, ?, ?, ?)", kept_rows())
+    insert_rows(database, "INSERT INTO kept VALUES (?, ?, ?, ?, ?)", kept_rows())
     database.execute("DROP TABLE raw")
     return num_contradictions
 

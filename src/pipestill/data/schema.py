@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipestill.errors import ModelError
 from pipestill.records import Record, read_record, write_json
 
 LABELLED = pa.schema([("content_id", pa.string()), ("text", pa.string()), ("label_id", pa.int32())])
@@ -42,3 +43,23 @@ def read_labels(path: Path) -> LabelSet:
 def write_labels(path: Path, labels: LabelSet) -> None:
     """Write labels.json."""
     write_json(path, labels)
+
+
+def check_labels(folder: Path, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    """Refuse a model whose labels are not those of the data, in the same order.
+
+    Args:
+        folder: where the model lies.
+        found: its labels by label_id.
+        expected: the data's.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if tuple(found) != tuple(expected):
+        raise ModelError(
+            f"{folder} has other labels than the data, or in another order",
+            found=", ".join(found[:10]),
+            expected=", ".join(expected[:10]),
+            next_step="run `dvc repro` to train it on the present labels",
+        )

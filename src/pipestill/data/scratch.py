@@ -1,11 +1,13 @@
 """A database on disk for one stage: sorting and grouping rows without holding them in memory."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _CACHE_KIB = 16 * 1024
+INSERT_ROWS = 2000
+"""Rows handed to the database at once."""
 
 
 @contextmanager
@@ -29,3 +31,14 @@ def scratch_database(path: Path) -> Iterator[sqlite3.Connection]:
     finally:
         connection.close()
         path.unlink(missing_ok=True)
+
+
+def insert_rows(database: sqlite3.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """Run a statement for each row, as the rows come: no more than `INSERT_ROWS` of them are held in memory."""
+    batch: list[tuple[object, ...]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == INSERT_ROWS:
+            database.executemany(statement, batch)
+            batch = []
+    database.executemany(statement, batch)

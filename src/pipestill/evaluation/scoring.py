@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
+from pipestill.data.schema import check_labels
 from pipestill.data.tables import Rows, read_columns
-from pipestill.errors import ModelError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.scored import TORCH, Logits, ScoredVariant
 from pipestill.fingerprint import sha256_file
@@ -64,7 +64,7 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
     from pipestill.teacher import load_classifier, predict_logits
 
     classifier = load_classifier(folder)
-    _check_labels(folder, classifier.labels.labels, labels)
+    check_labels(folder, classifier.labels.labels, labels)
     weights = sorted(path.name for path in folder.glob("*.safetensors"))
     return ScoredVariant(
         files=_sha256_of(folder, [*weights, *BESIDE_THE_WEIGHTS]),
@@ -100,7 +100,7 @@ def score_onnx(
 
     file = ONNX_FILES[variant]
     runner = Classifier(folder, file=file, threads=params.threads)
-    _check_labels(folder, runner.labels, labels)
+    check_labels(folder, runner.labels, labels)
     logits, batching = {}, None
     for split, part in rows.items():
         batches = one_by_one(len(part.texts)) if variant == INT8 else by_length(part.texts, params.batch_size)
@@ -157,13 +157,3 @@ def by_length(texts: Sequence[str], batch_size: int) -> list[list[int]]:
 
 def _sha256_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
     return {name: sha256_file(folder / name) for name in names if (folder / name).exists()}
-
-
-def _check_labels(folder: Path, found: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if tuple(found) != tuple(expected):
-        raise ModelError(
-            f"{folder} has other labels than the data, or in another order",
-            found=", ".join(found),
-            expected=", ".join(expected),
-            next_step="run `dvc repro` to train it on the present labels",
-        )

@@ -16,7 +16,7 @@ UNITS = {
     "ece": "fraction",
     "agreement": "fraction",
     "accuracy_difference": "fraction",
-    "retention": "ratio to the teacher",
+    "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
 }
 """The unit of each number in a `SplitQuality`."""
 

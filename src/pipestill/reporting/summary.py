@@ -3,19 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from pipestill.environment import Environment
+from pipestill.metrics.records import UNITS as QUALITY_UNITS
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.records import Record
 from pipestill.reporting.params import ReportParams
 from pipestill.reporting.rows import ComparisonRow, Speed, compare
 from pipestill.reporting.selection import Selection, choose_champion
 
-UNITS = {
-    "accuracy": "fraction",
-    "macro_f1": "fraction",
-    "nll_nats": "nats",
-    "ece": "fraction",
-    "agreement": "fraction",
-    "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
+UNITS = QUALITY_UNITS | {
     "p50_ms": "milliseconds a call, tokenisation in and out",
     "throughput_per_s": "rows a second",
     "speedup_over_teacher_torch": "median latency of the PyTorch teacher / median latency",

@@ -10,8 +10,7 @@ import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
-from pipestill.data.schema import LabelSet
-from pipestill.errors import CacheError
+from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, identify, write_logit_cache
 from pipestill.teacher import Classifier, fastest_device, predict_logits
 
@@ -41,15 +40,10 @@ def cache_logits(
         num_rows in the cache; num_computed_rows of this run, which a resume lowers; its seconds and rows_per_second.
 
     Raises:
-        CacheError: the teacher has other labels than the data, or its logits cannot be cached.
+        ModelError: the teacher has other labels than the data.
+        CacheError: its logits cannot be cached.
     """
-    if teacher.labels != labels:
-        raise CacheError(
-            f"{teacher_folder} and the data have other labels",
-            found=teacher.labels.labels[:10],
-            expected=labels.labels[:10],
-            next_step="run `dvc repro finetune_teacher`",
-        )
+    check_labels(teacher_folder, teacher.labels.labels, labels.labels)
     identity = identify(
         teacher_folder,
         max_length=teacher.max_length,

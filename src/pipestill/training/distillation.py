@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from pipestill.data.schema import LabelSet
+from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
@@ -74,11 +74,5 @@ def _signal(params: StudentParams, material: Material) -> Signal:
 
 def _teacher(labels: LabelSet) -> Classifier:
     teacher = load_classifier(TEACHER)
-    if teacher.labels != labels:
-        raise ModelError(
-            f"{TEACHER} and the data have other labels",
-            found=teacher.labels.labels[:10],
-            expected=labels.labels[:10],
-            next_step="run `dvc repro finetune_teacher`",
-        )
+    check_labels(TEACHER, teacher.labels.labels, labels.labels)
     return teacher

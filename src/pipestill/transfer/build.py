@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, overload
 from tqdm import tqdm
 
 from pipestill.data.schema import NO_LABEL, TRANSFER_ROWS
-from pipestill.data.scratch import scratch_database
+from pipestill.data.scratch import insert_rows, scratch_database
 from pipestill.data.split import text_key
 from pipestill.data.tables import DEV, TEST, TRAIN, TRANSFER, TRANSFER_CARD, UNLABELLED, TableWriter, open_table
 from pipestill.fingerprint import content_id
@@ -24,7 +24,7 @@ from pipestill.transfer.params import TransferParams
 if TYPE_CHECKING:
     import datasets
 
-_INSERT_ROWS = 2000
+_READ_ROWS = 2000
 _SEPARATOR = " "
 
 
@@ -66,7 +66,7 @@ class TableRows(Sequence[Row]):
         return Row(self._ids[index].as_py(), self._texts[index].as_py())
 
     def __iter__(self) -> Iterator[Row]:
-        for batch in self._table.select_columns(["content_id", "text"]).iter(batch_size=_INSERT_ROWS):
+        for batch in self._table.select_columns(["content_id", "text"]).iter(batch_size=_READ_ROWS):
             yield from map(Row, batch["content_id"], batch["text"])
 
 
@@ -95,7 +95,7 @@ def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: P
         )
         for path in (DEV, TEST):
             rows = TableRows(open_table(prepared / path.name, scratch / "tables"))
-            _insert(database, "INSERT OR IGNORE INTO held_out VALUES (?)", ((text_key(row.text),) for row in rows))
+            insert_rows(database, "INSERT OR IGNORE INTO held_out VALUES (?)", ((text_key(row.text),) for row in rows))
         _insert_made(database, "train", 0, ((text, label_id, ()) for text, label_id in _rows_of(train)))
         for rank, augmentation in enumerate(params.augmentations, start=2):
             made = augmentation.new_rows(TableRows(train), unlabelled, params.seed)
@@ -109,7 +109,7 @@ def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: P
 
 
 def _rows_of(table: "datasets.Dataset") -> Iterator[tuple[str, int]]:
-    for batch in table.iter(batch_size=_INSERT_ROWS):
+    for batch in table.iter(batch_size=_READ_ROWS):
         yield from zip(batch["text"], batch["label_id"], strict=True)
 
 
@@ -117,7 +117,7 @@ def _insert_made(
     database: sqlite3.Connection, origin: str, precedence: int, rows: Iterable[tuple[str, int, tuple[str, ...]]]
 ) -> None:
     shown = tqdm(rows, desc=origin, unit=" rows", disable=not sys.stderr.isatty())
-    _insert(
+    insert_rows(
         database,
         "INSERT INTO made VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -125,16 +125,6 @@ def _insert_made(
             for text, label_id, parents in shown
         ),
     )
-
-
-def _insert(database: sqlite3.Connection, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-    batch: list[tuple[object, ...]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _INSERT_ROWS:
-            database.executemany(statement, batch)
-            batch = []
-    database.executemany(statement, batch)
 
 
 def _write(database: sqlite3.Connection, path: Path, origins: Sequence[str]) -> TransferCard:
