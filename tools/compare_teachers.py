@@ -51,7 +51,7 @@ def main() -> None:
 
     def timed(signal: Signal, training: TrainingParams) -> tuple[float, float]:
         with tempfile.TemporaryDirectory(dir=".scratch") as scratch:
-            student = build_student(params, labels)
+            student, _ = build_student(params, labels)
             rows = TrainingRows(table, student.tokenizer, Path(scratch))
             start = time.perf_counter()
             train(

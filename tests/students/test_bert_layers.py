@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 import tiny
 from pipestill.data.schema import LabelSet
@@ -21,7 +22,7 @@ def test_all_layers_make_the_same_model(teacher: Classifier) -> None:
 
 
 def test_layer_i_of_the_student_is_the_layer_that_the_list_names(teacher: Classifier) -> None:
-    student = BertLayersSpec(kind="bert_layers", layers=(3, 1)).build(teacher.model)
+    student = BertLayersSpec(kind="bert_layers", layers=(3, 1)).build(teacher.model).model
     assert student.config.num_hidden_layers == 2
     for position, layer in enumerate((3, 1)):
         mine = student.bert.encoder.layer[position].state_dict()
@@ -49,9 +50,18 @@ def test_other_families_that_name_their_layers_work_too(family: str, tmp_path: P
     assert np.isfinite(student(torch.tensor([[2, 7, 3]])).logits.detach().numpy()).all()
 
 
+def test_a_preset_is_the_list_it_stands_for(teacher: Classifier) -> None:
+    spec = TypeAdapter(BertLayersSpec).validate_python(
+        {"kind": "bert_layers", "layers": {"preset": "uniform", "num_layers": 3}}
+    )
+    expected = pick_layers(teacher.model, (0, 1, 3)).state_dict()
+    found = spec.build(teacher.model).model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
 def test_a_layer_that_does_not_exist_is_named(teacher: Classifier) -> None:
     with pytest.raises(ModelError, match=r"(?s)\[4, -1\].*layers 0 to 3"):
-        pick_layers(teacher.model, (0, 4, -1))
+        BertLayersSpec(kind="bert_layers", layers=(0, 4, -1)).build(teacher.model)
 
 
 def test_an_encoder_that_shares_its_layers_is_refused(tmp_path: Path, labels: LabelSet) -> None:

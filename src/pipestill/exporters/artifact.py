@@ -10,6 +10,7 @@ import onnx
 import torch
 from onnx import ModelProto
 from tokenizers import Tokenizer
+from transformers import PreTrainedModel
 
 from pipestill.errors import ExportError
 from pipestill.exporters._base import Shape
@@ -64,9 +65,7 @@ def export_folder(
         ExportError: the fp32 file does not compute what the model computes.
         GateError: the int8 file misses a limit.
     """
-    config = classifier.model.config
-    shape = Shape(getattr(config, "num_attention_heads", 0), getattr(config, "hidden_size", 0))
-    fp32 = params.fp32.optimise(trace(classifier.model), shape)
+    fp32 = params.fp32.optimise(trace(classifier.model), shape_of(classifier.model))
     _start_folder(target)
     write_graph(fp32.model, target / params.fp32.file)
     write_graph(params.int8.convert(fp32.model), target / params.int8.file)
@@ -112,6 +111,12 @@ def export_folder(
     write_tokenizer(source, target, classifier)
     write_bytes(target / "README.md", render_card(record, describe()).encode())
     return record
+
+
+def shape_of(model: PreTrainedModel) -> Shape:
+    """What fusions must know of a model; a width without heads means nothing to them."""
+    heads = getattr(model.config, "num_attention_heads", 0)
+    return Shape(heads, model.config.hidden_size if heads else 0)
 
 
 def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:

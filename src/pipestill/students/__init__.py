@@ -1,5 +1,11 @@
 """The student architectures. To add one: a file beside this, its import and its place here, an entry in params.yaml."""
 
-from pipestill.students.bert_layers import BertLayersSpec
+from typing import Annotated
 
-StudentKind = BertLayersSpec
+from pydantic import Field
+
+from pipestill.students.bert_layers import BertLayersSpec
+from pipestill.students.distilbert import DistilbertSpec
+
+StudentKind = Annotated[BertLayersSpec | DistilbertSpec, Field(discriminator="kind")]
+"""Every student architecture, told apart by `kind`."""

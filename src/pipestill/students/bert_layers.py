@@ -1,32 +1,32 @@
 """A student with fewer of its teacher's layers, each a copy (DistilBERT arXiv:1910.01108, patient KD arXiv:1908.09355).
 
-Embeddings, pooler and classification head are copied whole; layer i of the student is layer `layers[i]` of the teacher.
-Works for every encoder whose weights name their layers `...layer.<number>...`: BERT, RoBERTa, ELECTRA, XLM-R, MiniLM.
+Embeddings, pooler and classification head are copied whole; layer i of the student is the i-th chosen layer of the
+teacher. Works for every encoder whose weights name their layers `...layer.<number>...`: BERT, RoBERTa, ELECTRA, XLM-R,
+DistilBERT, MiniLM.
 """
 
 import copy
 import re
 from typing import Literal
 
-from pydantic import Field
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.errors import ModelError
-from pipestill.params import IntTuple
-from pipestill.students._base import StudentSpec
+from pipestill.students._base import Built, StudentSpec
+from pipestill.surgery.layers import LayerChoice, chosen_layers
 
 _LAYER = re.compile(r"\.layer\.(\d+)\.")
 
 
 class BertLayersSpec(StudentSpec):
-    """See the module: `layers` lists the teacher's layers to keep, counted from 0."""
+    """See the module: `layers` lists the teacher's layers to keep, counted from 0, or names a preset."""
 
     kind: Literal["bert_layers"]
-    layers: IntTuple = Field(min_length=1)
+    layers: LayerChoice
 
-    def build(self, initial: PreTrainedModel) -> PreTrainedModel:
+    def build(self, initial: PreTrainedModel) -> Built:
         """Build a student from some layers of a model; see `pick_layers`."""
-        return pick_layers(initial, self.layers)
+        return Built(pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers))))
 
 
 def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrainedModel:
@@ -40,16 +40,8 @@ def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrained
         A new model of the same class; nothing in it is random.
 
     Raises:
-        ModelError: a layer does not exist, or the encoder's weights do not name their layers.
+        ModelError: the encoder's weights do not name their layers.
     """
-    available = int(initial.config.num_hidden_layers)
-    if wrong := [layer for layer in layers if not 0 <= layer < available]:
-        raise ModelError(
-            "a student asks for layers that its initial model does not have",
-            found=wrong,
-            expected=f"layers 0 to {available - 1}",
-            next_step="correct `layers` of this student in params.yaml",
-        )
     state = initial.state_dict()
     picked = {key: value for key, value in state.items() if not _LAYER.search(key)}
     if len(picked) == len(state):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
+from pipestill.facts import Fact
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
 from pipestill.text.tokenizer import load_tokenizer
@@ -20,7 +21,7 @@ TEACHER = Path("models/teacher")
 
 def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
     """Build a student and train it on what its params name: the cache, the teacher in the loop, or hard labels."""
-    student = build_student(params, material.labels)
+    student, facts = build_student(params, material.labels)
     signal = _signal(params, material)
     start = time.perf_counter()
     record = train(
@@ -35,11 +36,15 @@ def train_student(name: str, params: StudentParams, material: Material, listener
         scratch=material.scratch,
         listener=listener,
     )
+    record = record.model_copy(update={"facts": facts})
     return Trained(student, record, time.perf_counter() - start, signal.seconds)
 
 
-def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
+def build_student(params: StudentParams, labels: LabelSet) -> tuple[Classifier, tuple[Fact, ...]]:
     """Build a student out of the model that its params name.
+
+    Returns:
+        The student, and the facts that its architecture states.
 
     Raises:
         ModelError: the teacher has other labels than the data.
@@ -50,10 +55,10 @@ def build_student(params: StudentParams, labels: LabelSet) -> Classifier:
         initial = _teacher(labels)
     else:
         initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
-    model = params.architecture.build(initial.model)
+    model, facts = params.architecture.build(initial.model)
     check_length(model, params.max_length)
     tokenizer = load_tokenizer(folder, params.max_length)
-    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=initial.notice)
+    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=initial.notice), facts
 
 
 def _signal(params: StudentParams, material: Material) -> Signal:

@@ -1,5 +1,6 @@
 """What a training says about itself: its curves and its best epoch. Nothing in it depends on the clock."""
 
+from pipestill.facts import Fact
 from pipestill.records import Record
 
 
@@ -34,6 +35,7 @@ class TrainingRecord(Record):
         best_epoch: the epoch whose weights were kept, counted from 1.
         epochs: one point an epoch.
         steps: the loss curve.
+        facts: what a student's architecture says of it, such as the share of the embeddings' energy that it keeps.
     """
 
     model: str
@@ -44,6 +46,7 @@ class TrainingRecord(Record):
     best_epoch: int
     epochs: tuple[EpochPoint, ...]
     steps: tuple[StepPoint, ...]
+    facts: tuple[Fact, ...] = ()
 
     @property
     def best(self) -> EpochPoint:

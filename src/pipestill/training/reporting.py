@@ -50,5 +50,6 @@ def log_trained(run: MetricsLog, trained: Trained) -> None:
             "num_rows": record.num_rows,
             "train_seconds": trained.train_seconds,
             "teacher_seconds": trained.teacher_seconds,
+            **{f"architecture.{fact.name}": fact.value for fact in record.facts},
         }
     )
