@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro test test-fast test-services check format deps lock ui table readme compare-teachers clean
+.PHONY: help setup services repro test test-fast test-services check format deps lock ui table register readme compare-teachers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ table: setup ## show the table of the last run
 
 ui: setup ## open MLflow on the runs
 	@python -m pipestill.tracking ui
+
+register: setup ## put the champion into MLflow's registry; champion there too, if it passes the gate
+	@python -m pipestill.tracking register
 
 test: setup ## run all tests but test-services, the pipeline on tiny data among them
 	@coverage erase

@@ -15,6 +15,7 @@ from pipestill.logit_cache.params import CacheLogitsParams
 from pipestill.params import parse_section, read_params, refusals
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams
+from pipestill.tracking.params import RegisterParams
 from pipestill.training.finetune import FinetuneTeacherParams
 from pipestill.training.student_params import StudentParams
 from pipestill.transfer.params import TransferParams
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Any] = {
     "evaluate": EvaluateParams,
     "benchmark": BenchmarkParams,
     "report": ReportParams,
+    "register": RegisterParams,
 }
 """The sections that every params.yaml has; `students` holds one more specification under each name."""
 

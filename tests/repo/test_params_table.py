@@ -47,6 +47,7 @@ TABLE: dict[str, set[str]] = {
     "evaluate.*": SCORES | {"report"},
     "benchmark.*": LEAVES,
     "report.*": {"report"},
+    "register.*": set(),
 }
 """The stages that rerun when a value changes, beside `check`, which reads all of params.yaml and always does."""
 

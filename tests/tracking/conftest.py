@@ -10,7 +10,10 @@ from repositories import DROPPED, DVC_YAML, STAGE, Repository
 
 from pipestill.tracking.store import open_store
 
-FOREIGN_WARNINGS = ("ignore::sqlalchemy.exc.SADeprecationWarning",)
+FOREIGN_WARNINGS = (
+    "ignore::sqlalchemy.exc.SADeprecationWarning",
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",
+)
 """What mlflow itself warns about in this process; a stage's user never sees these."""
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipestill.tracking sync`: make the store show what dvc.lock says was made; `ui`: look at it."""
+"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, look at it in the `ui`."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
+from pipestill.tracking.registry import run_register
 from pipestill.tracking.sync import run_sync
 from pipestill.tracking.ui import run_ui
 
@@ -15,12 +16,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
+    registering = commands.add_parser(
+        "register", help="register the report's champion, and make it champion of the registry if it passes the gate"
+    )
+    registering.add_argument("--challenger", action="store_true", help="register only; do not try the gate")
     ui = commands.add_parser("ui", help="open MLflow on this repository's runs")
     ui.add_argument("--port", type=int, default=5000)
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "ui":
             run_ui(Path.cwd(), chosen.port)
+        if chosen.command == "register":
+            return run_register(Path.cwd(), promote=not chosen.challenger)
         run_sync(Path.cwd())
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)

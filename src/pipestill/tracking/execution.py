@@ -18,7 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home
-from pipestill.tracking.live import LiveRun, Operation, Point, say, start_live_run
+from pipestill.tracking.live import LiveRun, Operation, Point, now_ms, say, start_live_run
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
     Artifact,
@@ -274,11 +274,6 @@ def histories(points: list[Point]) -> dict[str, MetricHistory]:
         )
         for name, own in by_name.items()
     }
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, as mlflow counts time."""
-    return time.time_ns() // 1_000_000
 
 
 def _rank() -> int:

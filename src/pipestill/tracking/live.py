@@ -50,6 +50,11 @@ def shorten(text: str, limit: int) -> str:
     return text[: limit - len(mark)] + mark
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970, as mlflow counts time."""
+    return time.time_ns() // 1_000_000
+
+
 def say(text: str) -> None:
     """One line on the terminal about tracking."""
     print(f"tracking: {text}", file=sys.stderr, flush=True)
@@ -160,15 +165,20 @@ def start_live_run(
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
     """Create a run with its tags and params; returns its id. Raises what mlflow raises."""
-    from mlflow.entities import Param
-
     fitted = {safe_name(key): shorten(value, MAX_TAG_CHARS) for key, value in tags.items()}
     run = store.client.create_run(store.experiment_id, start_time=start_time_ms, run_name=name, tags=fitted)
     run_id = str(run.info.run_id)
+    write_params(store, run_id, params)
+    return run_id
+
+
+def write_params(store: Store, run_id: str, params: Mapping[str, str]) -> None:
+    """Write params; names and values are fitted to mlflow's rules."""
+    from mlflow.entities import Param
+
     entries = [Param(safe_name(key), shorten(value, MAX_PARAM_CHARS)) for key, value in params.items()]
     for batch in batches(entries):
         store.client.log_batch(run_id, params=batch)
-    return run_id
 
 
 def write_points(store: Store, run_id: str, points: Iterable[Point]) -> None:

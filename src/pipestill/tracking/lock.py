@@ -1,5 +1,6 @@
 """What dvc.lock says was made, and the run records that belong to it: fetched one by one, never a model."""
 
+import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,15 +59,39 @@ class Lock:
             records[stage] = record
         return records
 
+    def outs(self) -> dict[str, str]:
+        """The md5 of every out of every stage by path; run records left out."""
+        return {path: md5 for made in self.stages for path, md5 in made.outs.items()}
+
+    def maker(self, path: Path) -> Made | None:
+        """The stage that made an out; None if no stage did."""
+        return next((made for made in self.stages if path.as_posix() in made.outs), None)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder lies in the workspace exactly as dvc.lock says it was made."""
+        outs = self.outs()
+        out = next((name for name in map(Path.as_posix, (path, *path.parents)) if name in outs), None)
+        if out is None or not (self.root / path).exists():
+            return False
+        return md5_of(self._repo, str(self.root / out)) == outs[out]
+
     def unchanged_files(self, folder: str) -> list[Path]:
         """The files below `folder` that lie in the workspace exactly as dvc.lock says; sorted."""
-        outs = {path: md5 for made in self.stages for path, md5 in made.outs.items() if f"{path}/".startswith(folder)}
         files: set[Path] = set()
-        for path, md5 in outs.items():
+        for path in self.outs():
             there = self.root / path
-            if there.exists() and md5_of(self._repo, str(there)) == md5:
+            if f"{path}/".startswith(folder) and self.holds(Path(path)):
                 files.update([there] if there.is_file() else (file for file in there.rglob("*") if file.is_file()))
         return sorted(files)
+
+    def is_committed(self) -> bool:
+        """Whether git's HEAD holds this very dvc.lock."""
+        tracked = ["git", "ls-files", "--error-unmatch", str(LOCK)]
+        same = ["git", "diff", "--quiet", "HEAD", "--", str(LOCK)]
+        return all(
+            subprocess.run(command, cwd=self.root, capture_output=True, check=False).returncode == 0  # noqa: S603
+            for command in (tracked, same)
+        )
 
     def _cached(self, md5: str) -> Path:
         return Path(self._repo.cache.local.oid_to_path(md5))

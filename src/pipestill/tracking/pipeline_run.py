@@ -4,15 +4,14 @@ mlflow knows one parent only, so a stage's run that two states share stands unde
 naming it in its tags.
 """
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from pipestill.records import read_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
-from pipestill.tracking.live import Point, create_run, safe_name, write_points
-from pipestill.tracking.lock import LOCK, Lock
+from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
+from pipestill.tracking.lock import Lock
 from pipestill.tracking.run_record import RunRecord, flatten
 from pipestill.tracking.store import Store
 
@@ -33,13 +32,17 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
     Returns:
         Whether anything had to be written.
     """
-    found = store.client.search_runs([store.experiment_id], f"tags.`dvc.pipeline` = '{lock.key}'")
-    changed = not found
+    found = find_pipeline_run(store, lock)
+    changed = found is None
     if found:
-        run_id, tags = str(found[0].info.run_id), dict(found[0].data.tags)
+        run_id, tags = str(found.info.run_id), dict(found.data.tags)
     else:
         run_id, tags = _create(store, lock, records), {}
     wanted = {f"dvc.run/{stage}": child for stage, child in run_ids.items()} | _commit_tags(lock, tags)
+    # Records can be out of reach for a while, and the table is whole only with all of them.
+    if tags.get("dvc.records") != str(len(records)):
+        _write_table(store, run_id, records)
+        wanted["dvc.records"] = str(len(records))
     reports = lock.unchanged_files(REPORTS)
     if reports and "dvc.reports" not in tags:
         _write_reports(store, run_id, reports, lock.root)
@@ -54,7 +57,20 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
     return changed or bool(wanted)
 
 
+def find_pipeline_run(store: Store, lock: Lock) -> Any:  # noqa: ANN401 (mlflow's Run)
+    """The pipeline run of dvc.lock's state; None before the first sync of it."""
+    found = store.client.search_runs([store.experiment_id], f"tags.`dvc.pipeline` = '{lock.key}'")
+    return found[0] if found else None
+
+
 def _create(store: Store, lock: Lock, records: dict[str, RunRecord]) -> str:
+    start_time_ms = min((record.start_time_ms for record in records.values()), default=0) or now_ms()
+    tags = {"dvc.pipeline": lock.key, "mlflow.source.name": "dvc repro", "mlflow.source.type": "JOB"}
+    return create_run(store, f"pipeline {lock.key[:8]}", start_time_ms, tags, {})
+
+
+def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
+    """Write the params of all stages and the last value of every metric; what is there already stays as it is."""
     params: dict[str, str] = {}
     points = []
     for stage, record in records.items():
@@ -65,34 +81,22 @@ def _create(store: Store, lock: Lock, records: dict[str, RunRecord]) -> str:
             Point(f"{stage}/{name}", float(history.values[-1]), 0, history.times_ms[-1])
             for name, history in record.metrics.items()
         ]
-    start_time_ms = min((record.start_time_ms for record in records.values()), default=0)
-    end_time_ms = max((record.end_time_ms for record in records.values()), default=0)
-    tags = {"dvc.pipeline": lock.key, "mlflow.source.name": "dvc repro", "mlflow.source.type": "JOB"}
-    run_id = create_run(store, f"pipeline {lock.key[:8]}", start_time_ms, tags, params)
+    write_params(store, run_id, params)
     write_points(store, run_id, points)
-    store.client.set_terminated(run_id, "FINISHED", end_time_ms)
-    return run_id
+    end_time_ms = max((record.end_time_ms for record in records.values()), default=0)
+    store.client.set_terminated(run_id, "FINISHED", end_time_ms or now_ms())
 
 
 def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
     """The commits that hold this very dvc.lock, the newest as the run's own, once it is committed."""
     commit, _ = git_state(lock.root)
-    if commit is None or not _lock_is_committed(lock.root):
+    if commit is None or not lock.is_committed():
         return {}
     known = tags.get("git.commits", "").split()
     if commit in known:
         return {}
     named = {} if known else {"git.commit": commit, "mlflow.runName": f"pipeline {commit[:8]}"}
     return named | {"git.commits": " ".join([*known, commit])}
-
-
-def _lock_is_committed(root: Path) -> bool:
-    command = ["git", "diff", "--quiet", "HEAD", "--", str(LOCK)]
-    tracked = ["git", "ls-files", "--error-unmatch", str(LOCK)]
-    return all(
-        subprocess.run(arguments, cwd=root, capture_output=True, check=False).returncode == 0  # noqa: S603
-        for arguments in (tracked, command)
-    )
 
 
 def _write_reports(store: Store, run_id: str, files: list[Path], root: Path) -> None:

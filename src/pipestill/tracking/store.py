@@ -119,9 +119,10 @@ def _set_up_mlflow(timeout_s: int, retries: int) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # An inherited run id would fold every stage into one run.
     os.environ.pop("MLFLOW_RUN_ID", None)
-    for name in ("alembic", "mlflow.store.db.utils"):
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow.models.signature"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

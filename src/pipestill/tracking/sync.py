@@ -72,7 +72,7 @@ def sync(root: Path) -> Report:
             if run_id:
                 run_ids[stage] = run_id
         reaped = reap(store)
-        changed = write_pipeline_run(store, lock, records, run_ids) if run_ids else False
+        changed = write_pipeline_run(store, lock, records, run_ids)
     return Report(**outcomes, reaped=reaped, pipeline_changed=changed)
 
 

@@ -1,0 +1,209 @@
+"""The report's champion as a candidate for the registry: its file found by content, its lineage read off dvc.lock."""
+
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipestill.errors import PipestillError
+from pipestill.fingerprint import sha256_file
+from pipestill.records import read_json
+from pipestill.tracking.identity import git_state
+from pipestill.tracking.lock import Lock, Made
+
+SUMMARY = Path("reports/summary.json")
+CARD = Path("data/prepared/card.json")
+DEV = Path("data/prepared/dev.parquet")
+TEACHER = Path("models/teacher")
+ARTIFACTS = Path("models/onnx")
+
+
+class RegistryError(PipestillError):
+    """A model cannot be registered or promoted."""
+
+
+class _View(BaseModel):
+    """The part of another room's JSON that is read here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+V = TypeVar("V", bound=_View)
+
+
+class _Speed(_View):
+    sha256: str
+    size_bytes: int
+    p50_ms: float
+    speedup_over_teacher_torch: float
+
+
+class _Row(_View):
+    model: str
+    variant: str
+    speed: _Speed | None
+
+
+class _Verdict(_View):
+    subject: str
+    dev_quality: float
+    dev_retention_lower: float | None
+    refused_because: tuple[str, ...]
+
+
+class _Selection(_View):
+    metric: str
+    champion: str | None
+    verdicts: tuple[_Verdict, ...]
+
+
+class _Summary(_View):
+    rows: tuple[_Row, ...]
+    selection: _Selection
+
+
+class _Card(_View):
+    name: str
+
+
+class Candidate(NamedTuple):
+    """A file that may be registered.
+
+    Attributes:
+        data: the data set's name.
+        subject: `<student>/<variant>`.
+        folder: its artifact folder.
+        file: the ONNX file in it that was benchmarked.
+        md5: DVC's md5 of the folder.
+        metric: what the report chooses by.
+        dev_quality: that metric on dev, in [0, 1].
+        dev_md5: DVC's md5 of the dev rows.
+        tags: where it comes from, by content, and its figures.
+    """
+
+    data: str
+    subject: str
+    folder: Path
+    file: str
+    md5: str
+    metric: str
+    dev_quality: float
+    dev_md5: str
+    tags: dict[str, str]
+
+
+def read_candidate(lock: Lock) -> Candidate:
+    """Read the report's champion, and check that its files are those that dvc.lock and the benchmark name.
+
+    Args:
+        lock: the repository's dvc.lock.
+
+    Returns:
+        The candidate.
+
+    Raises:
+        RegistryError: the report chose no champion, or a file is not there or not the one that was measured.
+    """
+    summary = _read(lock, SUMMARY, _Summary)
+    verdict = _champion(summary)
+    model = verdict.subject.split("/")[0]
+    row = next(row for row in summary.rows if f"{row.model}/{row.variant}" == verdict.subject)
+    folder = ARTIFACTS / model
+    made = lock.maker(folder)
+    if made is None or not lock.holds(folder):
+        raise _missing(folder)
+    outs = lock.outs()
+    card = _read(lock, CARD, _Card)
+    return Candidate(
+        data=card.name,
+        subject=verdict.subject,
+        folder=lock.root / folder,
+        file=_benchmarked_file(lock.root / folder, row),
+        md5=outs[folder.as_posix()],
+        metric=summary.selection.metric,
+        dev_quality=verdict.dev_quality,
+        dev_md5=outs[DEV.as_posix()],
+        tags=_figures(verdict, row, summary.selection.metric) | _lineage(lock, made, card.name),
+    )
+
+
+def _read(lock: Lock, path: Path, kind: type[V]) -> V:
+    if not lock.holds(path):
+        raise _missing(path)
+    try:
+        return kind.model_validate(read_json(lock.root / path))
+    except ValidationError as error:
+        raise RegistryError(f"{path} is not of this version", found=error, next_step="run `dvc repro`") from error
+
+
+def _missing(path: Path) -> RegistryError:
+    return RegistryError(
+        f"{path} is not here as dvc.lock says it was made",
+        expected="the outs of the last run, which are what was measured",
+        next_step="run `dvc pull` to fetch them, or `dvc repro` to make them",
+    )
+
+
+def _champion(summary: _Summary) -> _Verdict:
+    for verdict in summary.selection.verdicts:
+        if verdict.subject == summary.selection.champion and not verdict.refused_because:
+            return verdict
+    refusals = (
+        f"\n    {verdict.subject}: {reason}"
+        for verdict in summary.selection.verdicts
+        for reason in verdict.refused_because
+    )
+    raise RegistryError(
+        "the report has no champion to register",
+        found="".join(refusals) or "no candidates",
+        expected="a student that meets the constraints of the section `report`",
+        next_step="improve a student, or change `report.constraints` in params.yaml",
+    )
+
+
+def _benchmarked_file(folder: Path, row: _Row) -> str:
+    """The file of an artifact folder that was timed; by its bytes, so that no other can be registered for it."""
+    wanted = row.speed.sha256 if row.speed else None
+    for path in sorted(folder.rglob("*.onnx")):
+        if sha256_file(path) == wanted:
+            return path.relative_to(folder).as_posix()
+    raise RegistryError(
+        f"no file of {folder.name} is the one that was benchmarked", expected=wanted, next_step="run `dvc repro`"
+    )
+
+
+def _figures(verdict: _Verdict, row: _Row, metric: str) -> dict[str, str]:
+    tags = {"subject": verdict.subject, "dev.metric": metric, f"dev.{metric}": f"{verdict.dev_quality:.6f}"}
+    if verdict.dev_retention_lower is not None:
+        tags["dev.retention_lower"] = f"{verdict.dev_retention_lower:.4f}"
+    if row.speed:
+        tags |= {
+            "size_bytes": str(row.speed.size_bytes),
+            "p50_ms": f"{row.speed.p50_ms:.3f}",
+            "speedup_over_teacher_torch": f"{row.speed.speedup_over_teacher_torch:.2f}",
+        }
+    return tags
+
+
+def _lineage(lock: Lock, made: Made, data: str) -> dict[str, str]:
+    """Which data, which teacher, which code and settings made this, each by the address of its content."""
+    outs = lock.outs()
+    commit, dirty = git_state(lock.root)
+    tags = {
+        "dvc.stage": made.identity.stage,
+        "dvc.key": made.identity.key,
+        "dvc.pipeline": lock.key,
+        "data": data,
+        **{f"dvc.dep/{path}": md5 for path, md5 in made.identity.deps.items()},
+        **{f"dvc.out/{path}": md5 for path, md5 in made.outs.items()},
+        **{f"dvc.out/{path}": md5 for path, md5 in outs.items() if _is_source(path)},
+    }
+    if TEACHER.as_posix() in outs:
+        tags["teacher"] = outs[TEACHER.as_posix()]
+    if commit is not None:
+        tags |= {"git.commit": commit, "git.dirty": str(bool(dirty) or not lock.is_committed()).lower()}
+    return tags
+
+
+def _is_source(path: str) -> bool:
+    return path == TEACHER.as_posix() or path.startswith("data/")

@@ -1,0 +1,95 @@
+"""The gate between challenger and champion: as good on dev as the present champion, within a declared margin."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipestill.tracking.candidate import DEV, Candidate, RegistryError
+from pipestill.tracking.lock import Lock
+from pipestill.tracking.model_folder import classifier_folder
+from pipestill.tracking.store import Store
+
+
+class Duel(NamedTuple):
+    """Both models' quality on the same dev rows, in [0, 1]."""
+
+    challenger: float
+    champion: float
+
+
+def reasons_against(duel: Duel, metric: str, margin: float) -> tuple[str, ...]:
+    """Why a challenger is refused; none if it is as good as the champion within the margin.
+
+    Args:
+        duel: both models' quality on dev.
+        metric: what the quality is called.
+        margin: how far the challenger may lie below the champion.
+    """
+    # Half a millionth: the tags hold six digits, and a drop of exactly the margin is allowed.
+    drop = duel.champion - duel.challenger
+    if drop <= margin + 5e-7:
+        return ()
+    return (
+        (
+            f"{metric} on dev is {duel.challenger:.4f}, {drop:.4f} below the champion's {duel.champion:.4f}; "
+            f"at most {margin:g} is allowed"
+        ),
+    )
+
+
+def compare(store: Store, lock: Lock, candidate: Candidate, champion: Any) -> Duel:  # noqa: ANN401 (mlflow's ModelVersion)
+    """Both models' quality on dev: as recorded where it was measured on these rows, else measured here and now.
+
+    Args:
+        store: where the champion is.
+        lock: the repository's dvc.lock.
+        candidate: the challenger.
+        champion: the present champion's version.
+
+    Raises:
+        RegistryError: the dev rows are not here, or the champion knows other labels.
+    """
+    recorded = champion.tags.get(f"dev.{candidate.metric}")
+    if recorded is not None and champion.tags.get(f"dvc.out/{DEV}") == candidate.dev_md5:
+        return Duel(candidate.dev_quality, float(recorded))
+    if not lock.holds(DEV):
+        raise RegistryError(
+            f"{DEV} is not here as dvc.lock says it was made, and the champion was measured on other rows",
+            next_step=f"run `dvc pull {DEV}`",
+        )
+    folder = classifier_folder(_download(store, champion))
+    return _measure(lock.root / DEV, candidate, folder, champion.tags["file"])
+
+
+def _download(store: Store, version: Any) -> Path:  # noqa: ANN401 (mlflow's ModelVersion)
+    import mlflow
+
+    uri = store.client.tracking_uri
+    source = f"models:/{version.name}/{version.version}"
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri, registry_uri=uri))
+
+
+def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_file: str) -> Duel:
+    """Score both on the dev rows, one text at a time so that no answer depends on the texts beside it."""
+    import numpy as np
+    import pyarrow.parquet
+
+    from pipestill.metrics.quality import accuracy, macro_f1
+    from pipestill.predict import Classifier
+
+    rows = pyarrow.parquet.read_table(dev, columns=["text", "label_id"])
+    texts, label_ids = rows["text"].to_pylist(), np.asarray(rows["label_id"].to_pylist(), dtype=np.int64)
+    challenger = Classifier(candidate.folder, file=candidate.file)
+    champion = Classifier(champion_folder, file=champion_file)
+    if set(challenger.labels) != set(champion.labels):
+        raise RegistryError(
+            "the champion knows other labels than the challenger, so no row can tell which is better",
+            found=", ".join(champion.labels),
+            expected=", ".join(challenger.labels),
+            next_step="give the alias `champion` to the challenger by hand, in the UI or with MlflowClient",
+        )
+    columns = [champion.labels.index(label) for label in challenger.labels]
+    score = accuracy if candidate.metric == "accuracy" else macro_f1
+    return Duel(
+        score(challenger.logits(texts, batch_size=1), label_ids),
+        score(champion.logits(texts, batch_size=1)[:, columns], label_ids),
+    )
