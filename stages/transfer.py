@@ -2,6 +2,7 @@
 
 from pipestill.data.tables import PREPARED, TRANSFER
 from pipestill.params import load_section
+from pipestill.sources.base import BASE, read_mask_token
 from pipestill.tracking import run_main, stage_run
 from pipestill.transfer.build import build_transfer
 from pipestill.transfer.params import TransferParams
@@ -11,7 +12,7 @@ def main() -> None:
     """Fill data/transfer."""
     params = load_section("transfer", TransferParams)
     with stage_run(params) as run:
-        card = build_transfer(PREPARED, TRANSFER.parent, params, run.scratch)
+        card = build_transfer(PREPARED, TRANSFER.parent, params, run.scratch, mask_token=read_mask_token(BASE))
         metrics = {"num_rows": float(card.num_rows)}
         for origin, counts in card.origins.items():
             metrics |= {f"{origin}.{name}": float(count) for name, count in counts.model_dump().items()}

@@ -9,16 +9,16 @@ import pytest
 from prepared_sets import sentences
 
 from pipestill.data.cleaning import normalise
-from pipestill.errors import ParamsError
+from pipestill.errors import DataError, ParamsError
 from pipestill.fingerprint import content_id, sha256_files
 from pipestill.params import parse_section
 from pipestill.transfer import Augmentation
-from pipestill.transfer._base import Row
+from pipestill.transfer._base import Ingredients, Row
 from pipestill.transfer.build import TransferCard, build_transfer
 from pipestill.transfer.params import TransferParams
 
 RECIPE: list[dict[str, Any]] = [
-    {"kind": "mask_words", "copies": 2, "fraction": 0.15, "mask_token": "[MASK]"},
+    {"kind": "mask_words", "copies": 2, "fraction": 0.15},
     {"kind": "crop_ngrams", "copies": 2, "min_fraction": 0.3, "max_fraction": 0.8},
     {"kind": "mix_rows", "copies": 1},
     {"kind": "unlabelled", "fraction": 1.0},
@@ -33,7 +33,7 @@ UNLABELLED = sorted(Row(content_id(text), text) for text in OTHERS)
 
 def build(folder: Path, out: Path, seed: int = 0, recipe: list[dict[str, Any]] = RECIPE) -> TransferCard:
     params = TransferParams.model_validate({"seed": seed, "augmentations": recipe})
-    return build_transfer(folder, out, params, out.parent / "scratch")
+    return build_transfer(folder, out, params, out.parent / "scratch", mask_token="[MASK]")
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
@@ -110,8 +110,8 @@ def test_the_card_counts_every_row_that_was_made(prepared: Callable[..., Path], 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 def test_an_added_row_changes_what_becomes_of_few_others(spec: Any) -> None:
     more = sorted([*ROWS, Row(content_id("a new row of text"), "a new row of text")])
-    before, after = (list(spec.new_rows(rows, UNLABELLED, 0)) for rows in (ROWS, more))
-    assert before == list(spec.new_rows(ROWS, UNLABELLED, 0))
+    before, after = (list(spec.new_rows(Ingredients(rows, UNLABELLED, 0, "[MASK]"))) for rows in (ROWS, more))
+    assert before == list(spec.new_rows(Ingredients(ROWS, UNLABELLED, 0, "[MASK]")))
     lost = set(before) - set(after)
     assert len(lost) <= (8 if spec.kind == "mix_rows" else 0)
 
@@ -122,21 +122,21 @@ def test_an_added_row_changes_what_becomes_of_few_others(spec: Any) -> None:
 )
 def test_short_and_unspaced_texts_are_no_special_case(spec: Any, texts: list[str]) -> None:
     rows = sorted(Row(content_id(text), text) for text in texts)
-    for row in spec.new_rows(rows, rows, 0):
+    for row in spec.new_rows(Ingredients(rows, rows, 0, "[MASK]")):
         assert row.text.strip() == row.text != ""
         assert all(content_id(row.text) != parent for parent in row.parent_ids)
 
 
 def test_unspaced_text_is_masked_and_cropped_by_character() -> None:
     rows = [Row(content_id("他说得很好看的电影"), "他说得很好看的电影")]
-    masked, cropped = (list(spec.new_rows(rows, [], 0)) for spec in SPECS[:2])
+    masked, cropped = (list(spec.new_rows(Ingredients(rows, [], 0, "[MASK]"))) for spec in SPECS[:2])
     assert all("[MASK]" in row.text and " " not in row.text for row in masked)
     assert all(row.text in rows[0].text for row in cropped)
 
 
 def test_masking_leaves_the_other_words_where_they_were() -> None:
     texts = {row.content_id: row.text.split() for row in ROWS}
-    for row in SPECS[0].new_rows(ROWS, [], 0):
+    for row in SPECS[0].new_rows(Ingredients(ROWS, [], 0, "[MASK]")):
         words = texts[row.parent_ids[0]]
         pairs = list(zip(row.text.split(), words, strict=True))
         assert all(new in {"[MASK]", old} for new, old in pairs)
@@ -145,7 +145,7 @@ def test_masking_leaves_the_other_words_where_they_were() -> None:
 
 def test_a_mix_is_half_of_each_parent() -> None:
     texts = {row.content_id: row.text.split() for row in ROWS}
-    for row in SPECS[2].new_rows(ROWS, [], 0):
+    for row in SPECS[2].new_rows(Ingredients(ROWS, [], 0, "[MASK]")):
         first, second = (texts[parent] for parent in row.parent_ids)
         assert row.text.split() == [*first[: (len(first) + 1) // 2], *second[len(second) // 2 :]]
 
@@ -153,7 +153,7 @@ def test_a_mix_is_half_of_each_parent() -> None:
 def test_a_share_of_the_unlabelled_rows_is_about_that_share() -> None:
     spec = parse_section({"a": {"kind": "unlabelled", "fraction": 0.5}}, "a", Augmentation)
     rows = [Row(content_id(str(number)), str(number)) for number in range(1000)]
-    assert len(list(spec.new_rows([], rows, 0))) == pytest.approx(500, abs=60)
+    assert len(list(spec.new_rows(Ingredients([], rows, 0, "[MASK]")))) == pytest.approx(500, abs=60)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +172,8 @@ def test_wrong_params_are_refused_by_name(spec: dict[str, Any], message: str) ->
 def test_a_kind_stands_once() -> None:
     with pytest.raises(ParamsError, match="stand here once"):
         parse_section({"transfer": {"seed": 0, "augmentations": RECIPE[2:3] * 2}}, "transfer", TransferParams)
+
+
+def test_masking_with_a_base_that_has_no_mask_token_is_refused() -> None:
+    with pytest.raises(DataError, match=r"(?s)mask_words needs a mask token.*take mask_words out"):
+        list(SPECS[0].new_rows(Ingredients(ROWS, [], 0, None)))

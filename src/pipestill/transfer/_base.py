@@ -31,6 +31,22 @@ class NewRow(NamedTuple):
     parent_ids: tuple[str, ...]
 
 
+class Ingredients(NamedTuple):
+    """What augmentations work on.
+
+    Attributes:
+        train: the train rows, sorted by content id; read from disk as they are asked for.
+        unlabelled: the unlabelled rows, likewise.
+        seed: of the transfer section.
+        mask_token: the one token that stands for a hidden word to the teacher base; None where the base has none.
+    """
+
+    train: Sequence[Row]
+    unlabelled: Sequence[Row]
+    seed: int
+    mask_token: str | None
+
+
 class AugmentationSpec(Section, ABC):
     """Base of every augmentation's specification.
 
@@ -40,16 +56,14 @@ class AugmentationSpec(Section, ABC):
     kind: str
 
     @abstractmethod
-    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:
+    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
         """Make rows, one parent at a time.
-
-        Args:
-            train: the train rows, sorted by content id; read from disk as they are asked for.
-            unlabelled: the unlabelled rows, likewise.
-            seed: of the transfer section.
 
         Yields:
             New rows, duplicates and unchanged ones among them: the driver drops those.
+
+        Raises:
+            DataError: the ingredients lack something that this augmentation needs.
         """
 
     def stream(self, seed: int, content_id: str, copy: int) -> random.Random:

@@ -18,7 +18,7 @@ from pipestill.data.split import text_key
 from pipestill.data.tables import DEV, TEST, TRAIN, TRANSFER, TRANSFER_CARD, UNLABELLED, TableWriter, open_table
 from pipestill.fingerprint import content_id
 from pipestill.records import Record, write_json
-from pipestill.transfer._base import Row
+from pipestill.transfer._base import Ingredients, Row
 from pipestill.transfer.params import TransferParams
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class TableRows(Sequence[Row]):
             yield from map(Row, batch["content_id"], batch["text"])
 
 
-def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: Path) -> TransferCard:
+def build_transfer(
+    prepared: Path, out: Path, params: TransferParams, scratch: Path, *, mask_token: str | None
+) -> TransferCard:
     """Write the transfer set and its card.
 
     Args:
@@ -78,15 +80,17 @@ def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: P
         out: the folder for rows.parquet and card.json.
         params: the augmentations.
         scratch: a folder for the database and the memory-mapped views.
+        mask_token: the teacher base's; None where it has none.
 
     Returns:
         The card, as written.
 
     Raises:
-        DataError: a prepared table is missing.
+        DataError: a prepared table is missing, or an augmentation needs what is not there.
     """
     train = open_table(prepared / TRAIN.name, scratch / "tables")
     unlabelled = TableRows(open_table(prepared / UNLABELLED.name, scratch / "tables"))
+    given = Ingredients(TableRows(train), unlabelled, params.seed, mask_token)
     with scratch_database(scratch / "transfer.sqlite") as database:
         database.execute("CREATE TABLE held_out (key BLOB PRIMARY KEY) WITHOUT ROWID")
         database.execute(
@@ -98,7 +102,7 @@ def build_transfer(prepared: Path, out: Path, params: TransferParams, scratch: P
             insert_rows(database, "INSERT OR IGNORE INTO held_out VALUES (?)", ((text_key(row.text),) for row in rows))
         _insert_made(database, "train", 0, ((text, label_id, ()) for text, label_id in _rows_of(train)))
         for rank, augmentation in enumerate(params.augmentations, start=2):
-            made = augmentation.new_rows(TableRows(train), unlabelled, params.seed)
+            made = augmentation.new_rows(given)
             # Rows as they are come before what was made of rows: of two equal texts, the made one is the duplicate.
             precedence = 1 if augmentation.kind == "unlabelled" else rank
             rows_made = ((row.text, NO_LABEL, row.parent_ids) for row in made)

@@ -5,12 +5,12 @@ words, so that long texts do not all shrink to five words. The crop has no label
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, Row, split_units
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, split_units
 
 
 def crop_ngrams(text: str, min_fraction: float, max_fraction: float, numbers: random.Random) -> str | None:
@@ -48,11 +48,11 @@ class CropNgrams(AugmentationSpec):
             raise ValueError("min_fraction must not be above max_fraction")
         return self
 
-    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:  # noqa: ARG002
+    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
         """See `AugmentationSpec.new_rows`."""
-        for row in train:
+        for row in given.train:
             for copy in range(self.copies):
-                numbers = self.stream(seed, row.content_id, copy)
+                numbers = self.stream(given.seed, row.content_id, copy)
                 text = crop_ngrams(row.text, self.min_fraction, self.max_fraction, numbers)
                 if text is not None:
                     yield NewRow(text, (row.content_id,))

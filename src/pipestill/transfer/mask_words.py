@@ -6,12 +6,13 @@ say what the word was worth.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, Row, split_units
+from pipestill.errors import DataError
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, split_units
 
 
 def mask_words(text: str, fraction: float, mask_token: str, numbers: random.Random) -> str | None:
@@ -20,7 +21,7 @@ def mask_words(text: str, fraction: float, mask_token: str, numbers: random.Rand
     Args:
         text: the text.
         fraction: probability of each word, in (0, 1).
-        mask_token: the teacher's own mask token, so that it is one token for both models.
+        mask_token: the teacher base's own, so that it is one token for both models.
         numbers: the random numbers.
 
     Returns:
@@ -45,12 +46,18 @@ class MaskWords(AugmentationSpec):
     kind: Literal["mask_words"]
     copies: Annotated[int, Field(ge=1)]
     fraction: Annotated[float, Field(gt=0, lt=1)]
-    mask_token: Annotated[str, Field(min_length=1)]
 
-    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:  # noqa: ARG002
+    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
         """See `AugmentationSpec.new_rows`."""
-        for row in train:
+        if given.mask_token is None:
+            raise DataError(
+                "mask_words needs a mask token, and the teacher base has none",
+                found="no mask_token in models/base/tokenizer_config.json",
+                next_step="take mask_words out of transfer.augmentations in params.yaml, or name another base",
+            )
+        for row in given.train:
             for copy in range(self.copies):
-                text = mask_words(row.text, self.fraction, self.mask_token, self.stream(seed, row.content_id, copy))
+                numbers = self.stream(given.seed, row.content_id, copy)
+                text = mask_words(row.text, self.fraction, given.mask_token, numbers)
                 if text is not None:
                     yield NewRow(text, (row.content_id,))

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, Row, split_units
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, Row, split_units
 
 _ID_BITS = 128
 
@@ -49,11 +49,11 @@ class MixRows(AugmentationSpec):
     kind: Literal["mix_rows"]
     copies: Annotated[int, Field(ge=1)]
 
-    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:  # noqa: ARG002
+    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
         """See `AugmentationSpec.new_rows`."""
-        for row in train:
+        for row in given.train:
             for copy in range(self.copies):
-                partner = pick_partner(train, row.content_id, self.stream(seed, row.content_id, copy))
+                partner = pick_partner(given.train, row.content_id, self.stream(given.seed, row.content_id, copy))
                 text = None if partner is None else mix_rows(row.text, partner.text)
                 if partner is not None and text is not None:
                     yield NewRow(text, (row.content_id, partner.content_id))

@@ -4,12 +4,12 @@ Source: distillation needs no labels (Hinton et al. 2015, arXiv 1503.02531: the 
 entirely of unlabeled data").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipestill.transfer._base import AugmentationSpec, NewRow, Row
+from pipestill.transfer._base import AugmentationSpec, Ingredients, NewRow
 
 
 class Unlabelled(AugmentationSpec):
@@ -18,8 +18,8 @@ class Unlabelled(AugmentationSpec):
     kind: Literal["unlabelled"]
     fraction: Annotated[float, Field(gt=0, le=1)]
 
-    def new_rows(self, train: Sequence[Row], unlabelled: Sequence[Row], seed: int) -> Iterator[NewRow]:  # noqa: ARG002
+    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
         """See `AugmentationSpec.new_rows`."""
-        for row in unlabelled:
-            if self.stream(seed, row.content_id, 0).random() < self.fraction:
+        for row in given.unlabelled:
+            if self.stream(given.seed, row.content_id, 0).random() < self.fraction:
                 yield NewRow(row.text, ())
