@@ -29,6 +29,7 @@ from pipestill.students import StudentKind
 from pipestill.students._base import StudentSpec
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.objective import Term
 from pipestill.training.params import TrainingParams
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
@@ -37,6 +38,7 @@ from pipestill.training.trainer import Listener, train
 VOCABULARY, HIDDEN, MAX_LENGTH = 600, 64, 24
 LABELS = LabelSet(labels=("bad", "fine", "good"))
 SETTINGS: dict[str, dict[str, Any]] = {
+    "albert": {"embedding_size": 24, "num_layers": 3, "layers": [1]},
     "bert_layers": {"layers": [0, 2]},
     "distilbert": {"layers": {"preset": "uniform", "num_layers": 2}},
 }
@@ -201,7 +203,7 @@ def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier
         classifier=student,
         rows=rows,
         dev=dev,
-        objective=((1.0, CrossEntropySpec(kind="cross_entropy")),),
+        objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         params=TrainingParams.model_validate(settings),
         seed=1,

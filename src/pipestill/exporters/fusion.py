@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
-from pipestill.exporters._graph import constants_to_weights, consumers, count_operators, drop_unused, weights
+from pipestill.exporters._graph import constants_to_weights, consumers, count_operators, drop_unused, producers, weights
 
 FUSED = ("Attention", "Gelu", "LayerNormalization")
 
@@ -43,7 +43,7 @@ def fuse(model: ModelProto, *, num_heads: int, hidden_size: int) -> tuple[ModelP
     options.enable_embed_layer_norm = False
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "traced.onnx"
-        onnx.save(model, str(path))
+        onnx.save(_attention_first(model), str(path))
         fused: ModelProto = optimizer.optimize_model(
             str(path),
             model_type="bert",
@@ -57,6 +57,32 @@ def fuse(model: ModelProto, *, num_heads: int, hidden_size: int) -> tuple[ModelP
     _write_residuals_as_sums(fused)
     counts = count_operators(fused.graph)
     return fused, {name: counts[name] for name in FUSED if counts[name]}
+
+
+def _attention_first(model: ModelProto) -> ModelProto:
+    """A copy whose residual additions name the attention's output first, as in BERT.
+
+    The optimiser follows the first input that an addition with a bias made. In ALBERT's first layer that is the
+    projection of the embedding, and the layer would stay unfused.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    makers = producers(copy.graph)
+
+    def is_attention(name: str) -> bool:
+        for operator in ("Add", "MatMul", "Reshape"):
+            maker = makers.get(name)
+            if maker is None or maker.op_type != operator:
+                return False
+            # An addition of a bias may name either first; only one of the two is made by a product.
+            products = [source for source in maker.input if source in makers and makers[source].op_type == "MatMul"]
+            name = products[0] if operator == "Add" and products else maker.input[0]
+        return True
+
+    for node in copy.graph.node:
+        if node.op_type == "Add" and is_attention(node.input[1]) and not is_attention(node.input[0]):
+            node.input[0], node.input[1] = node.input[1], node.input[0]
+    return copy
 
 
 def _write_residuals_as_sums(model: ModelProto) -> None:

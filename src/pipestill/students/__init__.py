@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pipestill.students.albert import AlbertSpec
 from pipestill.students.bert_layers import BertLayersSpec
 from pipestill.students.distilbert import DistilbertSpec
 
-StudentKind = Annotated[BertLayersSpec | DistilbertSpec, Field(discriminator="kind")]
+StudentKind = Annotated[AlbertSpec | BertLayersSpec | DistilbertSpec, Field(discriminator="kind")]
 """Every student architecture, told apart by `kind`."""
