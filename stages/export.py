@@ -5,10 +5,9 @@ from pathlib import Path
 
 from pipestill.data.card import DataCard
 from pipestill.data.tables import CARD, DEV, read_columns
-from pipestill.exporters.artifact import DevRows, export_folder
-from pipestill.exporters.model_card import CardFacts, describe_model
+from pipestill.exporters.artifact import DevRows, describe_model, export_folder
 from pipestill.exporters.params import ExportParams
-from pipestill.exporters.records import headline
+from pipestill.exporters.records import CardFacts, headline
 from pipestill.params import load_section, read_params
 from pipestill.records import read_record, write_json
 from pipestill.teacher import load_classifier

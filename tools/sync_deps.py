@@ -31,8 +31,12 @@ FOLLOWS_LISTS = ("check",)
 READ = {
     "benchmark": ("models/onnx/{model}",),
     "report": ("metrics/evaluate/{model}.json", "metrics/training/{model}.json"),
+    "package": ("metrics/evaluate/{model}.json", "metrics/export/{model}.json", "models/onnx/{model}"),
 }
 """What the stages at the end read of the teacher and of every student."""
+
+OF_STUDENTS_ONLY = ("package",)
+"""Of these, the stages that read nothing of the teacher, which is never the champion."""
 
 WRITTEN = {"check": ("data/code/{model}-training.json", "data/code/{model}-loading.json")}
 """What a stage writes for every student."""
@@ -61,7 +65,8 @@ def synced(pipeline: str, students: list[str]) -> str:
         stage: CommentedMap = definition.get("do", definition)
         read, written = READ.get(name, ()), WRITTEN.get(name, ())
         code = code_deps(name, str(stage["cmd"]).split()[1])
-        _replace(stage, "deps", [*_each(read, ["teacher", *students]), *code], ("src/", "stages/", *_heads(read)))
+        models = students if name in OF_STUDENTS_ONLY else ["teacher", *students]
+        _replace(stage, "deps", [*_each(read, models), *code], ("src/", "stages/", *_heads(read)))
         if written:
             _replace(stage, "outs", _each(written, students), _heads(written))
     buffer = io.StringIO()

@@ -13,10 +13,9 @@ from pipestill.errors import ExportError, GateError
 from pipestill.exporters import artifact
 from pipestill.exporters.artifact import DevRows, export_folder, write_graph
 from pipestill.exporters.gate import enforce_limits, score_int8, sign_test
-from pipestill.exporters.model_card import CardFacts
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.quantised_share import QuantisedShare
-from pipestill.exporters.records import ExportRecord, Int8Gate, headline
+from pipestill.exporters.records import CardFacts, ExportRecord, Int8Gate, headline
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier

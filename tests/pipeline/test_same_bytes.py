@@ -7,7 +7,7 @@ from tiny_pipeline import STAGES, STUDENTS, TinyPipeline
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline again"), pytest.mark.timeout(900)]
 
-TIMED = {"benchmark", "report"}
+TIMED = {"benchmark", "report", "package"}
 """Stages whose outs hold times, or what was made of them."""
 
 

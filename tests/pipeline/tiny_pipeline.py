@@ -33,6 +33,7 @@ STAGES = {
     *(f"{stage}@{student}" for stage in ("distill", "export", "evaluate") for student in STUDENTS),
     "benchmark",
     "report",
+    "package",
 }
 RECORDER = """
 import os, sys

@@ -227,6 +227,9 @@ class TestSyncDeps:
             "    - models/onnx/tiny",
             "    - metrics/evaluate/tiny.json",
             "    - metrics/training/tiny.json",
+            "    - metrics/evaluate/tiny.json",
+            "    - metrics/export/tiny.json",
+            "    - models/onnx/tiny",
         ]
 
     def test_a_student_that_is_gone_is_listed_no_more(self) -> None:

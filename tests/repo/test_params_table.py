@@ -25,7 +25,7 @@ def of(stage: str, students: tuple[str, ...] = STUDENTS) -> set[str]:
     return {f"{stage}@{student}" for student in students}
 
 
-LEAVES = {"benchmark", "report"}
+LEAVES = {"benchmark", "report", "package"}
 SCORES = {"evaluate_teacher", "baseline", *of("evaluate")}
 """`baseline` is set beside the teacher's predictions, so it follows them."""
 FROM_LOGITS = {"cache_logits", *of("distill", DISTILLED), *of("export", DISTILLED), *of("evaluate", DISTILLED)} | LEAVES
@@ -43,10 +43,10 @@ TABLE: dict[str, set[str]] = {
         for student in STUDENTS
     },
     "export.*": {"export_teacher", *of("export")} | SCORES | LEAVES,
-    "baseline.*": {"baseline", "report"},
-    "evaluate.*": SCORES | {"report"},
+    "baseline.*": {"baseline", "report", "package"},
+    "evaluate.*": SCORES | {"report", "package"},
     "benchmark.*": LEAVES,
-    "report.*": {"report"},
+    "report.*": {"report", "package"},
     "register.*": set(),
 }
 """The stages that rerun when a value changes, beside `check`, which reads all of params.yaml and always does."""
@@ -108,9 +108,13 @@ def test_every_row_of_the_table_is_about_some_value() -> None:
         assert any(fnmatchcase(leaf, pattern) for leaf in leaves(PARAMS)), pattern
 
 
-def test_every_stage_but_check_has_params_of_its_own(repo: Repo) -> None:
+def test_every_stage_but_check_and_package_has_params_of_its_own(repo: Repo) -> None:
+    """`package` copies what others made and has nothing to set."""
     for name, stage in names(repo.index.stages).items():
         params = params_of(stage)
+        if name == "package":
+            assert params is None
+            continue
         assert params == [""] if name == "check" else params and "" not in params, name
 
 

@@ -1,7 +1,7 @@
 """The artifact folder: everything an application needs to classify text, and nothing else."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +12,15 @@ from onnx import ModelProto
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
+from pipestill.data.card import DataCard
 from pipestill.errors import ExportError
 from pipestill.exporters._base import Shape
 from pipestill.exporters.gate import enforce_limits, score_int8
-from pipestill.exporters.model_card import CardFacts, render_card
+from pipestill.exporters.model_card import render_card
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import Batch, measure_parity
 from pipestill.exporters.quantised_share import measure_share
-from pipestill.exporters.records import ExportRecord, describe_file
+from pipestill.exporters.records import CardFacts, ExportRecord, describe_file
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.trace import input_names, trace
 from pipestill.fingerprint import sha256_file
@@ -105,11 +106,12 @@ def export_folder(
         parity=parity,
         quantised_share=measure_share(*(onnx.load(target / file.path) for file in files)),
         int8_gate=gate,
+        facts=describe(),
     )
     enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)
     write_config(source, target, classifier)
     write_tokenizer(source, target, classifier)
-    write_bytes(target / "README.md", render_card(record, describe()).encode())
+    write_bytes(target / "README.md", render_card(record).encode())
     return record
 
 
@@ -117,6 +119,20 @@ def shape_of(model: PreTrainedModel) -> Shape:
     """What fusions must know of a model; a width without heads means nothing to them."""
     heads = getattr(model.config, "num_attention_heads", 0)
     return Shape(heads, model.config.hidden_size if heads else 0)
+
+
+def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, object]) -> CardFacts:
+    """Collect what the card says of a classifier, its data and its base."""
+    return CardFacts(
+        data_name=data.name,
+        data_origin=data.origin,
+        data_licence=data.licence,
+        num_rows={split: card.num_rows for split, card in data.splits.items()},
+        base_notice=classifier.notice.strip(),
+        max_length=classifier.max_length,
+        labels=classifier.labels.labels,
+        recipe=dict(recipe),
+    )
 
 
 def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:

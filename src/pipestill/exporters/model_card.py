@@ -1,75 +1,44 @@
 """The model card: what a user of the folder must know, in the form that model hubs read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from pipestill.data.card import DataCard
-from pipestill.exporters.records import ExportRecord
-from pipestill.records import Record
-from pipestill.teacher import Classifier
+from pipestill.exporters.records import CardFacts, ExportRecord
 
 MAX_LABELS_SHOWN = 20
 
 
-class CardFacts(Record):
-    """What the card says beside the export record.
+def render_card(record: ExportRecord, *, quality: Sequence[str] = (), results: Sequence[object] = ()) -> str:
+    """Write the card as Markdown with a YAML header.
 
-    Attributes:
-        data_name: name of the data set.
-        data_origin: where it comes from.
-        data_licence: its licence, in words.
-        num_rows: rows by split.
-        base_notice: where the teacher's base weights come from and their licence, as fetched.
-        max_length: tokens at which texts are truncated.
-        labels: by label_id.
-        recipe: settings the model was trained with, as params.yaml has them.
+    Args:
+        record: of the export.
+        quality: lines about the quality on test; none where nothing has been evaluated yet.
+        results: the same as model hubs read it, the value of `results` in their `model-index`.
     """
-
-    data_name: str
-    data_origin: str
-    data_licence: str
-    num_rows: dict[str, int]
-    base_notice: str
-    max_length: int
-    labels: tuple[str, ...]
-    recipe: dict[str, object]
+    facts = record.facts
+    parts = (_header(record, results), _model(record), quality, _usage(), _data(facts), _recipe(record))
+    return "\n".join([line for part in parts for line in part] + [""])
 
 
-def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, object]) -> CardFacts:
-    """Collect what the card says of a classifier, its data and its base."""
-    return CardFacts(
-        data_name=data.name,
-        data_origin=data.origin,
-        data_licence=data.licence,
-        num_rows={split: card.num_rows for split, card in data.splits.items()},
-        base_notice=classifier.notice.strip(),
-        max_length=classifier.max_length,
-        labels=classifier.labels.labels,
-        recipe=dict(recipe),
-    )
-
-
-def render_card(record: ExportRecord, facts: CardFacts) -> str:
-    """Write the card as Markdown with a YAML header."""
-    return "\n".join([*_header(facts), *_model(record, facts), *_usage(), *_data(facts), *_recipe(record, facts), ""])
-
-
-def _header(facts: CardFacts) -> list[str]:
+def _header(record: ExportRecord, results: Sequence[object]) -> list[str]:
+    index = json.dumps([{"name": record.model, "results": list(results)}], ensure_ascii=False)
     # JSON strings are YAML strings, whatever characters they hold.
     return [
         "---",
         "pipeline_tag: text-classification",
         "library_name: onnx",
         "license: other",
-        f"license_name: {json.dumps(f'see below; data: {facts.data_licence}')}",
+        f"license_name: {json.dumps(f'see below; data: {record.facts.data_licence}')}",
         "tags: [onnx, onnxruntime, int8, text-classification, pipestill, transformers.js]",
+        *([f"model-index: {index}"] if results else []),
         "---",
         "",
     ]
 
 
-def _model(record: ExportRecord, facts: CardFacts) -> list[str]:
-    gate = record.int8_gate
+def _model(record: ExportRecord) -> list[str]:
+    gate, facts = record.int8_gate, record.facts
     shown = ", ".join(f"`{label}`" for label in facts.labels[:MAX_LABELS_SHOWN])
     more = f" and {len(facts.labels) - MAX_LABELS_SHOWN} more" if len(facts.labels) > MAX_LABELS_SHOWN else ""
     return [
@@ -134,9 +103,9 @@ def _data(facts: CardFacts) -> list[str]:
     ]
 
 
-def _recipe(record: ExportRecord, facts: CardFacts) -> list[str]:
+def _recipe(record: ExportRecord) -> list[str]:
     fused = ", ".join(f"{count} {name}" for name, count in record.fused_operators.items()) or "nothing"
-    recipe = json.dumps(facts.recipe, indent=2, ensure_ascii=False)
+    recipe = json.dumps(record.facts.recipe, indent=2, ensure_ascii=False)
     return [
         "## Recipe",
         "",

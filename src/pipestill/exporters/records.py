@@ -50,6 +50,30 @@ class Int8Gate(Record):
     batch_agreement_fraction: float
 
 
+class CardFacts(Record):
+    """What the card says beside the export record.
+
+    Attributes:
+        data_name: name of the data set.
+        data_origin: where it comes from.
+        data_licence: its licence, in words.
+        num_rows: rows by split.
+        base_notice: where the teacher's base weights come from and their licence, as fetched.
+        max_length: tokens at which texts are truncated.
+        labels: by label_id.
+        recipe: settings the model was trained with, as params.yaml has them.
+    """
+
+    data_name: str
+    data_origin: str
+    data_licence: str
+    num_rows: dict[str, int]
+    base_notice: str
+    max_length: int
+    labels: tuple[str, ...]
+    recipe: dict[str, object]
+
+
 class ExportRecord(Record):
     """One exported model.
 
@@ -66,6 +90,7 @@ class ExportRecord(Record):
         parity: PyTorch against the fp32 file.
         quantised_share: of the weight bytes of the int8 file.
         int8_gate: the int8 file on dev.
+        facts: what the model card says beside these figures.
     """
 
     model: str
@@ -80,6 +105,7 @@ class ExportRecord(Record):
     parity: ParityRecord
     quantised_share: QuantisedShare
     int8_gate: Int8Gate
+    facts: CardFacts
 
 
 def describe_file(folder: Path, path: str) -> FileRecord:

@@ -15,8 +15,7 @@ from pipestill.errors import PipestillError
 from pipestill.params import read_params
 from pipestill.records import read_record
 from pipestill.reporting.readme import stale_reason, update_readme
-from pipestill.reporting.report import SUMMARY
-from pipestill.reporting.summary import Summary
+from pipestill.reporting.summary import SUMMARY, Summary
 from pipestill.reporting.tables import TEXT_WIDTH, notes, rich_table
 from pipestill.reporting.walltimes import read_wall_times, wall_time_table
 

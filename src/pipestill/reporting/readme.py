@@ -5,8 +5,7 @@ from pathlib import Path
 from pipestill.errors import RecordError
 from pipestill.params import read_params
 from pipestill.records import read_record, write_bytes
-from pipestill.reporting.report import SUMMARY
-from pipestill.reporting.summary import Summary
+from pipestill.reporting.summary import SUMMARY, Summary
 from pipestill.reporting.tables import markdown_table, notes
 
 BEGIN = "<!-- results:begin -->"

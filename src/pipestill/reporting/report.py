@@ -16,11 +16,9 @@ from pipestill.reporting.plots.reliability import plot_reliability
 from pipestill.reporting.plots.style import TEACHER_COLOUR, save_figure, student_colours
 from pipestill.reporting.plots.tradeoff import plot_tradeoff
 from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, Speed
-from pipestill.reporting.summary import Summary, summarise
+from pipestill.reporting.summary import SUMMARY, Summary, summarise
 from pipestill.reporting.tables import markdown_table, notes, text_table
 from pipestill.training.records import TrainingRecord
-
-SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from pipestill.reporting.params import ReportParams
 from pipestill.reporting.rows import ComparisonRow, Speed, compare
 from pipestill.reporting.selection import Selection, choose_champion
 
+SUMMARY = "summary.json"
+"""Its file in the folder of the report."""
+
 UNITS = QUALITY_UNITS | {
     "p50_ms": "milliseconds a call, tokenisation in and out",
     "throughput_per_s": "rows a second",

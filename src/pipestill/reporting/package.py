@@ -1,0 +1,117 @@
+"""The champion's folder: the very files that were exported and scored, with a card that says how they scored on test.
+
+Nothing here is timed: latency belongs to a machine and would change the folder's bytes at every benchmark.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipestill.errors import RecordError
+from pipestill.exporters.model_card import render_card
+from pipestill.exporters.records import ExportRecord, FileRecord
+from pipestill.metrics.records import EvaluateRecord, SplitQuality
+from pipestill.records import write_bytes
+from pipestill.reporting.summary import Summary
+from pipestill.reporting.tables import NOTHING, selection_lines, with_interval
+
+CARD = "README.md"
+
+
+def package_champion(
+    source: Path, target: Path, export: ExportRecord, evaluation: EvaluateRecord, summary: Summary
+) -> None:
+    """Copy an exported folder and write its card anew, with the figures on test.
+
+    Args:
+        source: the exported folder of the champion.
+        target: the folder to write; must not exist.
+        export: the champion's export.
+        evaluation: the champion's evaluation.
+        summary: the report that chose it.
+
+    Raises:
+        RecordError: a file that was scored is not the one that was exported.
+    """
+    variants = {"onnx_int8": export.int8, "onnx_fp32": export.fp32}
+    for variant, file in variants.items():
+        _check_scored(variant, file, evaluation)
+    quality = quality_lines(variants, evaluation, summary)
+    card = render_card(export, quality=quality, results=hub_results(variants, evaluation, export, summary))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(CARD), copy_function=shutil.copyfile)
+    write_bytes(target / CARD, card.encode())
+
+
+def package_nothing(target: Path, summary: Summary) -> None:
+    """Write a folder that says why there is no champion; `make release` refuses it."""
+    reasons = "\n".join(selection_lines(summary))
+    write_bytes(target / CARD, f"# No model\n\n{reasons}\n".encode())
+
+
+def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, summary: Summary) -> list[str]:
+    """The card's section on quality: each file on test, with intervals, the champion in bold."""
+    resampling = evaluation.resampling
+    lines = [
+        "## Quality",
+        "",
+        (
+            f"On {evaluation.test.num_rows:,} test rows, which had no say in training or in the choice of this model. "
+            f"Brackets: {resampling.confidence:.0%} paired-bootstrap intervals ({resampling.replicates:,} replicates)."
+        ),
+        "",
+        "| file | accuracy | macro F1 | NLL (nats) | ECE | agreement | retention |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for variant, file in variants.items():
+        is_champion = f"{evaluation.model}/{variant}" == summary.selection.champion
+        name = f"**{file.path}**" if is_champion else file.path
+        lines.append("| " + " | ".join([name, *_cells(evaluation.variants[variant].test)]) + " |")
+    return [
+        *lines,
+        "",
+        (
+            "Agreement: rows that get the label the PyTorch teacher gives. Retention: accuracy as a share of the "
+            "teacher's on the same rows. ECE: expected calibration error, a fraction."
+        ),
+        "",
+        selection_lines(summary)[0],
+        "",
+    ]
+
+
+def hub_results(
+    variants: dict[str, FileRecord], evaluation: EvaluateRecord, export: ExportRecord, summary: Summary
+) -> Sequence[object]:
+    """The champion's figures in the form that model hubs read."""
+    champion = next(name for name in variants if f"{evaluation.model}/{name}" == summary.selection.champion)
+    quality = evaluation.variants[champion].test
+    metrics = [
+        {"type": "accuracy", "value": quality.accuracy.value},
+        {"type": "f1", "name": "macro F1", "value": quality.macro_f1.value},
+    ]
+    name = export.facts.data_name
+    dataset = {"type": name, "name": name, "split": "test"}
+    return [{"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}]
+
+
+def _cells(quality: SplitQuality) -> list[str]:
+    against = quality.against_teacher
+    return [
+        with_interval(quality.accuracy),
+        with_interval(quality.macro_f1),
+        with_interval(quality.nll_nats),
+        with_interval(quality.ece),
+        with_interval(against.agreement, percent=True) if against else NOTHING,
+        with_interval(against.retention, percent=True) if against else NOTHING,
+    ]
+
+
+def _check_scored(variant: str, file: FileRecord, evaluation: EvaluateRecord) -> None:
+    scored = evaluation.variants[variant].files
+    if file.sha256 not in scored.values():
+        raise RecordError(
+            f"{file.path} of {evaluation.model} is not the file that was scored",
+            found=f"exported: sha256 {file.sha256}",
+            expected=f"one of {dict(scored)}",
+            next_step="run `dvc repro` to score the files that were exported",
+        )
