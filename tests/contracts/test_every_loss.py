@@ -1,79 +1,169 @@
 """What every registered loss owes, whoever adds it."""
 
-from typing import Any, get_args
+import importlib
+from dataclasses import replace
 
 import pytest
 import torch
-from pydantic import BaseModel, TypeAdapter
+from every_loss import (
+    ALL,
+    OF_FEATURES,
+    ROWS,
+    SIZES,
+    SOFT,
+    all_of,
+    gradient_size,
+    inputs,
+    make,
+    mapped,
+    name_of,
+    padded,
+    some_rows,
+    taught_by_itself,
+)
 
-from pipestill.losses import Loss
-from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
+from pipestill.errors import ModelError
+from pipestill.losses._base import NO_LABEL, LossSpec
+from pipestill.losses._features import Sizes
 
-SETTINGS: dict[str, Any] = {"temperature": 2.0, "weight": 1.0}
+ABOVE_ZERO = {"soft_target_cross_entropy"}
+"""Losses whose minimum is the teacher's entropy."""
 
+OF_FIRST_TOKENS = [kind for kind in OF_FEATURES if make(kind).reads(SIZES, SIZES).tokens == "first"]
 
-ALL: list[type[LossSpec]] = list(get_args(get_args(Loss)[0]))
-SOFT = [kind for kind in ALL if kind.asks_teacher]
-
-
-def make(kind: type[BaseModel]) -> LossSpec:
-    """A specification with every setting the class asks for."""
-    settings = {name: SETTINGS[name] for name in kind.model_fields if name != "kind"}
-    name = get_args(kind.model_fields["kind"].annotation)[0]
-    spec: LossSpec = TypeAdapter(kind).validate_python({"kind": name, **settings})
-    return spec
+every = pytest.mark.parametrize("kind", ALL, ids=name_of)
+soft = pytest.mark.parametrize("kind", SOFT, ids=name_of)
+of_features = pytest.mark.parametrize("kind", OF_FEATURES, ids=name_of)
 
 
-def inputs(rows: int = 6, labels: int = 5) -> LossInputs:
-    generator = torch.Generator().manual_seed(3)
-    label_ids = torch.randint(0, labels, (rows,), generator=generator)
-    label_ids[-1] = NO_LABEL
-    return LossInputs(
-        student_logits=torch.randn(rows, labels, generator=generator).requires_grad_(),
-        teacher_logits=torch.randn(rows, labels, generator=generator).requires_grad_(),
-        label_ids=label_ids,
-    )
-
-
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@every
 def test_a_loss_is_one_finite_number_a_row_that_depends_on_that_row_alone(kind: type[LossSpec]) -> None:
     whole = inputs()
     loss = make(kind).per_row(whole)
-    assert loss.shape == (6,)
+    assert loss.shape == (ROWS,)
+    assert loss.dtype == torch.float32
     assert loss.isfinite().all()
-    assert whole.teacher_logits is not None
-    for row in range(6):
-        alone = LossInputs(
-            whole.student_logits[row : row + 1], whole.teacher_logits[row : row + 1], whole.label_ids[row : row + 1]
-        )
-        assert make(kind).per_row(alone).item() == pytest.approx(loss[row].item(), rel=1e-5)
+    for row in range(ROWS):
+        alone = make(kind).per_row(some_rows(whole, slice(row, row + 1)))
+        assert alone.item() == pytest.approx(loss[row].item(), rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@every
 def test_a_loss_teaches_the_student_and_never_the_teacher(kind: type[LossSpec]) -> None:
     given = inputs()
-    make(kind).per_row(given).sum().backward()
-    assert given.student_logits.grad is not None
-    assert given.student_logits.grad.abs().sum() > 0
-    assert given.teacher_logits is not None
-    assert given.teacher_logits.grad is None
+    loss = make(kind).per_row(given)
+    assert (loss[:-1] > 0).all(), "a random student has something to learn"
+    loss.sum().backward()
+    assert gradient_size(all_of(given.student_logits, given.student_features)) > 0
+    assert gradient_size(all_of(given.teacher_logits, given.teacher_features)) == 0
 
 
-@pytest.mark.parametrize("kind", SOFT, ids=lambda kind: kind.__name__)
+@soft
+def test_a_soft_loss_is_least_and_has_no_gradient_where_student_and_teacher_are_equal(kind: type[LossSpec]) -> None:
+    given = inputs()
+    equal = make(kind).per_row(taught_by_itself(given))
+    if name_of(kind) not in ABOVE_ZERO:
+        assert equal.abs().max().item() < 1e-5
+    equal.sum().backward()
+    assert gradient_size(all_of(given.student_logits, given.student_features)) < 1e-3
+
+
+@soft
 def test_a_soft_loss_needs_no_label_and_says_so_when_it_has_no_teacher(kind: type[LossSpec]) -> None:
     given = inputs()
-    without = LossInputs(given.student_logits, given.teacher_logits, torch.full((6,), NO_LABEL))
+    without = replace(given, label_ids=torch.full((ROWS,), NO_LABEL))
     assert torch.equal(make(kind).per_row(without), make(kind).per_row(given))
-    with pytest.raises(ValueError, match=r"needs the teacher"):
-        make(kind).per_row(LossInputs(given.student_logits, None, given.label_ids))
+    with pytest.raises(ValueError, match=r"needs the teacher's"):
+        make(kind).per_row(replace(given, teacher_logits=None, teacher_features=None))
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@every
+@pytest.mark.parametrize("value", [1e3, float("nan")])
+def test_what_stands_at_padding_reaches_neither_the_loss_nor_a_gradient(kind: type[LossSpec], value: float) -> None:
+    given = inputs()
+    short = make(kind).per_row(given)
+    long = make(kind).per_row(padded(given, 32, value))
+    torch.testing.assert_close(long, short, atol=1e-5, rtol=1e-5)
+    long.sum().backward()
+    for tensor in all_of(given.student_logits, given.student_features):
+        assert tensor.grad is None or tensor.grad.isfinite().all()
+
+
+@every
+def test_a_batch_twice_has_twice_the_same_losses(kind: type[LossSpec]) -> None:
+    given = inputs()
+    twice = some_rows(given, slice(None))
+    double = replace(
+        twice,
+        student_logits=torch.cat([given.student_logits] * 2),
+        teacher_logits=torch.cat([given.teacher_logits] * 2) if given.teacher_logits is not None else None,
+        label_ids=torch.cat([given.label_ids] * 2),
+        attention_mask=torch.cat([given.attention_mask] * 2) if given.attention_mask is not None else None,
+        student_features=mapped(given.student_features, lambda tensor: torch.cat([tensor] * 2)),
+        teacher_features=mapped(given.teacher_features, lambda tensor: torch.cat([tensor] * 2)),
+    )
+    once = make(kind).per_row(given)
+    torch.testing.assert_close(make(kind).per_row(double), torch.cat([once, once]), atol=1e-6, rtol=1e-5)
+
+
+@of_features
+def test_a_loss_reads_exactly_the_sites_it_declares(kind: type[LossSpec]) -> None:
+    given = inputs()
+    reads = make(kind).reads(SIZES, SIZES)
+    assert reads.student
+    assert reads.teacher
+    assert given.student_features is not None
+    assert given.teacher_features is not None
+    make(kind).per_row(given).sum().backward()
+    used = {site for site, tensor in given.student_features.tensors.items() if tensor.grad is not None}
+    assert used == reads.student
+    for site in reads.teacher:
+        fewer = {key: tensor for key, tensor in given.teacher_features.tensors.items() if key != site}
+        with pytest.raises(KeyError):
+            make(kind).per_row(replace(given, teacher_features=replace(given.teacher_features, tensors=fewer)))
+    only = {site: given.teacher_features.tensors[site] for site in reads.teacher}
+    make(kind).per_row(replace(given, teacher_features=replace(given.teacher_features, tensors=only)))
+
+
+@pytest.mark.parametrize("kind", OF_FIRST_TOKENS, ids=name_of)
+def test_a_loss_of_first_tokens_reads_no_other_token(kind: type[LossSpec]) -> None:
+    given = inputs()
+    first = replace(given, teacher_features=mapped(given.teacher_features, lambda tensor: tensor[:, :1]))
+    assert torch.equal(make(kind).per_row(first), make(kind).per_row(given))
+
+
+@of_features
+def test_a_teacher_of_another_width_is_met_by_a_projection_or_needs_none(kind: type[LossSpec]) -> None:
+    wide = Sizes(num_layers=3, hidden_size=24, num_heads=2)
+    given = inputs(wide)
+    assert make(kind).new_projection(SIZES, SIZES) is None
+    torch.manual_seed(0)
+    projection = make(kind).new_projection(SIZES, wide)
+    loss = make(kind).per_row(replace(given, projection=projection))
+    assert (loss > 0).all()
+    loss.sum().backward()
+    for parameter in projection.parameters() if projection else ():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+    long = make(kind).per_row(replace(padded(given, 32, float("nan")), projection=projection))
+    torch.testing.assert_close(long, loss, atol=1e-5, rtol=1e-5)
+
+
+@of_features
+def test_a_student_without_layers_is_refused_by_name_of_what_is_there(kind: type[LossSpec]) -> None:
+    with pytest.raises(ModelError, match="expected"):
+        make(kind).reads(Sizes(num_layers=0, hidden_size=16, num_heads=0), SIZES)
+
+
+@every
 def test_the_module_of_a_loss_says_its_formula_shapes_unit_and_zero_point(kind: type[LossSpec]) -> None:
-    import importlib
-
     module = importlib.import_module(kind.__module__)
-    assert module.__name__.rpartition(".")[2] == get_args(kind.model_fields["kind"].annotation)[0]
-    text = module.__doc__ or ""
-    for word in ("loss =", "`[batch, label]`", "Unit:", "Zero when"):
+    assert module.__name__.rpartition(".")[2] == name_of(kind)
+    text = " ".join((module.__doc__ or "").split())
+    for word in (
+        "loss =",
+        "`[batch, token, hidden]`" if kind.asks_features else "`[batch, label]`",
+        "Unit:",
+        "Zero when",
+    ):
         assert word in text, f"{module.__name__} does not say {word}"

@@ -64,7 +64,7 @@ def student(**changes: Any) -> StudentParams:
 def test_an_objective_is_the_weighted_sum_of_its_losses() -> None:
     inputs = LossInputs(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
     hard, soft = (term.loss.per_row(inputs).sum().item() for term in student().terms)
-    assert objective_sum(student().terms, inputs).item() == pytest.approx(0.5 * hard + 2.0 * soft)
+    assert objective_sum(student().terms, [inputs] * 2).item() == pytest.approx(0.5 * hard + 2.0 * soft)
 
 
 @pytest.mark.parametrize(("hard_weight", "soft_weight"), [(0.0, 1.0), (1.0, 0.5)])
@@ -80,7 +80,7 @@ def test_a_weight_and_a_temperature_follow_their_schedules() -> None:
     for progress, weight, temperature in ((0.0, 1.0, 4.0), (0.5, 2.0, 3.0), (1.0, 3.0, 2.0)):
         inputs = LossInputs(student_logits, teacher_logits, torch.tensor([1]), progress)
         expected = weight * soft_target_kl(student_logits, teacher_logits, temperature).item()
-        assert objective_sum(objective, inputs).item() == pytest.approx(expected)
+        assert objective_sum(objective, [inputs]).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def loss_of(model: torch.nn.Module, batch: list[dict[str, Any]]) -> torch.Tensor
     collated = Collator(0)(batch)
     logits = model(input_ids=collated["input_ids"], attention_mask=collated["attention_mask"]).logits
     teacher = torch.stack([torch.arange(3.0) * (row["row"] % 2) for row in batch])
-    return objective_sum(OBJECTIVE, LossInputs(logits, teacher, collated["label_id"])) / len(batch)
+    return objective_sum(OBJECTIVE, [LossInputs(logits, teacher, collated["label_id"])] * 2) / len(batch)
 
 
 def worker(rank: int, port: int, folder: str, out: str) -> None:

@@ -1,6 +1,5 @@
 """Training: gradients, accumulation, resume, determinism, offline against online."""
 
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 import torch
 from test_objective_and_params import TRAINING, student, weighted
 
-import tiny
-from pipestill.data.schema import LABELLED, LabelSet
-from pipestill.data.tables import TableWriter, open_table, read_columns
+from pipestill.data.schema import LabelSet
+from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams
@@ -22,12 +20,13 @@ from pipestill.teacher import Classifier, load_classifier
 from pipestill.training.caching import cache_logits
 from pipestill.training.distillation import train_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.learner import Learner
 from pipestill.training.material import Material, Trained
 from pipestill.training.params import TrainingParams
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
-from pipestill.training.signals import NoTeacher
+from pipestill.training.signals import Answer, NoTeacher
 from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher
 from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments, _last_checkpoint
 
@@ -37,21 +36,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*lr_scheduler.step.*:UserWarning",
     "ignore:.*pin_memory.*:UserWarning",
 )
-
-
-@pytest.fixture
-def workspace(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], teacher_folder: Path, base: Path
-) -> Path:
-    """A folder as a stage sees it: a base, a teacher, train and dev rows, the logit cache of the train rows."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(teacher_folder, "models/teacher")
-    shutil.copytree(base, "models/base")
-    rows = sorted((content_id(text), text, tiny.WORDS.index(text.split()[0]) % 3) for text in texts)
-    for name, part in (("train", rows[:32]), ("dev", rows[32:])):
-        with TableWriter(Path(f"data/prepared/{name}.parquet"), LABELLED) as writer:
-            writer.write([{"content_id": i, "text": text, "label_id": label} for i, text, label in part])
-    return tmp_path
 
 
 def material(scratch: str) -> Material:
@@ -173,7 +157,7 @@ def test_some_of_the_cached_rows_will_do_and_a_row_that_is_not_cached_will_not(w
     some = given.table.select(range(5))
     signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, some)
     batch = Collator(0)(TrainingRows(some, teacher.tokenizer, given.scratch).__getitems__([0, 4]))
-    assert signal.teacher_logits(batch).shape == (2, 3)
+    assert signal.answer(batch).logits.shape == (2, 3)
     more = some.map(lambda row: {"content_id": content_id(row["text"] + " more"), "text": row["text"] + " more"})
     with pytest.raises(CacheError, match="5 of 5 rows have no logits"):
         open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, more)
@@ -200,11 +184,11 @@ def test_offline_and_online_distillation_give_the_same_student(workspace: Path) 
 
 def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
     params = TrainingParams(**{**TRAINING, **changes})
+    objective = student().terms
     return ObjectiveTrainer(
-        objective=student().terms,
         signal=signal,
         sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
-        model=classifier.model,
+        model=Learner(classifier.model, objective, signal.sizes, 0),
         args=_arguments(params, 0, Path("checkpoints")),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
@@ -223,7 +207,7 @@ def gradients(batches: list[list[int]], signal_of: Callable[[Classifier, Any], A
     classifier.model.eval()
     for batch in batches:
         collated = Collator(classifier.tokenizer.pad_token_id)(rows.__getitems__(batch))
-        trainer.compute_loss(classifier.model, collated, num_items_in_batch=total).backward()
+        trainer.compute_loss(trainer.model, collated, num_items_in_batch=total).backward()
     return {name: p.grad.clone() for name, p in classifier.model.named_parameters() if p.grad is not None}
 
 
@@ -273,7 +257,7 @@ def test_rows_in_another_order_have_the_same_loss_each(workspace: Path) -> None:
         signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, table)
         rows = TrainingRows(table, teacher.tokenizer, given.scratch / str(len(by_id)))
         batch = Collator(0)(rows.__getitems__(list(range(32))))
-        by_id.append(dict(zip(table["content_id"], signal.teacher_logits(batch).numpy(), strict=True)))
+        by_id.append(dict(zip(table["content_id"], signal.answer(batch).logits.numpy(), strict=True)))
     for key, value in by_id[0].items():
         np.testing.assert_array_equal(value, by_id[1][key])
 
@@ -324,4 +308,4 @@ def test_teacher_and_data_with_other_labels_are_refused(workspace: Path) -> None
 
 
 def test_no_teacher_has_no_logits() -> None:
-    assert NoTeacher().teacher_logits({}) is None
+    assert NoTeacher().answer({}) == Answer()

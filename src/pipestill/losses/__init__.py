@@ -4,8 +4,29 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pipestill.losses.attention_kl import AttentionKlSpec
+from pipestill.losses.attention_scores_mse import AttentionScoresMseSpec
 from pipestill.losses.cross_entropy import CrossEntropySpec
+from pipestill.losses.hidden_mse import HiddenMseSpec
+from pipestill.losses.last_hidden_cosine import LastHiddenCosineSpec
 from pipestill.losses.logit_mse import LogitMseSpec
+from pipestill.losses.minilm_relations import MinilmRelationsSpec
+from pipestill.losses.patient_kd import PatientKdSpec
+from pipestill.losses.probability_mse import ProbabilityMseSpec
+from pipestill.losses.soft_target_cross_entropy import SoftTargetCrossEntropySpec
 from pipestill.losses.soft_target_kl import SoftTargetKlSpec
 
-Loss = Annotated[CrossEntropySpec | LogitMseSpec | SoftTargetKlSpec, Field(discriminator="kind")]
+Loss = Annotated[
+    AttentionKlSpec
+    | AttentionScoresMseSpec
+    | CrossEntropySpec
+    | HiddenMseSpec
+    | LastHiddenCosineSpec
+    | LogitMseSpec
+    | MinilmRelationsSpec
+    | PatientKdSpec
+    | ProbabilityMseSpec
+    | SoftTargetCrossEntropySpec
+    | SoftTargetKlSpec,
+    Field(discriminator="kind"),
+]

@@ -1,4 +1,4 @@
-"""What every loss is: a pure function from logits to one number a row, and a frozen specification of it.
+"""What every loss is: a pure function from logits or features to one number a row, and a frozen specification of it.
 
 A loss gives one value a row, `[batch]`, and the objective takes the mean. So a batch in four parts, accumulated, gives
 the gradients of the whole batch, and a row without a label counts nothing.
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipestill.data.schema import NO_LABEL
+from pipestill.losses._features import FeaturePair, Features, Reads, Sizes
 from pipestill.params import Section
 
-__all__ = ["NO_LABEL", "LossInputs", "LossSpec", "require_teacher"]
+__all__ = ["NO_LABEL", "LossInputs", "LossSpec", "require_features", "require_teacher"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,20 @@ class LossInputs:
         teacher_logits: `[batch, label]`, the same label order; None where the student learns without a teacher.
         label_ids: `[batch]`; `NO_LABEL` where a row has none.
         progress: of the training, 0 at the first optimiser step and 1 at the last; what schedules read.
+        attention_mask: `[batch, token]`, 1 on tokens and 0 on padding; None where no loss reads features.
+        student_features: at the sites that the losses read.
+        teacher_features: the same.
+        projection: this loss's own learned map from the student's hidden size to the teacher's.
     """
 
     student_logits: Float[Tensor, "batch label"]
     teacher_logits: Float[Tensor, "batch label"] | None
     label_ids: Int[Tensor, " batch"]
     progress: float = 0.0
+    attention_mask: Int[Tensor, "batch token"] | None = None
+    student_features: Features | None = None
+    teacher_features: Features | None = None
+    projection: nn.Module | None = None
 
 
 class LossSpec(Section):
@@ -39,13 +48,27 @@ class LossSpec(Section):
 
     Attributes:
         asks_teacher: whether it needs a teacher; one that does not reads hard labels.
+        asks_features: whether it reads features of teacher and student, at the sites that `reads` names.
     """
 
     asks_teacher: ClassVar[bool] = True
+    asks_features: ClassVar[bool] = False
 
     @abstractmethod
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
         """The loss of each row of a batch."""
+
+    def reads(self, student: Sizes, teacher: Sizes) -> Reads:  # noqa: ARG002 (no sites, whatever the sizes)
+        """The sites it reads of a student and a teacher.
+
+        Raises:
+            ModelError: the two do not fit this loss.
+        """
+        return Reads()
+
+    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:  # noqa: ARG002 (none)
+        """What it learns beside the student, with random weights: a map of hidden states, where it needs one."""
+        return None
 
 
 def require_teacher(inputs: LossInputs, kind: str) -> Float[Tensor, "batch label"]:
@@ -57,3 +80,16 @@ def require_teacher(inputs: LossInputs, kind: str) -> Float[Tensor, "batch label
     if inputs.teacher_logits is None:
         raise ValueError(f"loss {kind} needs the teacher's logits")
     return inputs.teacher_logits.detach()
+
+
+def require_features(inputs: LossInputs, kind: str) -> FeaturePair:
+    """The features of both, the teacher's without a gradient.
+
+    Raises:
+        ValueError: there are none; the objective refuses such a specification before training starts.
+    """
+    student, teacher = inputs.student_features, inputs.teacher_features
+    if student is None or teacher is None or inputs.attention_mask is None:
+        raise ValueError(f"loss {kind} needs the teacher's features")
+    detached = Features({site: tensor.detach() for site, tensor in teacher.tensors.items()}, teacher.sizes)
+    return FeaturePair(student, detached, inputs.attention_mask.bool())

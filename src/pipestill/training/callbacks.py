@@ -41,15 +41,22 @@ class DevSplit(TrainerCallback):
 
     Args:
         folder: where the weights of the best epoch are kept.
+        model: whose weights they are: the classifier, without what is trained beside it.
         evaluate: scores the model on dev.
         selection_metric: what is best.
         on_epoch: told of each epoch's point.
     """
 
     def __init__(
-        self, folder: Path, evaluate: Evaluate, selection_metric: str, on_epoch: Callable[[EpochPoint], None]
+        self,
+        folder: Path,
+        model: torch.nn.Module,
+        evaluate: Evaluate,
+        selection_metric: str,
+        on_epoch: Callable[[EpochPoint], None],
     ) -> None:
         self._folder = folder
+        self._model = model
         self._evaluate = evaluate
         self._selection_metric = selection_metric
         self._on_epoch = on_epoch
@@ -66,7 +73,6 @@ class DevSplit(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: torch.nn.Module,
         **kwargs: Any,
     ) -> TrainerControl:
         """Score, keep the weights if they are the best yet, and ask for a checkpoint unless all is done."""
@@ -83,7 +89,7 @@ class DevSplit(TrainerCallback):
         state.log_history.append(point.model_dump())
         if best_epoch([*before, point], self._selection_metric) == epoch:
             self._folder.mkdir(parents=True, exist_ok=True)
-            state_dict = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            state_dict = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
             save_file(state_dict, best_weights(self._folder, epoch))
         self._on_epoch(point)
         control.should_save = state.global_step < state.max_steps

@@ -1,5 +1,6 @@
 """The objective: a weighted sum of losses, each weight a number or a schedule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -20,9 +21,17 @@ class Term:
 Objective = tuple[Term, ...]
 
 
-def objective_sum(objective: Objective, inputs: LossInputs) -> Float[Tensor, ""]:
-    """Sum over rows of the weighted losses; divide by the rows of the whole optimiser step for the mean."""
-    values = [number_at(term.weight, inputs.progress) * term.loss.per_row(inputs).sum() for term in objective]
+def objective_sum(objective: Objective, inputs: Sequence[LossInputs]) -> Float[Tensor, ""]:
+    """Sum over rows of the weighted losses; divide by the rows of the whole optimiser step for the mean.
+
+    Args:
+        objective: the losses and their weights.
+        inputs: what each loss reads; they differ in their projections only.
+    """
+    values = [
+        number_at(term.weight, given.progress) * term.loss.per_row(given).sum()
+        for term, given in zip(objective, inputs, strict=True)
+    ]
     total = values[0]
     for value in values[1:]:
         total = total + value

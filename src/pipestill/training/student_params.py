@@ -55,6 +55,11 @@ class StudentParams(Section):
         return tuple(Term(term.weight, term.loss) for term in self.objective if extremes(term.weight)[1] > 0)
 
     @property
+    def asks_features(self) -> bool:
+        """Whether any loss that counts reads features of teacher and student."""
+        return any(term.loss.asks_features for term in self.terms)
+
+    @property
     def asks_teacher(self) -> bool:
         """Whether any loss that counts needs a teacher."""
         return any(term.loss.asks_teacher for term in self.terms)

@@ -4,22 +4,23 @@ Both answer the same question, so that offline and online distillation are one c
 """
 
 import time
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset
-from jaxtyping import Float
-from torch import Tensor
 
 from pipestill.logit_cache import LogitCache, check_sample, identify
 from pipestill.logit_cache.card import CARD_FILE, CacheCard
 from pipestill.records import read_record
 from pipestill.seeding import derive_seed
+from pipestill.sites import Site
 from pipestill.teacher import Classifier, Precision, predict_logits
 from pipestill.teacher.forward import autocast
-from pipestill.training.signals import Batch
+from pipestill.training.recorder import Recorder, sizes_of
+from pipestill.training.signals import Answer, Batch
 
 CHECKED_ROWS = 16
 """Rows run through the teacher again when a cache is opened."""
@@ -28,51 +29,70 @@ CHECK_TOLERANCE = {"float32": 0.02, "bfloat16": 0.25}
 """Largest logit difference by precision of the teacher: the cost of rounding and of another batch."""
 
 
-class CachedTeacher:
-    """Offline distillation: the logits are looked up.
-
-    Args:
-        cache: an open cache.
-        content_ids: of the rows of the training set, in its order.
-    """
-
-    def __init__(self, cache: LogitCache, content_ids: list[str]) -> None:
-        self.seconds = 0.0
-        self._cache = cache
-        self._positions = cache.positions(content_ids)
-
-    def teacher_logits(self, batch: Batch) -> Float[Tensor, "batch label"]:
-        """Look the batch up in the cache."""
-        start = time.perf_counter()
-        logits = torch.from_numpy(self._cache.at(self._positions[batch["row"].cpu().numpy()]))
-        self.seconds += time.perf_counter() - start
-        return logits.to(batch["input_ids"].device)
-
-
 class OnlineTeacher:
     """Online distillation: the teacher runs in the loop, in evaluation mode and without gradients.
 
     Args:
         teacher: tokenises as the student does.
         precision: arithmetic of its matrix products.
+        sites: the features to give beside the logits.
     """
 
-    def __init__(self, teacher: Classifier, precision: Precision) -> None:
+    def __init__(self, teacher: Classifier, precision: Precision, sites: Collection[Site] = ()) -> None:
         self.seconds = 0.0
+        self.sizes = sizes_of(teacher.model) if sites else None
         self._teacher = teacher
         self._precision = precision
+        self._recorder = Recorder(teacher.model, sites)
 
-    def teacher_logits(self, batch: Batch) -> Float[Tensor, "batch label"]:
+    def answer(self, batch: Batch) -> Answer:
         """Run the teacher on the batch."""
         start = time.perf_counter()
-        model = self._teacher.model.to(batch["input_ids"].device).eval()
-        with torch.no_grad(), autocast(self._precision, batch["input_ids"].device):
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+        device = batch["input_ids"].device
+        self._teacher.model.to(device).eval()
+        with torch.no_grad(), autocast(self._precision, device):
+            logits, features = self._recorder.run(batch["input_ids"], batch["attention_mask"])
         self.seconds += time.perf_counter() - start
-        return logits
+        return Answer(logits.float(), features)
 
 
-def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier, rows: Dataset) -> CachedTeacher:
+class CachedTeacher:
+    """Offline distillation: the logits are looked up.
+
+    Args:
+        cache: an open cache.
+        content_ids: of the rows of the training set, in its order.
+        in_the_loop: the same teacher, asked for the features that the cache does not hold; None where none are needed.
+    """
+
+    def __init__(self, cache: LogitCache, content_ids: list[str], in_the_loop: OnlineTeacher | None = None) -> None:
+        self.sizes = in_the_loop.sizes if in_the_loop else None
+        self._seconds = 0.0
+        self._cache = cache
+        self._positions = cache.positions(content_ids)
+        self._in_the_loop = in_the_loop
+
+    @property
+    def seconds(self) -> float:
+        """Time spent answering so far."""
+        return self._seconds + (self._in_the_loop.seconds if self._in_the_loop else 0.0)
+
+    def answer(self, batch: Batch) -> Answer:
+        """Look the batch up in the cache."""
+        start = time.perf_counter()
+        logits = torch.from_numpy(self._cache.at(self._positions[batch["row"].cpu().numpy()]))
+        self._seconds += time.perf_counter() - start
+        features = self._in_the_loop.answer(batch).features if self._in_the_loop else None
+        return Answer(logits.to(batch["input_ids"].device), features)
+
+
+def open_cached_teacher(
+    folder: Path,
+    teacher_folder: Path,
+    teacher: Classifier,
+    rows: Dataset,
+    in_the_loop: OnlineTeacher | None = None,
+) -> CachedTeacher:
     """Open the logit cache of a teacher for some rows, and make sure that it is that.
 
     Args:
@@ -80,6 +100,7 @@ def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier,
         teacher_folder: the teacher whose logits it must hold.
         teacher: the same teacher, loaded, to run some rows again.
         rows: the rows to train on: columns content_id and text.
+        in_the_loop: see `CachedTeacher`.
 
     Raises:
         StaleCacheError: the cache belongs to another teacher, or says other things than the teacher.
@@ -107,4 +128,4 @@ def open_cached_teacher(folder: Path, teacher_folder: Path, teacher: Classifier,
         partial(predict_logits, teacher, batch_size=CHECKED_ROWS, precision=stored.precision),
         tolerance=CHECK_TOLERANCE[stored.precision],
     )
-    return CachedTeacher(cache, list(rows["content_id"]))
+    return CachedTeacher(cache, list(rows["content_id"]), in_the_loop)

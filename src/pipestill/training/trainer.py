@@ -13,11 +13,12 @@ from transformers import PrinterCallback, Trainer, TrainerState, TrainingArgumen
 
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
-from pipestill.losses._base import LossInputs
 from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
+from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, predict_logits, quiet_transformers, set_dropout
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
-from pipestill.training.objective import Objective, objective_sum
+from pipestill.training.learner import Learner
+from pipestill.training.objective import Objective
 from pipestill.training.params import LOG_STEPS, TrainingParams
 from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows
@@ -37,7 +38,7 @@ class Listener:
 
 
 class ObjectiveTrainer(Trainer):
-    """Trainer with an objective over student and teacher logits.
+    """Trainer of a `Learner`, on what a signal answers.
 
     The loss of an optimiser step is a sum over rows divided by the step's rows, so that accumulation over several
     forward passes changes no gradient.
@@ -46,12 +47,10 @@ class ObjectiveTrainer(Trainer):
     def __init__(
         self,
         *,
-        objective: Objective,
         signal: Signal,
         sampler: LengthBucketedSampler,
         **kwargs: Any,
     ) -> None:
-        self._objective = objective
         self._signal = signal
         self._sampler = sampler
         super().__init__(**kwargs)
@@ -72,15 +71,9 @@ class ObjectiveTrainer(Trainer):
         num_items_in_batch: int | None = None,
     ) -> Tensor:
         """The objective of one forward pass, divided by the rows of the whole optimiser step."""
-        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
-        loss_inputs = LossInputs(
-            student_logits=logits.float(),
-            teacher_logits=self._signal.teacher_logits(inputs),
-            label_ids=inputs["label_id"],
-            progress=self.state.global_step / max(1, self.state.max_steps - 1),
-        )
-        rows = num_items_in_batch or len(inputs["label_id"])
-        loss = objective_sum(self._objective, loss_inputs) / rows
+        progress = self.state.global_step / max(1, self.state.max_steps - 1)
+        total: Tensor = model(batch=inputs, answer=self._signal.answer(inputs), progress=progress)
+        loss = total / (num_items_in_batch or len(inputs["label_id"]))
         if not torch.isfinite(loss):
             raise ModelError(
                 f"training diverged at step {self.state.global_step}",
@@ -114,7 +107,7 @@ def train(
         rows: token ids and labels.
         dev: the dev split.
         objective: what is minimised.
-        signal: the teacher's logits.
+        signal: what the teacher says.
         params: how.
         seed: of the order of rows and the dropouts.
         scratch: where checkpoints lie; a folder of its own for each content of params, rows and code.
@@ -130,10 +123,9 @@ def train(
     classifier.model.get_input_embeddings().weight.requires_grad_(params.train_embeddings)
     sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
     trainer = ObjectiveTrainer(
-        objective=objective,
         signal=signal,
         sampler=sampler,
-        model=classifier.model,
+        model=Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections")),
         args=_arguments(params, seed, scratch / "checkpoints"),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
@@ -141,6 +133,7 @@ def train(
             RowOrder(sampler),
             DevSplit(
                 scratch / "best",
+                classifier.model,
                 lambda: _dev_scores(classifier, dev, params),
                 params.selection_metric,
                 listener.on_epoch,
@@ -152,7 +145,6 @@ def train(
     trainer.train(resume_from_checkpoint=_last_checkpoint(scratch / "checkpoints"))
     epochs = epoch_points(trainer.state)
     best = best_epoch(epochs, params.selection_metric)
-    trainer.accelerator.unwrap_model(classifier.model, keep_fp32_wrapper=False)
     classifier.model.cpu().load_state_dict(load_file(best_weights(scratch / "best", best)))
     classifier.model.eval()
     return TrainingRecord(

@@ -1,0 +1,65 @@
+"""Squared difference of hidden states, layer by layer: the feature map (TinyBERT, Jiao et al. 2019, arXiv:1909.10351).
+
+    loss = mean over layer pairs, real tokens and hidden of (W student_hidden - teacher_hidden)^2
+
+`layers` lists pairs [student layer, teacher layer]: 0 is what the first layer reads (the embeddings), -1 the last;
+`uniform` pairs layer m of M with m * N / M of N, the embeddings included. W is learned with the student and shared by
+all pairs, as in TinyBERT; where the widths are equal there is none. Shapes: `[batch, token, hidden]` twice and
+`[batch, token]` to `[batch]`. Unit: squared activations. Zero when the (projected) hidden states are equal.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from pipestill.losses._base import LossInputs, LossSpec, require_features
+from pipestill.losses._features import (
+    LayerMap,
+    Reads,
+    Sizes,
+    clean,
+    layer_pairs,
+    new_projection,
+    reads_pairs,
+    token_mean,
+)
+from pipestill.sites import Site
+
+
+def hidden_mse(
+    student_hidden: Float[Tensor, "batch token hidden"],
+    teacher_hidden: Float[Tensor, "batch token hidden"],
+    real: Bool[Tensor, "batch token"],
+) -> Float[Tensor, " batch"]:
+    """Mean squared difference of each row's hidden states over real tokens and hidden."""
+    difference = clean(student_hidden, real) - clean(teacher_hidden, real)
+    return token_mean(difference.square().mean(dim=-1), real)
+
+
+class HiddenMseSpec(LossSpec):
+    """See `hidden_mse`."""
+
+    asks_features: ClassVar[bool] = True
+    kind: Literal["hidden_mse"]
+    layers: LayerMap
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `hidden_mse`."""
+        pair = require_features(inputs, self.kind)
+        losses = []
+        for one, other in layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=0):
+            student = clean(pair.student.tensors[Site("hidden", one)], pair.real)
+            if inputs.projection is not None:
+                student = inputs.projection(student)
+            losses.append(hidden_mse(student, pair.teacher.tensors[Site("hidden", other)], pair.real))
+        return torch.stack(losses).mean(dim=0)
+
+    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
+        """The hidden states of the layers mapped."""
+        return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=0), "all")
+
+    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
+        """From the student's width to the teacher's, where they differ."""
+        return new_projection(student, teacher)

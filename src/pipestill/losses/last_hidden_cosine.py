@@ -1,0 +1,53 @@
+"""Cosine between the last hidden states (DistilBERT, Sanh et al. 2019, arXiv:1910.01108).
+
+    loss = mean over real tokens of 1 - cos(student_hidden, teacher_hidden)
+
+Where the widths differ the student's hidden states first go through a learned projection. Shapes: `[batch, token,
+hidden]` twice and `[batch, token]` to `[batch]`. Unit: 1 minus a cosine, 0 to 2. Zero when the vectors point the same
+way.
+"""
+
+from typing import ClassVar, Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipestill.losses._base import LossInputs, LossSpec, require_features
+from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, new_projection, reads_pairs, token_mean
+from pipestill.sites import Site
+
+
+def last_hidden_cosine(
+    student_hidden: Float[Tensor, "batch token hidden"],
+    teacher_hidden: Float[Tensor, "batch token hidden"],
+    real: Bool[Tensor, "batch token"],
+) -> Float[Tensor, " batch"]:
+    """1 - cosine of each row, averaged over its real tokens."""
+    student, teacher = clean(student_hidden, real), clean(teacher_hidden, real)
+    return token_mean(1 - functional.cosine_similarity(student, teacher, dim=-1), real)
+
+
+class LastHiddenCosineSpec(LossSpec):
+    """See `last_hidden_cosine`."""
+
+    asks_features: ClassVar[bool] = True
+    kind: Literal["last_hidden_cosine"]
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `last_hidden_cosine`."""
+        pair = require_features(inputs, self.kind)
+        student = pair.student.tensors[Site("hidden", pair.student.sizes.num_layers)].float()
+        if inputs.projection is not None:
+            student = inputs.projection(clean(student, pair.real))
+        return last_hidden_cosine(
+            student, pair.teacher.tensors[Site("hidden", pair.teacher.sizes.num_layers)], pair.real
+        )
+
+    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
+        """The last hidden states."""
+        return reads_pairs(("hidden",), layer_pairs(((-1, -1),), student, teacher, first=1), "all")
+
+    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
+        """From the student's width to the teacher's, where they differ."""
+        return new_projection(student, teacher)

@@ -1,0 +1,85 @@
+"""Relations between tokens in one layer (MiniLM, arXiv:2002.10957, and MiniLMv2, arXiv:2012.15828).
+
+    loss = mean over parts, relation heads and real tokens of KL(teacher_relation || student_relation)
+    relation = softmax over real tokens of a a^T / sqrt(width of a relation head), a one of queries, keys, values
+
+Queries, keys and values are cut into `relation_heads` heads whatever the number of attention heads, so that teacher and
+student may have other widths and heads. The papers take the student's last layer, and for large teachers one of the
+upper middle. Shapes: `[batch, token, hidden]` of both, of other widths, and `[batch, token]` to `[batch]`. Unit: nats.
+Zero when the relations are equal.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import BeforeValidator, Field
+from torch import Tensor
+
+from pipestill.errors import ModelError
+from pipestill.losses._base import LossInputs, LossSpec, require_features
+from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, products_kl, reads_pairs, scaled_products
+from pipestill.sites import Site
+
+
+def relation_kl(
+    student: Float[Tensor, "batch token student_hidden"],
+    teacher: Float[Tensor, "batch token teacher_hidden"],
+    real: Bool[Tensor, "batch token"],
+    relation_heads: int,
+) -> Float[Tensor, " batch"]:
+    """KL(teacher || student) of each row's relations, averaged over relation heads and real tokens."""
+    student, teacher = clean(student, real), clean(teacher, real)
+    return products_kl(
+        scaled_products(student, student, relation_heads), scaled_products(teacher, teacher, relation_heads), real
+    )
+
+
+class MinilmRelationsSpec(LossSpec):
+    """See the module.
+
+    Attributes:
+        parts: whose relations: `query`, `key`, `value`.
+        relation_heads: into how many heads they are cut; divides both widths.
+        student_layer: counted from 1; -1 is the last.
+        teacher_layer: the same.
+    """
+
+    asks_features: ClassVar[bool] = True
+    kind: Literal["minilm_relations"]
+    parts: Annotated[
+        tuple[Literal["query", "key", "value"], ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        Field(min_length=1),
+    ]
+    relation_heads: int = Field(ge=1)
+    student_layer: int
+    teacher_layer: int
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `relation_kl`."""
+        pair = require_features(inputs, self.kind)
+        ((one, other),) = self._layers(pair.student.sizes, pair.teacher.sizes)
+        losses = [
+            relation_kl(
+                pair.student.tensors[Site(part, one)],
+                pair.teacher.tensors[Site(part, other)],
+                pair.real,
+                self.relation_heads,
+            )
+            for part in self.parts
+        ]
+        return torch.stack(losses).mean(dim=0)
+
+    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
+        """Queries, keys and values of one layer."""
+        if student.hidden_size % self.relation_heads or teacher.hidden_size % self.relation_heads:
+            raise ModelError(
+                "relation_heads has to divide the hidden sizes of student and teacher",
+                found=f"{self.relation_heads} heads, widths {student.hidden_size} and {teacher.hidden_size}",
+                next_step="correct `relation_heads` of this loss in params.yaml",
+            )
+        return reads_pairs(self.parts, self._layers(student, teacher), "all")
+
+    def _layers(self, student: Sizes, teacher: Sizes) -> tuple[tuple[int, int], ...]:
+        return layer_pairs(((self.student_layer, self.teacher_layer),), student, teacher, first=1)

@@ -1,0 +1,39 @@
+"""Squared difference of softened probabilities: the Brier score (Brier 1950) with the teacher as the outcome.
+
+    loss = T^2 * sum over labels of (p - q)^2
+    p = softmax(teacher_logits / T), q = softmax(student_logits / T)
+
+The factor T^2 keeps the gradient from vanishing at high temperatures; the sum is never divided by the number of labels.
+Shapes: `[batch, label]` twice to `[batch]`. Unit: squared probability times T^2, at most 2 * T^2. Zero when the two
+distributions are equal.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+from pipestill.schedules import Temperature, number_at
+
+
+def probability_mse(
+    student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
+) -> Float[Tensor, " batch"]:
+    """T^2 times the squared distance of each row's probabilities at temperature T."""
+    teacher = functional.softmax(teacher_logits.float() / temperature, dim=-1)
+    student = functional.softmax(student_logits.float() / temperature, dim=-1)
+    return temperature**2 * (teacher - student).square().sum(dim=-1)
+
+
+class ProbabilityMseSpec(LossSpec):
+    """See `probability_mse`."""
+
+    kind: Literal["probability_mse"]
+    temperature: Temperature
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `probability_mse`."""
+        temperature = number_at(self.temperature, inputs.progress)
+        return probability_mse(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

@@ -1,0 +1,39 @@
+"""Cross-entropy with the teacher's soft targets (Hinton et al. 2015, arXiv:1503.02531).
+
+    loss = T^2 * -(sum over labels of p * log q)
+    p = softmax(teacher_logits / T), q = softmax(student_logits / T)
+
+Its gradient is that of `soft_target_kl`; its value is larger by T^2 times the entropy of p. The sum runs over labels
+and is never divided by their number. Shapes: `[batch, label]` twice to `[batch]`. Unit: nats times T^2. Zero when both
+give one label all probability; for other teachers its minimum, T^2 times the entropy of p, lies above 0.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+from pipestill.schedules import Temperature, number_at
+
+
+def soft_target_cross_entropy(
+    student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
+) -> Float[Tensor, " batch"]:
+    """T^2 times the cross-entropy of each row with the teacher's probabilities at temperature T."""
+    targets = functional.softmax(teacher_logits.float() / temperature, dim=-1)
+    student_log = functional.log_softmax(student_logits.float() / temperature, dim=-1)
+    return -(temperature**2) * (targets * student_log).sum(dim=-1)
+
+
+class SoftTargetCrossEntropySpec(LossSpec):
+    """See `soft_target_cross_entropy`."""
+
+    kind: Literal["soft_target_cross_entropy"]
+    temperature: Temperature
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `soft_target_cross_entropy`."""
+        temperature = number_at(self.temperature, inputs.progress)
+        return soft_target_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

@@ -1,0 +1,80 @@
+"""What is trained: a student, together with what its losses learn beside it."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from pipestill.losses._base import LossInputs
+from pipestill.losses._features import Reads, Sizes
+from pipestill.training.objective import Objective, objective_sum
+from pipestill.training.recorder import Recorder, sizes_of
+from pipestill.training.signals import Answer, Batch
+
+
+class Learner(nn.Module):
+    """A student and the learned projections of its objective, as one module for the trainer and its checkpoints.
+
+    Args:
+        student: saved and scored alone.
+        objective: what is minimised.
+        teacher: how large the teacher is; None where there is none, or no loss reads its features.
+        seed: of the projections.
+    """
+
+    def __init__(self, student: PreTrainedModel, objective: Objective, teacher: Sizes | None, seed: int) -> None:
+        super().__init__()
+        self.student = student
+        self.projections = nn.ModuleDict()
+        self._objective = objective
+        reads = Reads()
+        if teacher is not None:
+            reads = objective_reads(objective, sizes_of(student), teacher)
+            self.projections.update(_projections(objective, sizes_of(student), teacher, seed))
+        self._recorder = Recorder(student, reads.student)
+
+    def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:
+        """The objective of a batch, as a sum over its rows.
+
+        Args:
+            batch: token ids and labels.
+            answer: the teacher's.
+            progress: of the training, 0 to 1.
+        """
+        logits, features = self._recorder.run(batch["input_ids"], batch["attention_mask"])
+        with torch.autocast(logits.device.type, enabled=False):  # losses stay float32
+            inputs = LossInputs(
+                student_logits=logits.float(),
+                teacher_logits=answer.logits,
+                label_ids=batch["label_id"],
+                progress=progress,
+                attention_mask=batch["attention_mask"],
+                student_features=features,
+                teacher_features=answer.features,
+            )
+            each = [
+                replace(inputs, projection=self.projections[str(number)]) if str(number) in self.projections else inputs
+                for number in range(len(self._objective))
+            ]
+            return objective_sum(self._objective, each)
+
+
+def objective_reads(objective: Objective, student: Sizes, teacher: Sizes) -> Reads:
+    """The sites that an objective reads of a student and a teacher.
+
+    Raises:
+        ModelError: the two do not fit one of its losses.
+    """
+    reads = Reads()
+    for term in objective:
+        reads |= term.loss.reads(student, teacher)
+    return reads
+
+
+def _projections(objective: Objective, student: Sizes, teacher: Sizes, seed: int) -> dict[str, nn.Module]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = [term.loss.new_projection(student, teacher) for term in objective]
+    return {str(number): module for number, module in enumerate(made) if module is not None}
