@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from tiny_pipeline import TinyPipeline, new_pipeline, stages_in
+
+from pipeline.tiny_pipeline import TinyPipeline, new_pipeline, stages_in
 
 OUTPUT = "output.txt"
 

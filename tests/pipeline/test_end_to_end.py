@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_pipeline import LABELS, ROOT, STAGES, STUDENTS, TinyPipeline, slim_python
 
+from pipeline.tiny_pipeline import LABELS, ROOT, STAGES, STUDENTS, TinyPipeline, slim_python
 from pipestill.records import read_json
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(900)]

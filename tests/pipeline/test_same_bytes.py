@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tiny_pipeline import STAGES, STUDENTS, TinyPipeline
+
+from pipeline.tiny_pipeline import STAGES, STUDENTS, TinyPipeline
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline again"), pytest.mark.timeout(900)]
 

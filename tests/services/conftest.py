@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.conftest import built, shared, unbuilt  # noqa: F401 (fixtures)
+from pipeline.tiny_pipeline import TinyPipeline
 from services.servers import S3, s3_server
+from services.team import Team
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,3 +31,14 @@ def bucket(s3: S3) -> str:
     name = f"bucket-{uuid.uuid4().hex[:8]}"
     s3.client().create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def team(
+    built: TinyPipeline,  # noqa: F811 (the fixture)
+    s3: S3,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Team:
+    """A bare git repository and a bucket that hold the built tiny pipeline."""
+    s3.client().create_bucket(Bucket="team")
+    return Team(built, s3, "team", tmp_path_factory.mktemp("team"))

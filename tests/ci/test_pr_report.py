@@ -1,0 +1,69 @@
+"""The report of a pull request, from states made by hand."""
+
+import json
+from pathlib import Path
+
+import pr_report
+from pipestill.tracking.identity import Identity
+from pipestill.tracking.lock import Made
+
+
+def made(stage: str, outs: dict[str, str], deps: dict[str, str] | None = None, **params: object) -> Made:
+    identity = Identity(stage=stage, cmd="python x.py", deps=deps or {}, params={"params.yaml": params})
+    return Made(identity, outs, None)
+
+
+TEACHER = made("finetune_teacher", {"models/teacher": "1"}, finetune_teacher={"training": {"epochs": 2}})
+LEAF = made("benchmark", {"metrics/benchmark.json": "2"}, {"models/teacher": "1"}, benchmark={"rounds": 2})
+
+
+def state(*stages: Made, **results: dict[str, float]) -> pr_report.State:
+    return pr_report.State(stages={item.identity.stage: item for item in stages}, results=results)
+
+
+def test_an_untouched_model_is_said_to_be_the_base_s() -> None:
+    after = made("benchmark", {"metrics/benchmark.json": "3"}, {"models/teacher": "1"}, benchmark={"rounds": 3})
+    said = pr_report.outcome(state(TEACHER, LEAF), state(TEACHER, after), ["benchmark"])
+    assert "1 of 2 stages ran here: benchmark." in said
+    assert "No model was trained or exported: every file under models/ is the base's." in said
+    assert list(pr_report.reasons(LEAF, after)) == ["param `benchmark.rounds`: 2 → 3"]
+
+
+def test_a_model_that_was_made_here_is_named_even_if_its_bytes_are_the_same() -> None:
+    said = pr_report.outcome(state(TEACHER), state(TEACHER), ["finetune_teacher"])
+    assert "Models were made anew by finetune_teacher." in said
+    assert list(pr_report.stage_rows(state(TEACHER), state(TEACHER), ["finetune_teacher"])) == [
+        ["`finetune_teacher`", "ran, the same files came out", "no cache or remote had its outs"]
+    ]
+
+
+def test_a_model_that_came_from_the_remote_is_not_called_the_base_s() -> None:
+    other = made("finetune_teacher", {"models/teacher": "9"}, finetune_teacher={"training": {"epochs": 3}})
+    assert "those that differ came from the remote" in pr_report.outcome(state(TEACHER), state(other), [])
+    assert list(pr_report.stage_rows(state(TEACHER), state(other), [])) == [
+        ["`finetune_teacher`", "came from the remote", "param `finetune_teacher.training.epochs`: 2 → 3"]
+    ]
+
+
+def test_the_report_shows_results_that_moved_came_and_went_and_no_others() -> None:
+    base = state(TEACHER, a={"accuracy": 0.8, "p50_ms": 2.0}, gone={"accuracy": 0.5})
+    here = state(TEACHER, a={"accuracy": 0.8, "p50_ms": 1.0}, new={"size_bytes": 2e6})
+    text = pr_report.report("0" * 40, base, here, [], "gate: fine", ["curves.png"])
+    assert "| `a p50_ms` | 2 ms | 1 ms | -1 (-50.0%) |" in text
+    assert "| `gone accuracy` | 0.5 | none |  |" in text
+    assert "| `new size_bytes` | none | 2,000,000 B |  |" in text
+    assert "a accuracy" not in text
+    assert "- figures/curves.png" in text
+
+
+def test_a_base_without_results_is_said_to_have_none() -> None:
+    text = pr_report.report("0" * 40, state(), state(TEACHER, a={"accuracy": 0.8}), ["finetune_teacher"], "", [])
+    assert "The base has no results to compare with." in text
+    assert "| `finetune_teacher` | ran | new stage |" in text
+
+
+def test_a_lock_of_text_is_read_as_the_file_is(tmp_path: Path) -> None:
+    lock = {"stages": {"a": {"cmd": "x", "deps": [{"path": "d", "md5": "1"}], "outs": [{"path": "o", "md5": "2"}]}}}
+    read = pr_report.stages_of(json.dumps(lock))
+    assert read["a"].identity.deps == {"d": "1"}
+    assert read["a"].outs == {"o": "2"}

@@ -1,0 +1,97 @@
+"""The scripts in ci/, as a CI machine runs them: fresh clones of a bare git repository, the files on S3."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipeline.tiny_pipeline import STAGES
+from services.team import BRANCH, Clone, Team, key_of
+
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
+
+
+def dump(store: Path) -> list[str]:
+    """Everything in an MLflow store."""
+    connection = sqlite3.connect(store)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def add_comment(clone: Clone, path: str) -> None:
+    with (clone.root / path).open("a") as file:
+        file.write("# a comment\n")
+
+
+def test_a_bare_clone_runs_nothing_and_shows_every_run_without_a_byte_of_a_model(team: Team, tmp_path: Path) -> None:
+    clone, since = team.clone(tmp_path), len(team.s3.log.read_text())
+    assert clone.repro("--pull", "--allow-missing") == []
+    clone.run("python", "-m", "pipestill.tracking", "sync")
+    downloaded, sizes = team.downloads(since), team.s3.sizes(team.bucket)
+    assert sum(sizes[key] for key in downloaded if key in team.model_keys()) == 0
+    assert set(downloaded) >= {key_of(md5) for md5 in clone.md5s("runs/")}  # the log does see downloads
+    assert clone.cached() == clone.md5s("runs/")
+    runs = [run for run in clone.runs() if "dvc.stage" in run.data.tags]
+    assert {run.data.tags["dvc.stage"] for run in runs} == STAGES
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    before = dump(clone.root / "mlflow.db")
+    clone.run("python", "-m", "pipestill.tracking", "sync")
+    assert dump(clone.root / "mlflow.db") == before
+
+
+def test_a_pull_request_that_changes_the_benchmark_alone_trains_nothing_and_its_report_says_so(
+    team: Team, tmp_path: Path
+) -> None:
+    clone = team.branch(tmp_path)
+    clone.change("benchmark.rounds", 3)
+    clone.commit("more rounds")
+    clone.run("ci/pull_request", f"origin/{BRANCH}")
+    assert sorted(clone.ran()) == ["benchmark", "check", "report"]
+    report = (clone.root / "ci-out/report.md").read_text()
+    assert f"3 of {len(STAGES)} stages ran here" in report
+    assert "No model was trained or exported: every file under models/ is the base's" in report
+    assert "| `benchmark.rounds` | 2 | 3 |" in report
+    assert "| `benchmark` | ran | param `benchmark.rounds`: 2 → 3 |" in report
+    assert "benchmark: params.yaml benchmark.rounds: 2 in dvc.lock, now 3" in report
+    assert "p50_ms" in report
+    assert "accuracy" not in report  # no quality moved
+    for name in ("tradeoff.png", "curves.png"):
+        assert (clone.root / "ci-out/figures" / name).stat().st_size > 0
+        assert f"figures/{name}" in report
+    store = "\n".join(dump(clone.root / "ci-out/tracking/mlflow.db"))
+    assert all(f"'{stage}'" in store for stage in STAGES)
+
+
+def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_path: Path) -> None:
+    clone = team.clone(tmp_path)
+    assert f"dvc.lock is up to date in {len(STAGES)} stages" in clone.run("python", "ci/gate.py").stdout
+    add_comment(clone, "stages/transfer.py")
+    clone.change("evaluate.num_ece_bins", 7)
+    done = clone.run("python", "ci/gate.py", check=False)
+    assert done.returncode == 1
+    assert "gate: dvc.lock is stale in " in done.stdout
+    assert "  transfer: stages/transfer.py modified\n" in done.stdout
+    assert "  evaluate@bert_l2: params.yaml evaluate.num_ece_bins: 15 in dvc.lock, now 7\n" in done.stdout
+    assert "  next: run `dvc repro` and `dvc push`, then commit dvc.lock" in done.stdout
+    assert "distill" not in done.stdout  # whether a student follows shows when the transfer set is made
+    assert clone.run("python", "ci/gate.py", "--allow-stale").stdout == done.stdout
+    assert clone.cached() == set()
+
+
+def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: Path) -> None:
+    clone = team.branch(tmp_path)
+    weights = team.author.root / "models/students/bert_l2/model.safetensors"
+    md5 = team.author.run("md5sum", str(weights)).stdout.split()[0]
+    team.s3.client().delete_object(Bucket=team.bucket, Key=key_of(md5))
+    try:
+        done = clone.run("python", "ci/gate.py", check=False)
+        stopped = clone.run("ci/pull_request", f"origin/{BRANCH}", check=False)
+    finally:
+        team.s3.client().put_object(Bucket=team.bucket, Key=key_of(md5), Body=weights.read_bytes())
+    assert done.returncode == 1
+    assert "gate: 1 object(s) that dvc.lock names are missing in the remote\n" in done.stdout
+    assert f"  distill@bert_l2: models/students/bert_l2/model.safetensors (md5 {md5})\n" in done.stdout
+    assert stopped.returncode == 1
+    assert not (clone.root / "ci-out/repro.txt").exists()
