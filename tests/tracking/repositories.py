@@ -39,6 +39,24 @@ def main():
 
 run_main(main)
 """
+STAGE_THAT_OUTLIVES_ITS_SERVER = """
+import pathlib, time
+from pipestill.tracking import run_main, stage_run
+
+def main():
+    with stage_run({"lr": 1}) as run:
+        run.log_metrics({"loss": 0.5}, step=1)
+        time.sleep(2)
+        pathlib.Path("started").write_text("1")
+        while not pathlib.Path("dead").exists():
+            time.sleep(0.05)
+        start_s = time.monotonic()
+        run.log_metrics({"loss": 0.25}, step=2)
+        run.log_text("card.md", "# a card")
+    pathlib.Path("lost").write_text(str(time.monotonic() - start_s))
+
+run_main(main)
+"""
 DVC_YAML = """
 stages:
   first:

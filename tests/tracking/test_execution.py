@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from repositories import Repository
 
+from pipestill.fingerprint import sha256_json
 from pipestill.records import read_record
 from pipestill.tracking import stage_run
-from pipestill.tracking.execution import claim_scratch
 from pipestill.tracking.run_record import RunRecord, flatten, record_path
 
 Enter = Callable[..., object]
@@ -86,6 +86,7 @@ def test_the_record_and_the_run_say_the_same(repository: Repository, in_stage: E
     assert tags["dvc.md5"] == record.models[0].md5
     assert tags["dvc.md5"].endswith(".dir")
     assert found.data.tags["dvc.dep/source.txt"] == record.deps["source.txt"]
+    assert found.data.tags["dvc.code"] == sha256_json({"stage.py": record.deps["stage.py"]})
     assert found.data.tags["dvc.out/data/first.txt"] == record.outs["data/first.txt"]
     assert found.data.tags["dvc.key"] == record.key
     assert found.data.tags["git.dirty"] == "false"
@@ -188,26 +189,6 @@ def test_a_moved_repository_still_shows_its_artifacts_and_writes_to_the_new_plac
         run.log_text("card.md", "# a card")
     assert all(run.info.artifact_uri.startswith(str(moved.root)) for run in moved.runs())
     assert not old.exists()
-
-
-def test_the_scratch_folder_is_found_again_only_by_the_same_request(tmp_path: Path) -> None:
-    first, lock = claim_scratch(tmp_path, "distill@bert_l3", "a" * 64)
-    (first / "checkpoint").touch()
-    lock.release()
-    again, lock = claim_scratch(tmp_path, "distill@bert_l3", "a" * 64)
-    other, _ = claim_scratch(tmp_path, "distill@bert_l3", "b" * 64)
-    assert again == first
-    assert other != first
-    assert list(other.iterdir()) == []
-
-
-def test_two_processes_with_the_same_request_do_not_share_a_scratch_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipestill.tracking.execution.SCRATCH_TIMEOUT_S", 0.1)
-    first, _lock = claim_scratch(tmp_path, "distill@bert_l3", "a" * 64)
-    second, _ = claim_scratch(tmp_path, "distill@bert_l3", "a" * 64)
-    assert first != second
 
 
 def test_params_are_flattened_with_dots() -> None:

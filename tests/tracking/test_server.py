@@ -7,32 +7,13 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
-from repositories import Repository
+from repositories import STAGE_THAT_OUTLIVES_ITS_SERVER, Repository
 
 from pipestill.records import read_record
 from pipestill.tracking.run_record import RunRecord, record_path
 from pipestill.tracking.sync import sync
 
 pytestmark = pytest.mark.pipeline
-
-STAGE = """
-import pathlib, time
-from pipestill.tracking import run_main, stage_run
-
-def main():
-    with stage_run({"lr": 1}) as run:
-        run.log_metrics({"loss": 0.5}, step=1)
-        time.sleep(2)
-        pathlib.Path("started").write_text("1")
-        while not pathlib.Path("dead").exists():
-            time.sleep(0.05)
-        start_s = time.monotonic()
-        run.log_metrics({"loss": 0.25}, step=2)
-        run.log_text("card.md", "# a card")
-    pathlib.Path("lost").write_text(str(time.monotonic() - start_s))
-
-run_main(main)
-"""
 
 
 def free_port() -> int:
@@ -73,7 +54,7 @@ def test_a_server_that_dies_mid_run_costs_under_five_seconds_and_sync_completes_
 ) -> None:
     root, port = repository.root, free_port()
     uri = f"http://127.0.0.1:{port}"
-    (root / "stage.py").write_text(STAGE)
+    (root / "stage.py").write_text(STAGE_THAT_OUTLIVES_ITS_SERVER)
     (root / "dvc.yaml").write_text(
         "stages:\n  first:\n    cmd: python stage.py\n    deps: [stage.py]\n    outs: [runs/first.json]\n"
     )

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from outcomes import write_outcome
 from repositories import Repository
 
 from pipestill.errors import RecordError
 from pipestill.records import read_record, write_json
 from pipestill.tracking import stage_run
 from pipestill.tracking.__main__ import main
-from pipestill.tracking.lock import read_lock
+from pipestill.tracking.lock import Lock, read_lock
+from pipestill.tracking.pipeline_run import write_pipeline_run
 from pipestill.tracking.run_record import RunRecord, record_path
 from pipestill.tracking.store import open_store
 from pipestill.tracking.sync import points_of, reap, replay, sync
@@ -153,3 +155,39 @@ def test_a_stage_that_ran_without_a_server_is_uploaded_by_sync(repository: Repos
     (repository.root / "reports").mkdir()
     write_json(repository.root / "reports/summary.json", {"stray": 1})
     assert sync(repository.root).pipeline_changed is False
+
+
+def test_the_pipeline_run_shows_the_table_and_a_second_sync_writes_nothing(repository: Repository) -> None:
+    write_outcome(repository.root)
+    assert sync(repository.root).pipeline_changed
+    (run,) = repository.runs()
+    assert run.data.tags["mlflow.note.content"] == "| model | accuracy |\n"
+    assert run.data.tags["champion"] == "small/onnx_int8"
+    assert {name: value for name, value in run.data.metrics.items() if name.startswith("small/")} == {
+        "small/onnx_int8/test/accuracy": 0.75,
+        "small/onnx_int8/speed/size_bytes": 9,
+        "small/onnx_int8/speed/p50_ms": 0.5,
+        "small/onnx_int8/speed/speedup_over_teacher_torch": 20,
+    }
+    paths = [artifact.path for artifact in repository.client().list_artifacts(run.info.run_id)]
+    assert paths == ["summary.json", "table.md"]
+    before = dump(repository)
+    assert not sync(repository.root).pipeline_changed
+    assert dump(repository) == before
+
+
+def test_records_that_were_missing_fill_the_pipeline_run_later(repository: Repository, in_stage: Enter) -> None:
+    """As after a sync on a machine that could not reach the remote."""
+    write_outcome(repository.root)
+    sync(repository.root)
+    in_stage("prepare")
+    with stage_run({}) as run:
+        run.log_metrics({"num_rows": 30})
+    record = read_record(record_path("prepare"), RunRecord)
+    lock, store = Lock(repository.root), open_store(repository.root)
+    (parent,) = repository.runs("tags.`dvc.pipeline` != ''")
+    assert write_pipeline_run(store, lock, {"prepare": record}, {"prepare": str(record.run_id)})
+    filled = store.client.get_run(parent.info.run_id)
+    assert filled.data.metrics["prepare/num_rows"] == 30
+    assert filled.info.end_time == record.end_time_ms
+    assert not write_pipeline_run(store, lock, {"prepare": record}, {"prepare": str(record.run_id)})

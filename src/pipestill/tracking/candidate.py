@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipestill.errors import PipestillError
 from pipestill.fingerprint import sha256_file
 from pipestill.records import read_json
+from pipestill.tracking.entities import dep_tags
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.lock import Lock, Made
 
@@ -194,7 +195,7 @@ def _lineage(lock: Lock, made: Made, data: str) -> dict[str, str]:
         "dvc.key": made.identity.key,
         "dvc.pipeline": lock.key,
         "data": data,
-        **{f"dvc.dep/{path}": md5 for path, md5 in made.identity.deps.items()},
+        **dep_tags(made.identity.deps),
         **{f"dvc.out/{path}": md5 for path, md5 in made.outs.items()},
         **{f"dvc.out/{path}": md5 for path, md5 in outs.items() if _is_source(path)},
     }

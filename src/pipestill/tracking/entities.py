@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from pipestill.environment import Environment
+from pipestill.fingerprint import sha256_json
 from pipestill.tracking.identity import Identity
 from pipestill.tracking.live import BATCH_SIZE, MAX_TAG_CHARS, batches, safe_name, shorten
 from pipestill.tracking.run_record import DatasetInfo, ModelInfo
@@ -34,13 +35,23 @@ def content_tags(
         "dvc.cmd": identity.cmd,
         "mlflow.source.name": identity.cmd,
         "mlflow.source.type": "JOB",
-        **{f"dvc.dep/{path}": md5 for path, md5 in identity.deps.items()},
+        **dep_tags(identity.deps),
     }
     if git_commit is not None:
         tags |= {"mlflow.source.git.commit": git_commit, "git.commit": git_commit, "git.dirty": str(git_dirty).lower()}
     if experiment is not None:
         tags["dvc.exp"] = experiment
     return tags
+
+
+def dep_tags(deps: Mapping[str, str]) -> dict[str, str]:
+    """What was read, by content: a tag for each artifact, and one for all of the code.
+
+    Fifty modules, a tag each, would hide the data and the models among them; the run record names each module.
+    """
+    code = {path: md5 for path, md5 in deps.items() if path.endswith(".py")}
+    tags = {f"dvc.dep/{path}": md5 for path, md5 in deps.items() if path not in code}
+    return tags | {"dvc.code": sha256_json(code)} if code else tags
 
 
 def process_tags() -> dict[str, str]:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from pipestill.environment import read_environment
@@ -33,13 +32,10 @@ from pipestill.tracking.run_record import (
     pack_number,
     record_path,
 )
+from pipestill.tracking.scratch import SCRATCH, claim_scratch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SCRATCH = Path(".scratch")
-SCRATCH_TIMEOUT_S = 5.0
-"""Workers of a killed process hold its lock for a moment longer."""
 
 
 class StageRun:
@@ -170,8 +166,11 @@ class _Execution:
         scratch, self._scratch_lock = claim_scratch(home() / SCRATCH, stage, self.identity.key)
         self.run = StageRun(stage, scratch)
         self.run.workspace = workspace
-        tags = entities.process_tags() | entities.content_tags(
-            self.identity, self.execution_id, self.git_commit, self.git_dirty, os.environ.get("DVC_EXP_NAME")
+        tags = (
+            entities.content_tags(
+                self.identity, self.execution_id, self.git_commit, self.git_dirty, os.environ.get("DVC_EXP_NAME")
+            )
+            | entities.process_tags()
         )
         self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
         self.run.submit(lambda store, run_id: entities.write_environment(store, run_id, read_environment()))
@@ -226,29 +225,6 @@ def _untracked(stage: str | None, params: BaseModel | Mapping[str, object]) -> I
     scratch.mkdir(parents=True, exist_ok=True)
     yield StageRun(name, scratch)
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def claim_scratch(root: Path, stage: str, key: str) -> tuple[Path, FileLock]:
-    """Take the scratch folder of a request, or one of this process's own while another process works in it.
-
-    Args:
-        root: the folder of all scratch folders.
-        stage: the stage's address.
-        key: the request's content address.
-
-    Returns:
-        The folder, and the lock that keeps others out while this process lives.
-    """
-    folder = root / f"{file_stem(stage)}-{key[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{folder}.lock", timeout=SCRATCH_TIMEOUT_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        folder = folder.with_name(f"{folder.name}-{os.getpid()}")
-        folder.mkdir(parents=True, exist_ok=True)
-        say(f"another process works on the same request; this one starts anew in {folder.name}")
-    return folder, lock
 
 
 def status_of(error: BaseException | None) -> Status:

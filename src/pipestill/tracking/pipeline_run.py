@@ -17,6 +17,11 @@ from pipestill.tracking.store import Store
 
 REPORTS = "reports/"
 SUMMARY = "summary.json"
+TABLE = "table.md"
+DATA_STAGE = "prepare"
+"""The stage whose data sets are the pipeline's."""
+NOT_SHOWN = {"lower", "upper", "batch_size", "threads"}
+"""What of the table's rows is no metric of its own: ends of intervals, which the table itself shows, and settings."""
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -45,8 +50,7 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
         wanted["dvc.records"] = str(len(records))
     reports = lock.unchanged_files(REPORTS)
     if reports and "dvc.reports" not in tags:
-        _write_reports(store, run_id, reports, lock.root)
-        wanted["dvc.reports"] = str(len(reports))
+        wanted |= _write_reports(store, run_id, reports, lock.root)
     wanted = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
     if wanted:
         entities.write_tags(store, run_id, wanted)
@@ -83,6 +87,8 @@ def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> No
         ]
     write_params(store, run_id, params)
     write_points(store, run_id, points)
+    for dataset in records[DATA_STAGE].datasets if DATA_STAGE in records else ():
+        entities.write_dataset(store, run_id, dataset)
     end_time_ms = max((record.end_time_ms for record in records.values()), default=0)
     store.client.set_terminated(run_id, "FINISHED", end_time_ms or now_ms())
 
@@ -99,19 +105,33 @@ def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
     return named | {"git.commits": " ".join([*known, commit])}
 
 
-def _write_reports(store: Store, run_id: str, files: list[Path], root: Path) -> None:
+def _write_reports(store: Store, run_id: str, files: list[Path], root: Path) -> dict[str, str]:
+    """Put the reports on the run's page, the table as its description; returns the tags that say so."""
+    tags = {"dvc.reports": str(len(files))}
     for file in files:
         name = file.relative_to(root / REPORTS).as_posix()
         entities.write_artifact(store, run_id, name, file.read_bytes())
         if name == SUMMARY:
-            write_points(store, run_id, _numbers(read_json(file), "summary", int(file.stat().st_mtime * 1000)))
+            summary = read_json(file)
+            write_points(store, run_id, table_points(summary, int(file.stat().st_mtime * 1000)))
+            tags["champion"] = str((summary.get("selection") or {}).get("champion") or "none")
+        elif name == TABLE:
+            tags["mlflow.note.content"] = file.read_text(encoding="utf-8")
+    return tags
+
+
+def table_points(summary: dict[str, Any], time_ms: int) -> list[Point]:
+    """Every number of the summary's rows, named `<model>/<variant>/<split>/<what>`."""
+    return [
+        point for row in summary.get("rows", []) for point in _numbers(row, f"{row['model']}/{row['variant']}", time_ms)
+    ]
 
 
 def _numbers(value: Any, name: str, time_ms: int) -> list[Point]:  # noqa: ANN401 (any JSON value)
-    """Every number of a JSON value, by its path."""
+    """Every number of a JSON value, by its path; an estimate goes by its own name."""
     if isinstance(value, bool):
         return []
     if isinstance(value, int | float):
-        return [Point(name, float(value), 0, time_ms)]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [point for key, item in items for point in _numbers(item, f"{name}/{key}", time_ms)]
+        return [Point(name.removesuffix("/value"), float(value), 0, time_ms)]
+    items = value.items() if isinstance(value, dict) else ()
+    return [point for key, item in items if key not in NOT_SHOWN for point in _numbers(item, f"{name}/{key}", time_ms)]

@@ -18,6 +18,7 @@ from pipestill.tracking.model_folder import ModelIds, model_folder
 from pipestill.tracking.params import RegisterParams
 from pipestill.tracking.pipeline_run import find_pipeline_run
 from pipestill.tracking.promotion import compare, reasons_against
+from pipestill.tracking.scratch import SCRATCH
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.sync import sync
 
@@ -75,7 +76,7 @@ def register(root: Path, *, promote: bool = True) -> Registration:
     sync(root)
     store = open_store(lock.root, patient=True)
     name = model_name(candidate.data)
-    with FileLock(lock.root / ".scratch" / "register.lock"):
+    with FileLock(lock.root / SCRATCH / "register.lock"):
         version, is_new = _version(store, lock, candidate, name)
     if _alias(store, name, CHAMPION) == version:
         return Registration(name, version, is_new, CHAMPION, ())

@@ -22,6 +22,11 @@ from pipestill.errors import PipestillError
 PROBE_TIMEOUT_S = 2.0
 CREATION_TIMEOUT_S = 60.0
 DEFAULT_EXPERIMENT = "pipestill"
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "One run for each execution of a stage, below the run of its pipeline, which has the table.",
+}
+"""Without a kind the UI takes the experiment for one of prompts and agents."""
 SQLITE = "sqlite:///"
 _LOCATIONS = (
     ("experiments", "artifact_location"),
@@ -85,7 +90,7 @@ def _experiment(client: Any, name: str, home: Path | None) -> str:  # noqa: ANN4
     if found is None:
         location = str(home.absolute() / "mlartifacts" / "runs") if home else None
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
         except MlflowException:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -137,13 +142,15 @@ def _prepare_database(database: Path, artifacts: Path) -> None:
 
 
 def _create_database(database: Path, artifacts: Path) -> None:
+    from mlflow.entities import ExperimentTag
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     handle, temporary = tempfile.mkstemp(dir=database.parent, prefix=f"{database.name}.")
     os.close(handle)
     try:
         store = SqlAlchemyStore(f"{SQLITE}{temporary}", str(artifacts / "default"))
-        store.create_experiment(experiment_name(), artifact_location=str(artifacts / "runs"))
+        tags = [ExperimentTag(key, value) for key, value in EXPERIMENT_TAGS.items()]
+        store.create_experiment(experiment_name(), artifact_location=str(artifacts / "runs"), tags=tags)
         store.engine.dispose()
         Path(temporary).replace(database)
     except BaseException:

@@ -1,8 +1,8 @@
 """Sync: make this store show what dvc.lock says was made, wherever and whenever it ran.
 
 Each stage's run is linked if the store has it, completed if the store lost part of it, and replayed from its run record
-if the store never saw it. Runs of dead processes are ended. One pipeline run stands over the stages' runs. A second
-sync changes nothing.
+if the store never saw it. Runs of dead processes are ended, and what failed runs left in scratch folders goes after a
+week. One pipeline run stands over the stages' runs. A second sync changes nothing.
 """
 
 import platform
@@ -19,6 +19,7 @@ from pipestill.tracking.live import Point, create_run, say, write_points
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.pipeline_run import write_pipeline_run
 from pipestill.tracking.run_record import RunRecord
+from pipestill.tracking.scratch import SCRATCH, collect_scratch
 from pipestill.tracking.store import Store, open_store
 
 
@@ -30,6 +31,7 @@ class Report(NamedTuple):
     replayed: list[str]
     without_record: list[str]
     reaped: list[str]
+    collected: list[str]
     pipeline_changed: bool
 
     def lines(self) -> list[str]:
@@ -40,6 +42,7 @@ class Report(NamedTuple):
             "replayed from their records": self.replayed,
             "without a run or a record": self.without_record,
             "ended, their process being dead": self.reaped,
+            "scratch folder(s) of a week ago removed": self.collected,
         }
         lines = [f"{len(names)} {word}: {', '.join(names)}" for word, names in words.items() if names]
         return [*lines, f"pipeline run {'written' if self.pipeline_changed else 'unchanged'}"]
@@ -61,8 +64,8 @@ def sync(root: Path) -> Report:
     lock = Lock(root)
     records = lock.records()
     store = open_store(lock.root, patient=True)
-    (lock.root / ".scratch").mkdir(exist_ok=True)
-    with FileLock(lock.root / ".scratch" / "sync.lock"):
+    (lock.root / SCRATCH).mkdir(exist_ok=True)
+    with FileLock(lock.root / SCRATCH / "sync.lock"):
         outcomes: dict[str, list[str]] = {"linked": [], "completed": [], "replayed": [], "without_record": []}
         run_ids: dict[str, str] = {}
         for made in lock.stages:
@@ -73,7 +76,8 @@ def sync(root: Path) -> Report:
                 run_ids[stage] = run_id
         reaped = reap(store)
         changed = write_pipeline_run(store, lock, records, run_ids)
-    return Report(**outcomes, reaped=reaped, pipeline_changed=changed)
+        collected = collect_scratch(lock.root / SCRATCH)
+    return Report(**outcomes, reaped=reaped, collected=collected, pipeline_changed=changed)
 
 
 def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:

@@ -1,0 +1,66 @@
+"""Scratch folders: what an execution needs again if it is killed, such as checkpoints; found again by its request."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipestill.tracking.live import say
+from pipestill.tracking.run_record import file_stem
+
+SCRATCH = Path(".scratch")
+SCRATCH_TIMEOUT_S = 5.0
+"""Workers of a killed process hold its lock for a moment longer."""
+KEPT_S = 7 * 24 * 3600
+"""Whoever has not resumed a failed run within a week will not."""
+
+
+def claim_scratch(root: Path, stage: str, key: str) -> tuple[Path, FileLock]:
+    """Take the scratch folder of a request, or one of this process's own while another process works in it.
+
+    Args:
+        root: the folder of all scratch folders.
+        stage: the stage's address.
+        key: the request's content address.
+
+    Returns:
+        The folder, and the lock that keeps others out while this process lives.
+    """
+    folder = root / f"{file_stem(stage)}-{key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock", timeout=SCRATCH_TIMEOUT_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        folder = folder.with_name(f"{folder.name}-{os.getpid()}")
+        folder.mkdir(parents=True, exist_ok=True)
+        say(f"another process works on the same request; this one starts anew in {folder.name}")
+    folder.mkdir(exist_ok=True)  # a sync may have collected it since
+    return folder, lock
+
+
+def collect_scratch(root: Path, now_s: float | None = None) -> list[str]:
+    """Remove the scratch folders of failed runs that nobody resumed.
+
+    Args:
+        root: the folder of all scratch folders.
+        now_s: seconds since 1970; None for the clock's.
+
+    Returns:
+        The names of the folders removed: nothing in them has changed for KEPT_S, and no process works in them.
+    """
+    limit_s = (time.time() if now_s is None else now_s) - KEPT_S
+    removed = []
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+        if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) > limit_s:
+            continue
+        try:
+            with FileLock(f"{folder}.lock", timeout=0):
+                shutil.rmtree(folder)
+                removed.append(folder.name)
+        except Timeout:
+            continue
+        Path(f"{folder}.lock").unlink(missing_ok=True)
+    return removed
