@@ -49,7 +49,9 @@ def test_without_benchmark_and_training_the_report_still_says_what_it_knows(
 ) -> None:
     report = make_report(evaluations, [], {}, ENVIRONMENT, REPORT)
     assert set(report.figures) == {"confusion", "reliability"}
-    assert headline(report.summary) == {}
+    num_candidates = len(report.summary.selection.verdicts)
+    assert num_candidates > 0
+    assert headline(report.summary) == {"num_candidates": num_candidates, "num_refused": num_candidates}
     write_report(report, tmp_path)
     assert "No champion" in (tmp_path / "table.txt").read_text(encoding="utf-8")
 

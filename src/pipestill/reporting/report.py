@@ -69,11 +69,17 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def headline(summary: Summary) -> dict[str, float]:
-    """The champion's numbers, to follow from run to run; empty without one."""
+    """The champion's numbers, to follow from run to run; without one, how many candidates were refused."""
+    verdicts = summary.selection.verdicts
+    counts = {
+        "num_candidates": len(verdicts),
+        "num_refused": sum(1 for verdict in verdicts if verdict.refused_because),
+    }
     champion = summary.champion
     if champion is None:
-        return {}
+        return {name: float(number) for name, number in counts.items()}
     numbers = {
+        **counts,
         "champion.accuracy": champion.test.accuracy.value,
         "champion.dev_accuracy": champion.dev.accuracy.value,
         "champion.retention": champion.test.retention.value if champion.test.retention else None,
