@@ -21,6 +21,7 @@ from pipestill.params import load_section
 from pipestill.records import read_record
 from pipestill.teacher import load_classifier
 from pipestill.training.distillation import TEACHER, build_student
+from pipestill.training.material import Material
 from pipestill.training.params import TrainingParams
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import Signal
@@ -51,7 +52,8 @@ def main() -> None:
 
     def timed(signal: Signal, training: TrainingParams) -> tuple[float, float]:
         with tempfile.TemporaryDirectory(dir=".scratch") as scratch:
-            student, _ = build_student(params, labels)
+            material = Material(labels=labels, table=table, dev=few, scratch=Path(scratch))
+            student = build_student(params, material).classifier
             rows = TrainingRows(table, student.tokenizer, Path(scratch))
             start = time.perf_counter()
             train(

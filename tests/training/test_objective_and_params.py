@@ -32,6 +32,8 @@ LINEAR = {"kind": "linear", "start": 1.0, "end": 3.0}
 STUDENT: dict[str, Any] = {
     "seed": 1,
     "architecture": {"kind": "bert_layers", "layers": [0, 2]},
+    "vocabulary": {"kind": "full"},
+    "embedding": {"kind": "full"},
     "init": "models/teacher",
     "rows": "data/transfer",
     "targets": "data/logits",

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
+from pipestill.teacher.embeddings import FACTOR_FIELD, insert_factorised_embedding
 from pipestill.text.tokenizer import load_tokenizer
 
 NOTICE_FILE = "NOTICE.txt"
@@ -55,19 +58,31 @@ def load_classifier(folder: Path) -> Classifier:
     """
     quiet_transformers()
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-        )
+        model, missing = _read_model(folder)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} holds no classifier that can be loaded", found=error) from error
-    if report["missing_keys"]:
+    if missing:
         raise ModelError(
             f"{folder} lacks weights of a trained classifier",
-            found=f"missing: {sorted(report['missing_keys'])}",
+            found=f"missing: {sorted(missing)}",
             next_step="run `dvc repro` to train it anew",
         )
     labels = LabelSet(labels=tuple(model.config.id2label[label_id] for label_id in range(model.config.num_labels)))
     return Classifier(model=model.eval(), tokenizer=load_tokenizer(folder), labels=labels, notice=_read_notice(folder))
+
+
+def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
+    """The model in a folder, and the weights it lacks."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if getattr(config, FACTOR_FIELD, None) is None:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+        return model, list(report["missing_keys"])
+    model = AutoModelForSequenceClassification.from_config(config)
+    insert_factorised_embedding(model)
+    found = model.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
+    return model, list(found.missing_keys)
 
 
 def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: float) -> Classifier:

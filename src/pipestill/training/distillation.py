@@ -1,7 +1,9 @@
 """Training a student: what its params name becomes a model, a signal and an objective."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
@@ -9,7 +11,6 @@ from pipestill.facts import Fact
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.sites import Site
 from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
-from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
 from pipestill.training.recorder import sizes_of
@@ -18,14 +19,29 @@ from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
 from pipestill.training.teachers import OnlineTeacher, open_cached_teacher
 from pipestill.training.trainer import Listener, train
+from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embedding
 
 TEACHER = Path("models/teacher")
 
 
+class Student(NamedTuple):
+    """A new student.
+
+    Attributes:
+        classifier: model and tokenizer.
+        facts: what its architecture, its vocabulary and its embedding say of it.
+        old_ids: the teacher's id of each of its tokens; None where they are the teacher's own.
+    """
+
+    classifier: Classifier
+    facts: tuple[Fact, ...]
+    old_ids: OldIds
+
+
 def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
     """Build a student and train it on what its params name: the cache, the teacher in the loop, or hard labels."""
-    student, facts = build_student(params, material.labels)
-    signal = signal_for(params, student, material)
+    student, facts, old_ids = build_student(params, material)
+    signal = signal_for(params, student, material, old_ids)
     start = time.perf_counter()
     record = train(
         name=name,
@@ -43,29 +59,35 @@ def train_student(name: str, params: StudentParams, material: Material, listener
     return Trained(student, record, time.perf_counter() - start, signal.seconds)
 
 
-def build_student(params: StudentParams, labels: LabelSet) -> tuple[Classifier, tuple[Fact, ...]]:
+def build_student(params: StudentParams, material: Material) -> Student:
     """Build a student out of the model that its params name.
 
-    Returns:
-        The student, and the facts that its architecture states.
-
     Raises:
-        ModelError: the teacher has other labels than the data.
+        ModelError: the teacher has other labels than the data, or what the params ask for cannot be made of it.
     """
+    labels = material.labels
     seed_everything(derive_seed(params.seed, "student"))
     folder = Path(params.init)
     if folder == TEACHER:
         initial = _teacher(labels)
     else:
         initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
-    model, facts = params.architecture.build(initial.model)
+    initial.tokenizer.model_max_length = params.max_length
+    pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)
+    model, facts = params.architecture.build(pruned.initial.model)
     check_length(model, params.max_length)
-    tokenizer = load_tokenizer(folder, params.max_length)
-    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=initial.notice), facts
+    shrunk = shrink_embedding(params.embedding, model)
+    return Student(replace(pruned.initial, model=model), (*facts, *pruned.facts, *shrunk), pruned.old_ids)
 
 
-def signal_for(params: StudentParams, student: Classifier, material: Material) -> Signal:
+def signal_for(params: StudentParams, student: Classifier, material: Material, old_ids: OldIds = None) -> Signal:
     """What answers for a teacher.
+
+    Args:
+        params: name the losses and where their targets come from.
+        student: what is trained.
+        material: the rows.
+        old_ids: the teacher's id of each of the student's tokens; None where they are the same.
 
     Raises:
         ModelError: student and teacher do not fit a loss, or each other.
@@ -85,7 +107,7 @@ def signal_for(params: StudentParams, student: Classifier, material: Material) -
                 expected=teacher.max_length,
                 next_step="set the student's max_length to the teacher's, or its targets to data/logits",
             )
-        in_the_loop = OnlineTeacher(teacher, params.training.precision, sites)
+        in_the_loop = OnlineTeacher(teacher, params.training.precision, sites, old_ids=old_ids)
     if in_the_loop and Path(params.targets) == TEACHER:
         return in_the_loop
     if in_the_loop:

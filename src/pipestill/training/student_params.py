@@ -8,8 +8,10 @@ from pipestill.losses import Loss
 from pipestill.params import Section
 from pipestill.schedules import Weight, extremes
 from pipestill.students import StudentKind
+from pipestill.text.vocabulary import VocabularySpec
 from pipestill.training.objective import Objective, Term
 from pipestill.training.params import TrainingParams
+from pipestill.training.vocabulary import EmbeddingSpec
 
 
 class TermParams(Section):
@@ -31,6 +33,8 @@ class StudentParams(Section):
     Attributes:
         seed: of what is random in it, the order of rows and the dropouts.
         architecture: what it is built like.
+        vocabulary: which tokens it knows.
+        embedding: how it keeps their embeddings.
         init: the model it takes its weights from: the fine-tuned teacher, or the base that knows no task.
         rows: the rows it trains on: the transfer set, or the train rows alone.
         targets: where its targets come from: the logit cache (offline distillation), the teacher itself, run in the
@@ -42,6 +46,8 @@ class StudentParams(Section):
 
     seed: int = Field(ge=0)
     architecture: StudentKind
+    vocabulary: VocabularySpec
+    embedding: EmbeddingSpec
     init: Literal["models/teacher", "models/base"]
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
     targets: Literal["data/logits", "models/teacher", "data/prepared/train.parquet"]

@@ -4,7 +4,7 @@ Both answer the same question, so that offline and online distillation are one c
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -33,14 +33,23 @@ class OnlineTeacher:
     """Online distillation: the teacher runs in the loop, in evaluation mode and without gradients.
 
     Args:
-        teacher: tokenises as the student does.
+        teacher: reads the tokens that the student reads.
         precision: arithmetic of its matrix products.
         sites: the features to give beside the logits.
+        old_ids: the teacher's id of each of the student's tokens; None where they are the same.
     """
 
-    def __init__(self, teacher: Classifier, precision: Precision, sites: Collection[Site] = ()) -> None:
+    def __init__(
+        self,
+        teacher: Classifier,
+        precision: Precision,
+        sites: Collection[Site] = (),
+        *,
+        old_ids: Sequence[int] | None = None,
+    ) -> None:
         self.seconds = 0.0
         self.sizes = sizes_of(teacher.model) if sites else None
+        self._old_ids = None if old_ids is None else torch.as_tensor(old_ids)
         self._teacher = teacher
         self._precision = precision
         self._recorder = Recorder(teacher.model, sites)
@@ -50,8 +59,9 @@ class OnlineTeacher:
         start = time.perf_counter()
         device = batch["input_ids"].device
         self._teacher.model.to(device).eval()
+        input_ids = batch["input_ids"] if self._old_ids is None else self._old_ids.to(device)[batch["input_ids"]]
         with torch.no_grad(), autocast(self._precision, device):
-            logits, features = self._recorder.run(batch["input_ids"], batch["attention_mask"])
+            logits, features = self._recorder.run(input_ids, batch["attention_mask"])
         self.seconds += time.perf_counter() - start
         return Answer(logits.float(), features)
 

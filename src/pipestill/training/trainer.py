@@ -120,7 +120,7 @@ def train(
     set_dropout(classifier.model, params.dropout)
     if not torch.cuda.is_available():
         classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
-    classifier.model.get_input_embeddings().weight.requires_grad_(params.train_embeddings)
+    classifier.model.get_input_embeddings().requires_grad_(params.train_embeddings)
     sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
     trainer = ObjectiveTrainer(
         signal=signal,

@@ -1,0 +1,115 @@
+"""Vocabulary pruning: a tokenizer that keeps only the tokens that some texts need.
+
+A pretrained vocabulary is made for all texts of a language, and its embedding table is most of a small student. Rows of
+tokens that the student never sees in training learn nothing; leaving them out makes training faster and files smaller.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import Field
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from pipestill.errors import ModelError
+from pipestill.params import Section
+from pipestill.records import write_bytes, write_json
+from pipestill.text.tokenizer import load_tokenizer
+from pipestill.text.tokenizer_file import cut_down, needed_ids
+
+
+class FullVocabulary(Section):
+    """Every token that the initial model knows."""
+
+    kind: Literal["full"]
+
+
+class PrunedVocabulary(Section):
+    """The tokens that occur at least `min_count` times in the rows that the student trains on, and what they need."""
+
+    kind: Literal["pruned"]
+    min_count: int = Field(ge=1)
+
+
+VocabularySpec = Annotated[FullVocabulary | PrunedVocabulary, Field(discriminator="kind")]
+"""Which tokens a student knows."""
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerBase, batches: Iterable[Sequence[str]]) -> Int[np.ndarray, " token"]:
+    """Count how often each token occurs in texts, special tokens not added, nothing truncated.
+
+    Args:
+        tokenizer: cuts the texts.
+        batches: texts, some at a time: memory holds one batch.
+
+    Returns:
+        Counts by id, int64 [token].
+    """
+    counts = np.zeros(max(tokenizer.get_vocab().values()) + 1, dtype=np.int64)
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # of its own, to change its settings
+    backend.no_truncation()
+    backend.no_padding()
+    for texts in batches:
+        encodings = backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        ids = np.fromiter((index for encoding in encodings for index in encoding.ids), dtype=np.int64)
+        counts += np.bincount(ids, minlength=len(counts))
+    return counts
+
+
+def unknown_fraction(tokenizer: PreTrainedTokenizerBase, counts: Int[np.ndarray, " token"]) -> float:
+    """The share of counted tokens that are the unknown token."""
+    unknown = counts[tokenizer.unk_token_id] if tokenizer.unk_token_id is not None else 0
+    return float(unknown / max(counts.sum(), 1))
+
+
+def prune_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, counts: Int[np.ndarray, " token"], *, min_count: int
+) -> tuple[PreTrainedTokenizerBase, list[int]]:
+    """Cut a tokenizer down to the tokens that some texts need; see `tokenizer_file.needed_ids`.
+
+    Args:
+        tokenizer: the whole tokenizer, which is left as it is.
+        counts: how often each of its ids occurs.
+        min_count: from how often on a token is kept.
+
+    Returns:
+        The new tokenizer with the same truncation, and the old ids of its tokens: its id `i` was `ids[i]`.
+
+    Raises:
+        ModelError: the tokenizer is of a kind that cannot be cut down.
+    """
+    definition = json.loads(tokenizer.backend_tokenizer.to_str())
+    kept = needed_ids(definition, counts, min_count=min_count, always=tokenizer.all_special_ids)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        tokenizer.save_pretrained(folder)
+        for file in folder.iterdir():  # files of the whole vocabulary in other formats
+            if file.name not in {"tokenizer.json", "tokenizer_config.json"}:
+                file.unlink()
+        text = json.dumps(cut_down(definition, kept), ensure_ascii=False)
+        write_bytes(folder / "tokenizer.json", text.encode())
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings.pop("added_tokens_decoder", None)  # tokenizer.json names them with their new ids
+        write_json(folder / "tokenizer_config.json", settings)
+        pruned = load_tokenizer(folder, int(tokenizer.model_max_length))
+    _check(tokenizer, pruned, kept)
+    return pruned, kept
+
+
+def _check(whole: PreTrainedTokenizerBase, pruned: PreTrainedTokenizerBase, kept: list[int]) -> None:
+    """Make sure that the pruned tokenizer, loaded as any tool would load it, has the kept tokens under the new ids."""
+    tokens = whole.convert_ids_to_tokens(kept)
+    ids = pruned.convert_tokens_to_ids(tokens)
+    if ids != list(range(len(kept))) or len(pruned) != len(kept):
+        wrong = [token for token, found, index in zip(tokens, ids, range(len(kept)), strict=True) if found != index]
+        raise ModelError(
+            f"a pruned {type(whole).__name__} does not come back as it was written",
+            found=f"{len(pruned)} tokens; at other ids: {wrong[:5]}",
+            expected=f"{len(kept)} tokens",
+            next_step="set the student's vocabulary to kind: full",
+        )

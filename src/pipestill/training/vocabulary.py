@@ -1,0 +1,106 @@
+"""A student's tokens and their embeddings, as its params `vocabulary` and `embedding` name them.
+
+The vocabulary is pruned in the model that the student is built from, so that every architecture takes what is left; the
+embedding is factorised in the student itself. The student's tokenizer is the pruned one, in training and ever after.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
+
+from datasets import Dataset
+from pydantic import Field
+from transformers import PreTrainedModel
+
+from pipestill.facts import Fact
+from pipestill.params import Section
+from pipestill.teacher import Classifier
+from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
+from pipestill.text.vocabulary import PrunedVocabulary, VocabularySpec, count_tokens, prune_tokenizer, unknown_fraction
+
+OldIds = Sequence[int] | None
+"""The id that a token had in the whole vocabulary, by its id in the pruned one; None where nothing was pruned."""
+
+BATCH_ROWS = 1000
+"""Rows in memory while tokens are counted."""
+
+
+class FullEmbedding(Section):
+    """One table, as wide as the architecture wants it."""
+
+    kind: Literal["full"]
+
+
+class FactorisedEmbeddingSpec(Section):
+    """A table of width `size`, and a linear map from there."""
+
+    kind: Literal["factorised"]
+    size: int = Field(ge=1)
+
+
+EmbeddingSpec = Annotated[FullEmbedding | FactorisedEmbeddingSpec, Field(discriminator="kind")]
+"""How a student keeps its token embeddings."""
+
+
+class Pruned(NamedTuple):
+    """What a student is built from.
+
+    Attributes:
+        initial: the model and the tokenizer that knows its tokens.
+        old_ids: see `OldIds`.
+        facts: how many tokens were kept, what that saves and what it costs on dev.
+    """
+
+    initial: Classifier
+    old_ids: OldIds
+    facts: tuple[Fact, ...]
+
+
+def prune_vocabulary(spec: VocabularySpec, initial: Classifier, table: Dataset, dev_texts: Sequence[str]) -> Pruned:
+    """Cut a classifier down to the tokens that a student's training rows need.
+
+    Args:
+        spec: which tokens to keep.
+        initial: model and whole tokenizer; the model is changed in place.
+        table: the rows that the student trains on, column text; read in batches.
+        dev_texts: the texts on which unknown tokens and longer inputs are measured.
+
+    Raises:
+        ModelError: the tokenizer or the embedding is of a kind that cannot be pruned.
+    """
+    if not isinstance(spec, PrunedVocabulary):
+        return Pruned(initial, None, ())
+    whole = initial.tokenizer
+    tokenizer, old_ids = prune_tokenizer(whole, count_tokens(whole, _texts(table)), min_count=spec.min_count)
+    saved = pick_tokens(initial.model, old_ids)
+    before, after = count_tokens(whole, [dev_texts]), count_tokens(tokenizer, [dev_texts])
+    growth = float(after.sum() / max(before.sum(), 1) - 1)
+    facts = (
+        Fact(name="vocabulary_kept_tokens", value=len(old_ids), unit="tokens"),
+        Fact(name="vocabulary_whole_tokens", value=len(whole), unit="tokens"),
+        Fact(name="vocabulary_saved_bytes", value=saved, unit="bytes"),
+        Fact(name="vocabulary_dev_unknown_fraction", value=unknown_fraction(tokenizer, after), unit="fraction"),
+        Fact(name="vocabulary_dev_unknown_fraction_whole", value=unknown_fraction(whole, before), unit="fraction"),
+        Fact(name="vocabulary_dev_token_growth_fraction", value=growth, unit="fraction"),
+    )
+    return Pruned(replace(initial, tokenizer=tokenizer), old_ids, facts)
+
+
+def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Fact, ...]:
+    """Factorise a student's token embedding in place where its params say so.
+
+    Returns:
+        The energy kept; nothing where the embedding stays whole.
+
+    Raises:
+        ModelError: the embedding cannot be factorised, or would not be smaller.
+    """
+    if not isinstance(spec, FactorisedEmbeddingSpec):
+        return ()
+    energy = factorise_embedding(student, spec.size)
+    return (Fact(name="embedding_energy_fraction", value=energy, unit="fraction"),)
+
+
+def _texts(table: Dataset) -> Iterator[list[str]]:
+    for start in range(0, len(table), BATCH_ROWS):
+        yield table[start : start + BATCH_ROWS]["text"]
