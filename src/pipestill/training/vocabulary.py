@@ -80,7 +80,7 @@ def prune_vocabulary(spec: VocabularySpec, initial: Classifier, table: Dataset, 
         Fact(name="vocabulary_whole_tokens", value=len(whole), unit="tokens"),
         Fact(name="vocabulary_saved_bytes", value=saved, unit="bytes"),
         Fact(name="vocabulary_dev_unknown_fraction", value=unknown_fraction(tokenizer, after), unit="fraction"),
-        Fact(name="vocabulary_dev_unknown_fraction_whole", value=unknown_fraction(whole, before), unit="fraction"),
+        Fact(name="vocabulary_whole_dev_unknown_fraction", value=unknown_fraction(whole, before), unit="fraction"),
         Fact(name="vocabulary_dev_token_growth_fraction", value=growth, unit="fraction"),
     )
     return Pruned(replace(initial, tokenizer=tokenizer), old_ids, facts)
