@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from contracts.test_every_student import make, members
+from contracts.test_every_student import KINDS, spec_of
 from exporters.exporter_models import int8
 from pipestill.exporters._base import Shape
 from pipestill.exporters.artifact import write_config, write_graph, write_tokenizer
@@ -14,27 +14,26 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor
 from pipestill.predict.classifier import QUANTISED
-from pipestill.students._base import StudentSpec
 from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer
 
 
-def small(kind: type[StudentSpec], teacher: Classifier, texts: list[str], *, size: int | None) -> Classifier:
+def small(kind: str, teacher: Classifier, texts: list[str], *, size: int | None) -> Classifier:
     """A student of the tokens of some texts, its embedding factorised where a size is given."""
     tokenizer, kept = prune_tokenizer(teacher.tokenizer, count_tokens(teacher.tokenizer, [texts]), min_count=1)
     pick_tokens(teacher.model, kept)
     torch.manual_seed(0)
-    model = make(kind).build(teacher.model)
+    model = spec_of(kind).build(teacher.model).model
     if size is not None:
         factorise_embedding(model, size)
     return Classifier(model.eval(), tokenizer, teacher.labels, "")
 
 
 @pytest.mark.parametrize("size", [None, 2])
-@pytest.mark.parametrize("kind", members(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_student_made_smaller_is_trained_saved_exported_and_run_without_training_code(
-    kind: type[StudentSpec], size: int | None, teacher: Classifier, texts: list[str], tmp_path: Path
+    kind: str, size: int | None, teacher: Classifier, texts: list[str], tmp_path: Path
 ) -> None:
     rows = [" ".join(text.split()[:3]) for text in texts[:12]]
     num_tokens = len(teacher.tokenizer)
