@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig, BertForSequenceClassification
 
-from contracts.test_every_student import KINDS, spec_of
+import tiny
+from contracts.test_every_student import HIDDEN, KINDS, LABELS, MAX_LENGTH, VOCABULARY, spec_of
 from exporters.exporter_models import int8
 from pipestill.exporters._base import Shape
 from pipestill.exporters.artifact import write_config, write_graph, write_tokenizer
@@ -16,7 +18,27 @@ from pipestill.predict import Classifier as Predictor
 from pipestill.predict.classifier import QUANTISED
 from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
+from pipestill.text.tokenizer import load_tokenizer
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer
+
+
+@pytest.fixture
+def teacher(base: Path) -> Classifier:
+    """A BERT classifier with random weights, as wide as the settings of the contract ask for."""
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=tiny.POSITIONS,
+        num_labels=LABELS.num_labels,
+        id2label=dict(enumerate(LABELS.labels)),
+        initializer_range=0.2,
+    )
+    model = BertForSequenceClassification(config).eval()
+    return Classifier(model, load_tokenizer(base, MAX_LENGTH), LABELS, "")
 
 
 def small(kind: str, teacher: Classifier, texts: list[str], *, size: int | None) -> Classifier:
