@@ -109,10 +109,10 @@ def test_in_the_loop_the_teacher_reads_its_own_ids(material: Material) -> None:
     torch.nn.init.normal_(teacher.model.get_input_embeddings().weight)  # so that other words are other logits
     rows = list(material.table["text"][:8])
     batch = collate(encode(built.classifier.tokenizer, rows), built.classifier.tokenizer.pad_token_id)
-    told = OnlineTeacher(teacher, "float32", built.old_ids).teacher_logits(batch)
+    told = OnlineTeacher(teacher, "float32", old_ids=built.old_ids).answer(batch).logits
     expected = predict_logits(teacher, rows, batch_size=8, precision="float32")
     np.testing.assert_allclose(told.numpy(), expected, atol=1e-5)
-    astray = OnlineTeacher(teacher, "float32").teacher_logits(batch)
+    astray = OnlineTeacher(teacher, "float32").answer(batch).logits
     assert np.abs(astray.numpy() - expected).max() > 1e-3
 
 
