@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro test test-fast test-services check format deps lock ui table register readme compare-teachers clean
+.PHONY: help setup services repro test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ readme: setup ## write the last run's table into README.md
 
 compare-teachers: setup ## time offline against online distillation
 	@python tools/compare_teachers.py
+
+release: setup ## release the champion: make release VERSION=1.0.0 [STAGE=prod]
+	@python tools/release.py release "$(VERSION)" $(if $(STAGE),--stage $(STAGE))
+
+promote: setup ## give a stage to a release: make promote VERSION=1.0.0 STAGE=prod
+	@python tools/release.py promote "$(VERSION)" "$(STAGE)"
 
 clean: ## delete scratch files; outs and the DVC cache stay
 	rm -rf .scratch .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -223,3 +223,22 @@ def test_the_card_names_data_limits_licences_files_and_the_cleaning(exported: tu
     for needed in (record.int8.sha256, record.source_sha256, "tiny films", "CC0 1.0", "## Limits", "From: nowhere"):
         assert needed in card
     assert "figures are for text cleaned as the pipeline's data/prepared/card.md says" in card
+
+
+def test_a_config_of_our_own_architecture_is_given_out_as_one_that_clients_know() -> None:
+    own = {"model_type": "something_of_our_own", "vocab_size": 9, "pad_token_id": 0, "num_experts": 3}
+    readable = artifact.readable_config(own)
+    assert readable == {
+        "model_type": "bert",
+        "architectures": ["BertForSequenceClassification"],
+        "vocab_size": 9,
+        "pad_token_id": 0,
+        "pipestill": own,
+    }
+    stock = {"model_type": "albert", "hidden_size": 3}
+    assert artifact.readable_config(stock) == stock
+
+
+def test_the_tokenizer_s_class_is_one_that_older_transformers_know_too(exported: tuple[Path, ExportRecord]) -> None:
+    settings = json.loads((exported[0] / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] != "TokenizersBackend"

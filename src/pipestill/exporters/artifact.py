@@ -11,6 +11,7 @@ import torch
 from onnx import ModelProto
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from pipestill.data.card import DataCard
 from pipestill.errors import ExportError
@@ -30,6 +31,11 @@ from pipestill.text.tokenizer import encode
 
 MACHINE_FIELDS = ("name_or_path", "_name_or_path", "is_local", "local_files_only")
 """What transformers writes about where a model lay; it is nothing of the model's."""
+
+STAND_IN = "bert"
+SHARED_FIELDS = ("vocab_size", "pad_token_id")
+NEWEST_TOKENIZER = "TokenizersBackend"
+"""What transformers 5 calls a tokenizer that is nothing but its tokenizer.json; 4, which optimum needs, does not."""
 
 
 class DevRows(NamedTuple):
@@ -154,12 +160,24 @@ def write_graph(model: ModelProto, path: Path) -> None:
 
 
 def write_config(source: Path, target: Path, classifier: Classifier) -> None:
-    """Write config.json with the labels in label_id order."""
-    config = _without_machine(read_json(source / "config.json"))
+    """Write config.json with the labels in label_id order, for clients that know stock architectures alone."""
+    config = readable_config(_without_machine(read_json(source / "config.json")))
     labels = classifier.labels.labels
     config["id2label"] = {str(label_id): label for label_id, label in enumerate(labels)}
     config["label2id"] = {label: label_id for label_id, label in enumerate(labels)}
     write_json(target / "config.json", config)
+
+
+def readable_config(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that transformers.js and optimum can read.
+
+    They refuse a `model_type` that they do not know, though to run an ONNX file they need nothing of it but the
+    labels. An architecture of our own is given out as the one whose inputs it takes; its settings go below `pipestill`.
+    """
+    if config["model_type"] in CONFIG_MAPPING_NAMES:
+        return config
+    shared: dict[str, Any] = {key: config[key] for key in SHARED_FIELDS if key in config}
+    return {"model_type": STAND_IN, "architectures": ["BertForSequenceClassification"], **shared, "pipestill": config}
 
 
 def write_tokenizer(source: Path, target: Path, classifier: Classifier) -> None:
@@ -177,6 +195,8 @@ def write_tokenizer(source: Path, target: Path, classifier: Classifier) -> None:
     )
     write_bytes(target / "tokenizer.json", f"{tokenizer.to_str(pretty=False)}\n".encode())
     settings = _without_machine(read_json(source / "tokenizer_config.json"))
+    if settings.get("tokenizer_class") == NEWEST_TOKENIZER:
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     write_json(target / "tokenizer_config.json", settings | {"model_max_length": classifier.max_length})
 
 

@@ -1,0 +1,177 @@
+"""Release the artifact that dvc.yaml declares: data to the DVC remote, an annotated tag to the git remote.
+
+python tools/release.py release 1.2.0                release the commit that is checked out
+python tools/release.py release 1.2.0 --stage prod   and give it to a stage
+python tools/release.py promote 1.2.0 prod           give a stage to a version that was released before
+
+Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. docs/releases.md.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from pipestill.errors import PipestillError
+
+ARTIFACT = "classifier"
+NEEDED = ("config.json", "tokenizer.json", "README.md")
+GATE = Path(__file__).parents[1] / "ci/gate.py"
+SEMVER = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
+
+
+class ReleaseError(PipestillError):
+    """A version cannot be released as things are."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command in the repository that is the current folder; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--git-remote", default="origin", help="default: %(default)s")
+    commands = parser.add_subparsers(dest="command", required=True)
+    release_command = commands.add_parser("release", help="release the commit that is checked out")
+    release_command.add_argument("version", help="such as 1.2.0")
+    release_command.add_argument("--stage", help="such as prod")
+    promote_command = commands.add_parser("promote", help="give a stage to a released version")
+    promote_command.add_argument("version")
+    promote_command.add_argument("stage")
+    parsed = parser.parse_args(arguments)
+    try:
+        version = checked_version(parsed.version)
+        if parsed.command == "release":
+            made = release(version, parsed.stage, parsed.git_remote)
+        else:
+            made = promote(version, parsed.stage, parsed.git_remote)
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"pushed to {parsed.git_remote}: {', '.join(made)}")
+    return 0
+
+
+def checked_version(text: str) -> str:
+    """A version as gto writes it, with its `v`."""
+    version = text.removeprefix("v")
+    if not re.fullmatch(SEMVER, version):
+        raise ReleaseError("the version is none", found=text, expected="MAJOR.MINOR.PATCH, such as 1.2.0")
+    return f"v{version}"
+
+
+def release(version: str, stage: str | None, remote: str) -> list[str]:
+    """Push the data, pass the gate, tag and push the tags.
+
+    Returns:
+        The tags.
+
+    Raises:
+        ReleaseError: something is not as a release needs it; nothing is tagged.
+    """
+    refuse_uncommitted()
+    refuse_unpushed(remote)
+    refuse_taken(f"{ARTIFACT}@{version}", remote)
+    refuse_incomplete(artifact_path())
+    run("dvc", "push", failure="the data could not be pushed")
+    run(sys.executable, str(GATE), failure="the gate does not pass")
+    return tag_and_push(version, stage, remote, register=True)
+
+
+def promote(version: str, stage: str, remote: str) -> list[str]:
+    """Give a stage to a version that was released before, and push the tag that says so."""
+    run("git", "fetch", "--tags", "--quiet", remote, failure=f"the tags of {remote} could not be read")
+    if not tags(f"{ARTIFACT}@{version}"):
+        released = ", ".join(tags(f"{ARTIFACT}@*")) or "none"
+        raise ReleaseError(f"{ARTIFACT}@{version} was never released", found=released, next_step="release it first")
+    return tag_and_push(version, stage, remote, register=False)
+
+
+def refuse_uncommitted() -> None:
+    """Refuse a tree that differs from its commit: a tag names a commit."""
+    changed = run("git", "status", "--porcelain", failure="this is no git repository")
+    if changed:
+        raise ReleaseError(
+            "the working tree differs from its commit", found=changed, next_step="commit dvc.lock and the rest first"
+        )
+
+
+def refuse_unpushed(remote: str) -> None:
+    """Refuse a commit that nobody else has: `dvc artifacts get` clones the remote's branches."""
+    run("git", "fetch", "--quiet", remote, failure=f"{remote} cannot be reached")
+    if not run("git", "branch", "--remotes", "--contains", "HEAD", failure="there is no commit"):
+        raise ReleaseError(f"the commit is in no branch of {remote}", next_step=f"push its branch to {remote} first")
+
+
+def refuse_taken(tag: str, remote: str) -> None:
+    """Refuse a version that exists, here or at the remote."""
+    there = run("git", "ls-remote", "--tags", remote, f"refs/tags/{tag}", failure=f"{remote} cannot be reached")
+    if there or tags(tag):
+        raise ReleaseError(f"{tag} is taken", found=there or "a local tag", next_step="choose the next version")
+
+
+def artifact_path() -> str:
+    """The path that dvc.yaml declares for the artifact."""
+    declared = YAML(typ="safe", pure=True).load(Path("dvc.yaml")).get("artifacts", {})
+    if ARTIFACT not in declared:
+        raise ReleaseError(f"dvc.yaml declares no artifact {ARTIFACT}", found=list(declared))
+    return str(declared[ARTIFACT]["path"])
+
+
+def refuse_incomplete(path: str) -> None:
+    """Refuse a folder without a model, which is what a pipeline without a champion makes."""
+    from dvc.api import DVCFileSystem
+
+    fs = DVCFileSystem(".")  # reads dvc.lock and the cache: the files need not be checked out
+    missing = [name for name in NEEDED if not fs.isfile(f"{path}/{name}")]
+    if missing or not [name for name in fs.find(path) if name.endswith(".onnx")]:
+        raise ReleaseError(
+            f"{path} holds no model",
+            found=f"without {', '.join([*missing, 'onnx/*.onnx'])}",
+            next_step="run `dvc repro`; if the report names no champion, the card in that folder says why",
+        )
+
+
+def tag_and_push(version: str, stage: str | None, remote: str, *, register: bool) -> list[str]:
+    """Make the annotated tags with gto and push them all or none; those that were not pushed are deleted."""
+    from gto import api
+    from gto.exceptions import GTOException
+
+    before = set(tags("*"))
+    try:
+        if register:
+            api.register(".", ARTIFACT, "HEAD", version=version, message=f"{ARTIFACT} {version}")
+        if stage:
+            message = f"{ARTIFACT} {version} goes to {stage}"
+            api.assign(".", ARTIFACT, stage, version=version, message=message, skip_registration=True)
+        made = sorted(set(tags("*")) - before)
+        refs = [f"refs/tags/{tag}" for tag in made]
+        run("git", "push", "--quiet", "--atomic", remote, *refs, failure=f"the tags could not be pushed to {remote}")
+    except BaseException as error:
+        for tag in set(tags("*")) - before:
+            run("git", "tag", "-d", tag, failure=f"the tag {tag} could not be deleted")
+        if isinstance(error, GTOException):
+            raise ReleaseError(f"gto makes no tag for {ARTIFACT} {version}", found=error) from error
+        raise
+    return made
+
+
+def tags(pattern: str) -> list[str]:
+    """The local tags that match a pattern."""
+    return run("git", "tag", "--list", pattern, failure="this is no git repository").splitlines()
+
+
+def run(*command: str, failure: str) -> str:
+    """Run a command and return what it wrote.
+
+    Raises:
+        ReleaseError: it failed.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (git, dvc and the gate)
+    if done.returncode != 0:
+        raise ReleaseError(f"{failure}: `{' '.join(command)}`", found=(done.stdout + done.stderr).strip())
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
