@@ -24,6 +24,8 @@ from pipestill.tracking.run_record import flatten
 
 SUMMARY = "reports/summary.json"
 MODELS = "models/"
+CHAMPION = "models/champion"
+"""A copy of one of the models with a card that holds figures: the stage `package` makes no model."""
 FIGURES = (".png", ".svg")
 NOTHING = "nothing"
 UNITS = {"size_bytes": "bytes", "p50_ms": "ms"}
@@ -101,15 +103,19 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
 def outcome(base: State, here: State, ran: list[str]) -> str:
     """The first sentences: how many stages ran, and whether a model was made anew."""
     first = f"{len(ran)} of {len(here.stages)} stages ran here" + (f": {', '.join(ran)}." if ran else ".")
-    models = [stage for stage in ran if any(path.startswith(MODELS) for path in here.stages[stage].outs)]
+    models = [stage for stage in ran if models_of(here.stages[stage])]
     if models:
         return f"**{first} Models were made anew by {', '.join(models)}.**"
     before, after = (
-        {path: md5 for made in state.stages.values() for path, md5 in made.outs.items() if path.startswith(MODELS)}
-        for state in (base, here)
+        {path: md5 for made in state.stages.values() for path, md5 in models_of(made).items()} for state in (base, here)
     )
-    same = "every file under models/ is the base's" if before == after else "those that differ came from the remote"
+    same = "teacher, students and ONNX files are the base's" if before == after else "what differs came from the remote"
     return f"**{first} No model was trained or exported: {same}.**"
+
+
+def models_of(made: Made) -> dict[str, str]:
+    """The md5 of the models that a stage makes, by path."""
+    return {path: md5 for path, md5 in made.outs.items() if path.startswith(MODELS) and path != CHAMPION}
 
 
 def stage_rows(base: State, here: State, ran: list[str]) -> Iterator[list[str]]:

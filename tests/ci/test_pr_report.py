@@ -25,8 +25,14 @@ def test_an_untouched_model_is_said_to_be_the_base_s() -> None:
     after = made("benchmark", {"metrics/benchmark.json": "3"}, {"models/teacher": "1"}, benchmark={"rounds": 3})
     said = pr_report.outcome(state(TEACHER, LEAF), state(TEACHER, after), ["benchmark"])
     assert "1 of 2 stages ran here: benchmark." in said
-    assert "No model was trained or exported: every file under models/ is the base's." in said
+    assert "No model was trained or exported: teacher, students and ONNX files are the base's." in said
     assert list(pr_report.reasons(LEAF, after)) == ["param `benchmark.rounds`: 2 → 3"]
+
+
+def test_a_new_card_in_the_champion_s_folder_makes_no_model() -> None:
+    old, new = made("package", {"models/champion": "1"}), made("package", {"models/champion": "2"})
+    said = pr_report.outcome(state(TEACHER, old), state(TEACHER, new), ["package"])
+    assert "No model was trained or exported: teacher, students and ONNX files are the base's." in said
 
 
 def test_a_model_that_was_made_here_is_named_even_if_its_bytes_are_the_same() -> None:
@@ -39,7 +45,7 @@ def test_a_model_that_was_made_here_is_named_even_if_its_bytes_are_the_same() ->
 
 def test_a_model_that_came_from_the_remote_is_not_called_the_base_s() -> None:
     other = made("finetune_teacher", {"models/teacher": "9"}, finetune_teacher={"training": {"epochs": 3}})
-    assert "those that differ came from the remote" in pr_report.outcome(state(TEACHER), state(other), [])
+    assert "what differs came from the remote" in pr_report.outcome(state(TEACHER), state(other), [])
     assert list(pr_report.stage_rows(state(TEACHER), state(other), [])) == [
         ["`finetune_teacher`", "came from the remote", "param `finetune_teacher.training.epochs`: 2 → 3"]
     ]

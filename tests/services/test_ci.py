@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tiny_pipeline import STAGES
+from pipeline.tiny_pipeline import STAGES, files_in
 from services.team import BRANCH, Clone, Team, key_of
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
@@ -23,6 +23,17 @@ def dump(store: Path) -> list[str]:
 def add_comment(clone: Clone, path: str) -> None:
     with (clone.root / path).open("a") as file:
         file.write("# a comment\n")
+
+
+def assert_same_bytes(made: Clone, fresh: Clone) -> None:
+    """Every out of `made` that dvc.lock of `fresh` also names is there in the same bytes."""
+    lock, files = fresh.lock(), []
+    for stage, entry in made.lock().items():
+        outs = [made.root / out["path"] for out in entry["outs"] if out in lock[stage]["outs"]]
+        files += [path for out in outs if out.exists() for path in files_in(out)]
+    assert files != []
+    for path in files:
+        assert (fresh.root / path.relative_to(made.root)).read_bytes() == path.read_bytes(), path
 
 
 def test_a_bare_clone_runs_nothing_and_shows_every_run_without_a_byte_of_a_model(team: Team, tmp_path: Path) -> None:
@@ -48,10 +59,10 @@ def test_a_pull_request_that_changes_the_benchmark_alone_trains_nothing_and_its_
     clone.change("benchmark.rounds", 3)
     clone.commit("more rounds")
     clone.run("ci/pull_request", f"origin/{BRANCH}")
-    assert sorted(clone.ran()) == ["benchmark", "check", "report"]
+    assert sorted(clone.ran()) == ["benchmark", "check", "package", "report"]
     report = (clone.root / "ci-out/report.md").read_text()
-    assert f"3 of {len(STAGES)} stages ran here" in report
-    assert "No model was trained or exported: every file under models/ is the base's" in report
+    assert f"4 of {len(STAGES)} stages ran here" in report
+    assert "No model was trained or exported: teacher, students and ONNX files are the base's" in report
     assert "| `benchmark.rounds` | 2 | 3 |" in report
     assert "| `benchmark` | ran | param `benchmark.rounds`: 2 → 3 |" in report
     assert "benchmark: params.yaml benchmark.rounds: 2 in dvc.lock, now 3" in report
@@ -62,6 +73,26 @@ def test_a_pull_request_that_changes_the_benchmark_alone_trains_nothing_and_its_
         assert f"figures/{name}" in report
     store = "\n".join(dump(clone.root / "ci-out/tracking/mlflow.db"))
     assert all(f"'{stage}'" in store for stage in STAGES)
+
+
+def test_a_pull_request_with_a_comment_reruns_that_stage_alone_and_its_lock_passes_the_gate(
+    team: Team, tmp_path: Path
+) -> None:
+    clone = team.branch(tmp_path)
+    add_comment(clone, "stages/prepare.py")
+    clone.commit("a comment")
+    before = clone.lock()
+    clone.run("ci/pull_request", f"origin/{BRANCH}")
+    assert clone.ran() == ["prepare"]
+    after = clone.lock()
+    assert {stage for stage, entry in after.items() if entry != before[stage]} == {"prepare"}
+    outs = [{out["path"]: out["md5"] for out in lock["prepare"]["outs"]} for lock in (before, after)]
+    assert {path for path, md5 in outs[1].items() if outs[0][path] != md5} == {"runs/prepare.json"}
+    report = (clone.root / "ci-out/report.md").read_text()
+    assert "| `prepare` | ran, the same files came out | file `stages/prepare.py` |" in report
+    assert "No number moved." in report
+    clone.run("dvc", "push")
+    assert "and the remote holds all it names" in clone.run("python", "ci/gate.py").stdout
 
 
 def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_path: Path) -> None:
@@ -95,3 +126,30 @@ def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: P
     assert f"  distill@bert_l2: models/students/bert_l2/model.safetensors (md5 {md5})\n" in done.stdout
     assert stopped.returncode == 1
     assert not (clone.root / "ci-out/repro.txt").exists()
+
+
+def test_main_commits_the_lock_and_a_fresh_clone_has_everything(team: Team, tmp_path: Path) -> None:
+    worker = team.clone(tmp_path, "worker")
+    worker.change("benchmark.rounds", 4)
+    worker.commit("four rounds")
+    worker.run("git", "push", "-q", "origin", f"HEAD:{BRANCH}")
+    server = tmp_path / "server.db"
+    try:
+        worker.run("ci/main", "origin", BRANCH, MLFLOW_TRACKING_URI=f"sqlite:///{server}")
+        fresh = team.clone(tmp_path, "fresh")
+    finally:
+        team.author.run("git", "push", "-q", "--force", str(team.origin), f"HEAD:{BRANCH}")
+    last = fresh.run("git", "log", "-1", "--format=%s", "--name-only").stdout
+    assert "[skip ci]" in last
+    assert sorted(last.split("\n\n")[1].split()) == ["README.md", "dvc.lock"]
+    assert fresh.lock() == worker.lock()
+    fresh.run("python", "-m", "pipestill.reporting", "readme", "--check")
+    fresh.run("python", "ci/gate.py")
+    assert fresh.repro("--pull", "--allow-missing") == []
+    fresh.run("dvc", "pull")
+    for made in (team.author, worker):
+        assert_same_bytes(made, fresh)
+    store = "\n".join(dump(server))
+    commit = fresh.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert commit in store  # the pipeline run names the commit that holds the lock
+    assert all(f"'{stage}'" in store for stage in STAGES)
