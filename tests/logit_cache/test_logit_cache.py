@@ -96,6 +96,8 @@ def test_a_text_that_is_not_in_the_cache_is_named_even_next_to_its_parent(
         ("labels", ("fine", "bad", "good")),
         ("num_rows", 39),
         ("rows_sha256", "0" * 64),
+        ("features", ("hidden:1",)),
+        ("feature_tokens", "all"),
     ],
 )
 def test_a_stale_cache_is_refused_and_says_what_differs(

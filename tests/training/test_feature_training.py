@@ -22,9 +22,12 @@ from test_trainer import (
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
-from pipestill.errors import ModelError
+from pipestill.errors import CacheError, CorruptCacheError, ModelError
+from pipestill.fingerprint import sha256_files
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.text.tokenizer import encode
+from pipestill.training import caching
 from pipestill.training.distillation import signal_for
 from pipestill.training.learner import Learner
 from pipestill.training.material import Trained
@@ -113,6 +116,81 @@ def test_features_from_the_loop_beside_cached_logits_give_the_gradients_of_onlin
     assert_same(gradients("data/logits", kind, width, list(range(32))), online)
     assert "the teacher runs in the loop for features" in capsys.readouterr().out
     assert ("projections.0.weight" in online) == (width == 8 and kind in WIDER)
+
+
+EVERYTHING = ["hidden:0", *(f"{part}:{layer}" for part in ("hidden", "query", "key", "value") for layer in range(1, 5))]
+
+
+@pytest.mark.parametrize("width", [16, 8])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_cached_features_give_the_gradients_of_online_distillation(
+    kind: str, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_cache(sites=EVERYTHING, tokens="all")
+    online = gradients("models/teacher", kind, width, list(range(32)))
+    assert_same(gradients("data/logits", kind, width, list(range(32))), online)
+    assert_same(gradients("data/logits", kind, width, [9, 3, 30]), gradients("models/teacher", kind, width, [9, 3, 30]))
+    assert "in the loop" not in capsys.readouterr().out
+
+
+def test_first_tokens_are_enough_for_losses_of_first_tokens_and_for_no_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fill_cache(sites=EVERYTHING)
+    for kind in ("patient_kd", "hidden_mse"):
+        assert_same(gradients("data/logits", kind, 8, [5, 1]), gradients("models/teacher", kind, 8, [5, 1]))
+        assert ("in the loop" in capsys.readouterr().out) == (kind == "hidden_mse")
+
+
+def test_the_size_of_features_is_told_and_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tokens = sum(map(len, encode(load_classifier(Path("models/teacher")).tokenizer, material("size").table["text"])))
+    size = tokens * 16 * 4 * 2
+    with pytest.raises(CacheError, match=rf"(?s){size} bytes.*at most features.max_bytes, {size - 1}"):
+        fill_cache(sites=["hidden:4", "key:2"], tokens="all", max_bytes=size - 1)
+    assert f"of {tokens} tokens will take" in capsys.readouterr().out
+    assert not Path("data/logits").exists()
+    fill_cache(sites=["hidden:4", "key:2"], tokens="all", max_bytes=size)
+    written = [np.load(path) for name in ("hidden-4", "key-2") for path in Path("data/logits").glob(f"*.{name}.npy")]
+    assert sum(array.nbytes for array in written) == size
+
+
+def test_features_that_a_teacher_does_not_have_are_refused() -> None:
+    with pytest.raises(CacheError, match=r"(?s)no such features.*value:5.*up to 4"):
+        fill_cache(sites=["hidden:4", "value:5"])
+
+
+def test_a_killed_cache_of_features_resumes_and_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_cache("whole", sites=["hidden:4", "key:2"], tokens="all")
+    whole = sha256_files(Path("data/logits"))
+    assert sum(name.endswith((".hidden-4.npy", ".key-2.npy", ".tokens.npy")) for name in whole) == 12
+    real, asked = caching.tell, []
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 3:
+            raise KilledError
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(caching, "tell", dying)
+    with pytest.raises(KilledError):
+        fill_cache("killed", sites=["hidden:4", "key:2"], tokens="all")
+    shards = Path(".scratch/killed/shards")
+    (shards / "00001.key-2.npy").write_bytes(b"half")  # as a kill in the middle of a write would leave it
+    fill_cache("killed", sites=["hidden:4", "key:2"], tokens="all")
+    assert len(asked) == 3 + 3, "only the first shard was whole"
+    assert sha256_files(Path("data/logits")) == whole
+
+
+def test_damaged_features_are_refused() -> None:
+    fill_cache(sites=["hidden:4"], tokens="all")
+    path = Path("data/logits/00002.hidden-4.npy")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptCacheError, match=r"00002.hidden-4.npy is not what was written"):
+        gradients("data/logits", "last_hidden_cosine", 8, [1])
 
 
 @pytest.mark.parametrize("kind", LOSSES)

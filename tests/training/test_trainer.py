@@ -14,7 +14,7 @@ from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
-from pipestill.logit_cache import CacheLogitsParams
+from pipestill.logit_cache import CacheLogitsParams, FeaturesParams
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, load_classifier
 from pipestill.training.caching import cache_logits
@@ -47,10 +47,11 @@ def material(scratch: str) -> Material:
     )
 
 
-def fill_cache() -> None:
-    given = material("cache")
+def fill_cache(scratch: str = "cache", **features: Any) -> None:
+    given = material(scratch)
+    kept = FeaturesParams.model_validate({"sites": [], "tokens": "first", "max_bytes": 10**6} | features)
     cache_logits(
-        CacheLogitsParams(batch_size=8, precision="float32", shard_rows=10, storage_dtype="float32"),
+        CacheLogitsParams(batch_size=8, precision="float32", shard_rows=10, storage_dtype="float32", features=kept),
         teacher=load_classifier(Path("models/teacher")),
         teacher_folder=Path("models/teacher"),
         labels=given.labels,

@@ -7,12 +7,13 @@ from typing import Literal
 
 from pipestill.fingerprint import sha256_files
 from pipestill.records import Record
+from pipestill.sites import Tokens
 
 StorageDtype = Literal["float16", "float32"]
 Precision = Literal["float32", "bfloat16"]
 
 CARD_FILE = "card.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _NO_PART_OF_IT = ("config.json", "NOTICE.txt")
@@ -32,6 +33,8 @@ class CacheIdentity(Record):
         labels: label names, in the order of the logits' columns.
         num_rows: rows in the cache.
         rows_sha256: SHA-256 of the content ids, sorted, one a line.
+        features: the sites whose features lie beside the logits, sorted.
+        feature_tokens: which tokens of them.
     """
 
     teacher_weights: dict[str, str]
@@ -43,6 +46,8 @@ class CacheIdentity(Record):
     labels: tuple[str, ...]
     num_rows: int
     rows_sha256: str
+    features: tuple[str, ...]
+    feature_tokens: Tokens
 
     def differences(self, other: "CacheIdentity") -> list[str]:
         """What differs between two identities, one line a field."""
@@ -60,6 +65,8 @@ class ShardCard(Record):
     num_rows: int
     ids_sha256: str
     logits_sha256: str
+    features_sha256: dict[str, str]
+    """Of each further file: the features of every site, and how many tokens each row has."""
 
 
 class CacheCard(Record):
@@ -78,6 +85,8 @@ def identify(
     storage_dtype: StorageDtype,
     labels: tuple[str, ...],
     content_ids: Iterable[str],
+    features: tuple[str, ...] = (),
+    feature_tokens: Tokens = "first",
 ) -> CacheIdentity:
     """Establish the identity that a cache of a teacher over some rows has.
 
@@ -88,6 +97,8 @@ def identify(
         storage_dtype: type of the stored logits.
         labels: label names by label_id.
         content_ids: of all rows, sorted.
+        features: the sites kept beside the logits.
+        feature_tokens: which tokens of them.
     """
     files = sha256_files(teacher)
     weights = {name: digest for name, digest in files.items() if name.endswith(_WEIGHT_SUFFIXES)}
@@ -106,6 +117,8 @@ def identify(
         labels=labels,
         num_rows=num_rows,
         rows_sha256=digest.hexdigest(),
+        features=tuple(sorted(features)),
+        feature_tokens=feature_tokens,
     )
 
 
@@ -117,6 +130,21 @@ def ids_file(shard: int) -> str:
 def logits_file(shard: int) -> str:
     """Name of the file with a shard's logits, `[row, label]`."""
     return f"{shard:05d}.logits.npy"
+
+
+def feature_file(shard: int, site: str) -> str:
+    """Name of the file with a shard's features at a site, `[token, hidden]`, the rows one after another."""
+    return f"{shard:05d}.{site.replace(':', '-')}.npy"
+
+
+def tokens_file(shard: int) -> str:
+    """Name of the file with the number of tokens of each row, int32 `[row]`."""
+    return f"{shard:05d}.tokens.npy"
+
+
+def checksums(number: int, shard: ShardCard) -> dict[str, str]:
+    """SHA-256 of every file of a shard, by name."""
+    return {ids_file(number): shard.ids_sha256, logits_file(number): shard.logits_sha256, **shard.features_sha256}
 
 
 def _short(value: object) -> str:

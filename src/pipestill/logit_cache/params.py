@@ -1,9 +1,36 @@
 """The section `cache_logits` of params.yaml."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pipestill.logit_cache.card import Precision, StorageDtype
 from pipestill.params import Section
+from pipestill.sites import Site, Tokens
+
+
+def _as_sites(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _are_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
+    for site in sites:
+        Site.parse(site)
+    return tuple(sorted(set(sites)))
+
+
+class FeaturesParams(Section):
+    """What of the teacher is kept beside its logits.
+
+    Attributes:
+        sites: such as `hidden:6` or `query:3`; none keeps logits alone.
+        tokens: the first token of each row, or all: as many times larger as rows have tokens.
+        max_bytes: a larger set of features is refused before anything is written.
+    """
+
+    sites: Annotated[tuple[str, ...], BeforeValidator(_as_sites), AfterValidator(_are_sites)]
+    tokens: Tokens
+    max_bytes: int = Field(ge=1)
 
 
 class CacheLogitsParams(Section):
@@ -14,9 +41,11 @@ class CacheLogitsParams(Section):
         precision: arithmetic of the teacher's matrix products.
         shard_rows: rows in one shard; a killed run resumes at the next shard.
         storage_dtype: float16 keeps logits of the usual size to three digits in half the bytes.
+        features: what is kept beside the logits.
     """
 
     batch_size: int = Field(ge=1)
     precision: Precision
     shard_rows: int = Field(ge=1)
     storage_dtype: StorageDtype
+    features: FeaturesParams

@@ -1,6 +1,7 @@
 """Reading a logit cache: verified when opened, memory-mapped, joined by content id and never by position."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,24 @@ from pipestill.logit_cache.card import (
     FORMAT_VERSION,
     CacheCard,
     CacheIdentity,
+    checksums,
+    feature_file,
     ids_file,
     logits_file,
+    tokens_file,
 )
 from pipestill.logit_cache.writer import Forward
 from pipestill.records import read_record
 
 REDO = "run `dvc repro cache_logits` to write it anew"
+
+
+@dataclass(frozen=True)
+class ShardFeatures:
+    """The features of a shard: `[token, hidden]` by site, and where each row begins and ends."""
+
+    arrays: dict[str, np.ndarray]
+    ends: Int[np.ndarray, " row_and_one"]
 
 
 class LogitCache:
@@ -29,8 +41,11 @@ class LogitCache:
         card: identity and checksums.
     """
 
-    def __init__(self, card: CacheCard, ids: list[np.ndarray], logits: list[np.ndarray]) -> None:
+    def __init__(
+        self, card: CacheCard, ids: list[np.ndarray], logits: list[np.ndarray], features: list["ShardFeatures"]
+    ) -> None:
         self.card = card
+        self._features = features
         self._logits = logits
         # The first half of an id, as a number, finds the row; the whole id then confirms it.
         self._ids = ids
@@ -67,7 +82,7 @@ class LogitCache:
         verify(folder, card)
         ids = [np.load(folder / ids_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
         logits = [np.load(folder / logits_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
-        return cls(card, ids, logits)
+        return cls(card, ids, logits, _open_features(folder, card))
 
     def positions(self, content_ids: Sequence[str]) -> Int[np.ndarray, " row"]:
         """Where each content id lies in the cache.
@@ -103,6 +118,26 @@ class LogitCache:
             logits[rows] = self._logits[shard][positions[rows] - self._starts[shard]]
         return logits
 
+    def features_at(
+        self, positions: Int[np.ndarray, " row"]
+    ) -> tuple[Int[np.ndarray, " row"], dict[str, Float[np.ndarray, "row token hidden"]]]:
+        """Tokens of each row, and float32 features by site, 0 beyond a row's tokens, in the order asked for."""
+        shards = np.searchsorted(self._starts, positions, side="right") - 1
+        places = [
+            (self._features[shard], int(position - self._starts[shard]))
+            for shard, position in zip(shards, positions, strict=True)
+        ]
+        num_tokens = np.array([features.ends[row + 1] - features.ends[row] for features, row in places])
+        found: dict[str, np.ndarray] = {}
+        for site in self.card.identity.features:
+            hidden = self._features[0].arrays[site].shape[1]
+            padded = np.zeros((len(positions), num_tokens.max(), hidden), dtype=np.float32)
+            for number, (features, row) in enumerate(places):
+                begin, end = features.ends[row : row + 2]
+                padded[number, : end - begin] = features.arrays[site][begin:end]
+            found[site] = padded
+        return num_tokens, found
+
     def lookup(self, content_ids: Sequence[str]) -> Float[np.ndarray, "row label"]:
         """The logits of some rows, as float32 `[row, label]`, in the order asked for.
 
@@ -112,6 +147,18 @@ class LogitCache:
         return self.at(self.positions(content_ids))
 
 
+def _open_features(folder: Path, card: CacheCard) -> list[ShardFeatures]:
+    if not card.identity.features:
+        return []
+    return [
+        ShardFeatures(
+            {site: np.load(folder / feature_file(number, site), mmap_mode="r") for site in card.identity.features},
+            np.concatenate([[0], np.cumsum(np.load(folder / tokens_file(number)), dtype=np.int64)]),
+        )
+        for number in range(len(card.shards))
+    ]
+
+
 def verify(folder: Path, card: CacheCard) -> None:
     """Check every shard's checksum.
 
@@ -119,7 +166,7 @@ def verify(folder: Path, card: CacheCard) -> None:
         CorruptCacheError: a file is missing, truncated or changed.
     """
     for number, shard in enumerate(card.shards):
-        for name, digest in ((ids_file(number), shard.ids_sha256), (logits_file(number), shard.logits_sha256)):
+        for name, digest in checksums(number, shard).items():
             path = folder / name
             found = sha256_file(path) if path.is_file() else "no file"
             if found != digest:

@@ -2,11 +2,12 @@
 
 import io
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from pipestill.errors import CacheError, RecordError
 from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_bytes, sha256_file, sha256_json
@@ -16,10 +17,29 @@ from pipestill.logit_cache.card import (
     CacheCard,
     CacheIdentity,
     ShardCard,
+    checksums,
+    feature_file,
     ids_file,
     logits_file,
+    tokens_file,
 )
 from pipestill.records import read_record, write_bytes, write_json
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a teacher says of some texts.
+
+    Attributes:
+        logits: float32 `[row, label]`.
+        num_tokens: of each row, int32 `[row]`.
+        features: by site, `[token, hidden]`, the rows one after another.
+    """
+
+    logits: Float[np.ndarray, "row label"]
+    num_tokens: Int[np.ndarray, " row"]
+    features: Mapping[str, Float[np.ndarray, "token hidden"]]
+
 
 Forward = Callable[[Sequence[str]], Float[np.ndarray, "batch label"]]
 """Texts to the teacher's logits, float32, in order."""
@@ -31,7 +51,7 @@ def write_logit_cache(
     scratch: Path,
     identity: CacheIdentity,
     shards: Iterable[tuple[list[str], list[str]]],
-    forward: Forward,
+    forward: Callable[[Sequence[str]], Told | Float[np.ndarray, "row label"]],
     on_shard: Callable[[int], None],
 ) -> CacheCard:
     """Run a teacher over rows and keep its logits.
@@ -44,7 +64,7 @@ def write_logit_cache(
         scratch: folder that survives a kill.
         identity: what the cache will be.
         shards: content ids and texts, shard by shard, ids ascending over all shards.
-        forward: the teacher.
+        forward: the teacher: its logits, with its features where the identity names sites.
         on_shard: told the number of rows after each shard.
 
     Returns:
@@ -62,8 +82,11 @@ def write_logit_cache(
         last = ids[-1].tobytes()
         card = _finished_shard(scratch, number, key, ids)
         if card is None:
-            logits = _check_logits(forward(texts), rows=len(texts), labels=len(identity.labels))
-            card = _write_shard(scratch, number, key, ids, logits.astype(identity.storage_dtype))
+            told = forward(texts)
+            told = Told(told, np.zeros(len(told), dtype=np.int32), {}) if isinstance(told, np.ndarray) else told
+            logits = _check_logits(told.logits, rows=len(texts), labels=len(identity.labels))
+            arrays = {logits_file(number): logits.astype(identity.storage_dtype), **_features(number, told, identity)}
+            card = _write_shard(scratch, number, key, ids, arrays)
         cards.append(card)
         on_shard(len(texts))
     whole = CacheCard(format_version=FORMAT_VERSION, identity=identity, shards=tuple(cards))
@@ -95,14 +118,36 @@ def _check_logits(logits: np.ndarray, *, rows: int, labels: int) -> np.ndarray:
     return logits
 
 
-def _write_shard(folder: Path, number: int, key: str, ids: np.ndarray, logits: np.ndarray) -> ShardCard:
-    contents = {ids_file(number): _npy(ids), logits_file(number): _npy(logits)}
-    for name, content in contents.items():
+def _features(number: int, told: Told, identity: CacheIdentity) -> dict[str, np.ndarray]:
+    """The arrays of a shard beside its logits, by file."""
+    if not identity.features:
+        return {}
+    arrays = {tokens_file(number): told.num_tokens.astype(np.int32)}
+    for site in identity.features:
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            stored = told.features[site].astype(identity.storage_dtype)
+        if len(stored) != told.num_tokens.sum() or not np.isfinite(stored).all():
+            raise CacheError(
+                f"the teacher's features at {site} cannot be cached",
+                found=f"{len(stored)} tokens, finite as {stored.dtype}: {bool(np.isfinite(stored).all())}",
+                expected=f"{told.num_tokens.sum()} tokens, all finite",
+                next_step="set storage_dtype of cache_logits to float32",
+            )
+        arrays[feature_file(number, site)] = stored
+    return arrays
+
+
+def _write_shard(folder: Path, number: int, key: str, ids: np.ndarray, arrays: Mapping[str, np.ndarray]) -> ShardCard:
+    digests: dict[str, str] = {}
+    for name, array in {ids_file(number): ids, **arrays}.items():
+        content = _npy(array)
         write_bytes(folder / name, content)
+        digests[name] = sha256_bytes(content)
     card = ShardCard(
         num_rows=len(ids),
-        ids_sha256=sha256_bytes(contents[ids_file(number)]),
-        logits_sha256=sha256_bytes(contents[logits_file(number)]),
+        ids_sha256=digests.pop(ids_file(number)),
+        logits_sha256=digests.pop(logits_file(number)),
+        features_sha256=digests,
     )
     write_json(_shard_card(folder, number, key), card)
     return card
@@ -114,11 +159,10 @@ def _finished_shard(folder: Path, number: int, key: str, ids: np.ndarray) -> Sha
         card = read_record(_shard_card(folder, number, key), ShardCard)
     except RecordError:
         return None
-    files = (folder / ids_file(number), folder / logits_file(number))
-    if not all(file.is_file() for file in files) or card.ids_sha256 != sha256_bytes(_npy(ids)):
+    files = checksums(number, card)
+    if not all((folder / name).is_file() for name in files) or card.ids_sha256 != sha256_bytes(_npy(ids)):
         return None
-    same = card.ids_sha256 == sha256_file(files[0]) and card.logits_sha256 == sha256_file(files[1])
-    return card if same else None
+    return card if all(sha256_file(folder / name) == digest for name, digest in files.items()) else None
 
 
 def _shard_card(folder: Path, number: int, key: str) -> Path:
@@ -135,7 +179,7 @@ def _move(scratch: Path, out: Path, card: CacheCard) -> None:
     """Put the shards and the card of the whole in place; the card comes last."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for number in range(len(card.shards)):
-        for name in (ids_file(number), logits_file(number)):
+    for number, shard in enumerate(card.shards):
+        for name in checksums(number, shard):
             shutil.move(scratch / name, out / name)
     write_json(out / CARD_FILE, card)

@@ -11,8 +11,9 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from pipestill.data.schema import LabelSet, check_labels
-from pipestill.logit_cache import CacheLogitsParams, identify, write_logit_cache
+from pipestill.logit_cache import CacheLogitsParams, Told, identify, write_logit_cache
 from pipestill.teacher import Classifier, fastest_device, predict_logits
+from pipestill.training.telling import check_size, tell
 
 
 def cache_logits(
@@ -51,13 +52,21 @@ def cache_logits(
         storage_dtype=params.storage_dtype,
         labels=labels.labels,
         content_ids=(content_id for ids, _ in _shards(table, params.shard_rows) for content_id in ids),
+        features=params.features.sites,
+        feature_tokens=params.features.tokens,
     )
     teacher.model.to(fastest_device())
     computed = 0
 
-    def forward(texts: Sequence[str]) -> np.ndarray:
+    if params.features.sites:
+        every = (texts for _, texts in _shards(table, params.shard_rows))
+        check_size(teacher, params.features, params.storage_dtype, every)
+
+    def forward(texts: Sequence[str]) -> Told | np.ndarray:
         nonlocal computed
         computed += len(texts)
+        if params.features.sites:
+            return tell(teacher, texts, params.features, batch_size=params.batch_size, precision=params.precision)
         return predict_logits(teacher, texts, batch_size=params.batch_size, precision=params.precision)
 
     start = time.perf_counter()

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
+from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.sites import Site
 from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
@@ -17,7 +17,7 @@ from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
-from pipestill.training.teachers import OnlineTeacher, open_cached_teacher
+from pipestill.training.teachers import CachedFeatures, OnlineTeacher, holds_features, open_cached_teacher
 from pipestill.training.trainer import Listener, train
 from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embedding
 
@@ -95,24 +95,27 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     if not params.asks_teacher:
         return NoTeacher()
     teacher = _teacher(material.labels)
-    sites: frozenset[Site] = frozenset()
-    if params.asks_features:
-        sites = objective_reads(params.terms, sizes_of(student.model), sizes_of(teacher.model)).teacher
+    targets, sizes = Path(params.targets), sizes_of(teacher.model)
+    reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
+    cached = targets != TEACHER and holds_features(targets, reads)
+    loop_needed = targets == TEACHER or (bool(reads.teacher) and not cached)
+    if (loop_needed or reads.tokens == "all") and params.max_length != teacher.max_length:
+        raise ModelError(
+            "with the teacher in the loop, or its features, both read the same tokens; but their longest inputs differ",
+            found=params.max_length,
+            expected=teacher.max_length,
+            next_step="set the student's max_length to the teacher's, or learn from cached logits alone",
+        )
     in_the_loop = None
-    if Path(params.targets) == TEACHER or sites:
-        if params.max_length != teacher.max_length:
-            raise ModelError(
-                "with the teacher in the loop both read the same tokens, but their longest inputs differ",
-                found=params.max_length,
-                expected=teacher.max_length,
-                next_step="set the student's max_length to the teacher's, or its targets to data/logits",
-            )
-        in_the_loop = OnlineTeacher(teacher, params.training.precision, sites, old_ids=old_ids)
-    if in_the_loop and Path(params.targets) == TEACHER:
+    if loop_needed:
+        in_the_loop = OnlineTeacher(teacher, params.training.precision, reads.teacher, old_ids=old_ids)
+    if in_the_loop and targets == TEACHER:
         return in_the_loop
     if in_the_loop:
-        print(f"the teacher runs in the loop for features: {', '.join(map(str, sorted(sites)))}", flush=True)
-    return open_cached_teacher(Path(params.targets), TEACHER, teacher, material.table, in_the_loop)
+        names = ", ".join(map(str, sorted(reads.teacher)))
+        print(f"the teacher runs in the loop for features that {targets} does not hold: {names}", flush=True)
+    features = CachedFeatures(reads, sizes) if reads.teacher and cached else None
+    return open_cached_teacher(targets, TEACHER, teacher, material.table, in_the_loop, features)
 
 
 def _teacher(labels: LabelSet) -> Classifier:

@@ -5,6 +5,7 @@ Both answer the same question, so that offline and online distillation are one c
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from pipestill.errors import CacheError, RecordError
 from pipestill.logit_cache import LogitCache, check_sample, identify
 from pipestill.logit_cache.card import CARD_FILE, CacheCard
+from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.records import read_record
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
@@ -66,6 +69,14 @@ class OnlineTeacher:
         return Answer(logits.float(), features)
 
 
+@dataclass(frozen=True)
+class CachedFeatures:
+    """What is read of a cache beside its logits, and how large the teacher was."""
+
+    reads: Reads
+    sizes: Sizes
+
+
 class CachedTeacher:
     """Offline distillation: the logits are looked up.
 
@@ -73,10 +84,19 @@ class CachedTeacher:
         cache: an open cache.
         content_ids: of the rows of the training set, in its order.
         in_the_loop: the same teacher, asked for the features that the cache does not hold; None where none are needed.
+        features: what is read of the features in the cache; None where none are, or the loop gives them.
     """
 
-    def __init__(self, cache: LogitCache, content_ids: list[str], in_the_loop: OnlineTeacher | None = None) -> None:
-        self.sizes = in_the_loop.sizes if in_the_loop else None
+    def __init__(
+        self,
+        cache: LogitCache,
+        content_ids: list[str],
+        in_the_loop: OnlineTeacher | None = None,
+        features: CachedFeatures | None = None,
+    ) -> None:
+        source = in_the_loop or features
+        self.sizes = source.sizes if source else None
+        self._features = features
         self._seconds = 0.0
         self._cache = cache
         self._positions = cache.positions(content_ids)
@@ -90,10 +110,39 @@ class CachedTeacher:
     def answer(self, batch: Batch) -> Answer:
         """Look the batch up in the cache."""
         start = time.perf_counter()
-        logits = torch.from_numpy(self._cache.at(self._positions[batch["row"].cpu().numpy()]))
+        positions = self._positions[batch["row"].cpu().numpy()]
+        logits = torch.from_numpy(self._cache.at(positions)).to(batch["input_ids"].device)
+        features = self._look_up(self._features, positions, batch) if self._features else None
         self._seconds += time.perf_counter() - start
-        features = self._in_the_loop.answer(batch).features if self._in_the_loop else None
-        return Answer(logits.to(batch["input_ids"].device), features)
+        if self._in_the_loop:
+            features = self._in_the_loop.answer(batch).features
+        return Answer(logits, features)
+
+    def _look_up(self, wanted: CachedFeatures, positions: np.ndarray, batch: Batch) -> Features:
+        num_tokens, found = self._cache.features_at(positions)
+        expected = batch["attention_mask"].sum(dim=1).cpu().numpy()
+        if wanted.reads.tokens == "all" and not np.array_equal(num_tokens, expected):
+            raise CacheError(
+                "the cached features are about other tokens than the student reads",
+                found=f"rows of {num_tokens[:5].tolist()} tokens in the cache, {expected[:5].tolist()} here",
+                next_step="give the student the teacher's tokenizer and max_length, or losses of first tokens only",
+            )
+        device = batch["input_ids"].device
+        tensors = {site: torch.from_numpy(found[str(site)]).to(device) for site in wanted.reads.teacher}
+        return Features(tensors, wanted.sizes)
+
+
+def holds_features(folder: Path, reads: Reads) -> bool:
+    """Whether a logit cache holds what is read of a teacher's features; one that cannot be read holds none.
+
+    What is wrong with such a cache `open_cached_teacher` says.
+    """
+    try:
+        identity = read_record(folder / CARD_FILE, CacheCard).identity
+    except RecordError:
+        return False
+    enough = reads.tokens == "first" or identity.feature_tokens == "all"
+    return enough and {str(site) for site in reads.teacher} <= {*identity.features}
 
 
 def open_cached_teacher(
@@ -102,6 +151,7 @@ def open_cached_teacher(
     teacher: Classifier,
     rows: Dataset,
     in_the_loop: OnlineTeacher | None = None,
+    features: CachedFeatures | None = None,
 ) -> CachedTeacher:
     """Open the logit cache of a teacher for some rows, and make sure that it is that.
 
@@ -111,6 +161,7 @@ def open_cached_teacher(
         teacher: the same teacher, loaded, to run some rows again.
         rows: the rows to train on: columns content_id and text.
         in_the_loop: see `CachedTeacher`.
+        features: see `CachedTeacher`.
 
     Raises:
         StaleCacheError: the cache belongs to another teacher, or says other things than the teacher.
@@ -125,6 +176,8 @@ def open_cached_teacher(
         storage_dtype=stored.storage_dtype,
         labels=teacher.labels.labels,
         content_ids=(),
+        features=stored.features,
+        feature_tokens=stored.feature_tokens,
     )
     # The cache may hold more rows than these; that it holds each of these, `positions` makes sure.
     rows_of_cache = {"num_rows": stored.num_rows, "rows_sha256": stored.rows_sha256}
@@ -138,4 +191,4 @@ def open_cached_teacher(
         partial(predict_logits, teacher, batch_size=CHECKED_ROWS, precision=stored.precision),
         tolerance=CHECK_TOLERANCE[stored.precision],
     )
-    return CachedTeacher(cache, list(rows["content_id"]), in_the_loop)
+    return CachedTeacher(cache, list(rows["content_id"]), in_the_loop, features)
