@@ -93,7 +93,12 @@ def test_parity_beyond_the_tolerance_is_an_error_and_no_warning(
 
 
 SHARE = QuantisedShare(
-    eligible_bytes=100, float_bytes=10, quantised_fraction=0.9, float_bytes_by_operator={"Gather": 10}
+    eligible_bytes=100,
+    total_bytes=100,
+    float_bytes=10,
+    quantised_fraction=0.9,
+    total_quantised_fraction=0.9,
+    float_bytes_by_operator={"Gather": 10},
 )
 
 

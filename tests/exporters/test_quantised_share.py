@@ -38,7 +38,10 @@ def test_what_no_quantiser_knows_is_reported_as_float() -> None:
     node = helper.make_node("GRU", ["x", "w", "w"], ["y"], hidden_size=4)
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
     model = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:], [weight]))
-    assert measure_share(finish(model), model).float_bytes_by_operator == {"GRU": 12 * 4 * 4}
+    share = measure_share(finish(model), model)
+    assert share.float_bytes_by_operator == {"GRU": 12 * 4 * 4}
+    assert (share.eligible_bytes, share.total_bytes) == (0, 12 * 4 * 4)
+    assert (share.quantised_fraction, share.total_quantised_fraction) == (1, 0)
 
 
 @pytest.mark.parametrize(

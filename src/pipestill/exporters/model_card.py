@@ -106,12 +106,15 @@ def _data(facts: CardFacts) -> list[str]:
 def _recipe(record: ExportRecord) -> list[str]:
     fused = ", ".join(f"{count} {name}" for name, count in record.fused_operators.items()) or "nothing"
     recipe = json.dumps(record.facts.recipe, indent=2, ensure_ascii=False)
+    share = record.quantised_share
+    stays = ", ".join(f"{size} bytes of {name}" for name, size in share.float_bytes_by_operator.items()) or "nothing"
     return [
         "## Recipe",
         "",
         (
-            f"Exported from weights {record.source_sha256}; opset {record.opset}; fused: {fused}; quantised share of "
-            f"weight bytes: {record.quantised_share.quantised_fraction:.2%}."
+            f"Exported from weights {record.source_sha256}; opset {record.opset}; fused: {fused}. In the int8 file "
+            f"{share.quantised_fraction:.2%} of the weight bytes that have an int8 operator are quantised, and "
+            f"{share.total_quantised_fraction:.2%} of all; what stays float: {stays}."
         ),
         "",
         "```json",

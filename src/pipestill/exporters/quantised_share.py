@@ -8,17 +8,31 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from pipestill.records import Record
 
-READERS = ("MatMul", "Gemm", "FusedMatMul", "Attention", "MultiHeadAttention", "Gather", "LSTM", "GRU", "RNN", "Conv")
-"""Operators that read weight matrices, which is what 8 bits are for."""
+ELIGIBLE = ("MatMul", "Gemm", "FusedMatMul", "Attention", "MultiHeadAttention", "Gather", "LSTM")
+"""Operators that read weight matrices and have an int8 form in ONNX Runtime."""
+INELIGIBLE = ("GRU", "RNN", "Conv")
+"""Operators that read weight matrices and have none, or none with dynamic ranges: their weights stay float."""
+RECURRENT = ("LSTM", "GRU", "RNN")
 _FLOAT_BYTES = 4
 
 
 class QuantisedShare(Record):
-    """The share of eligible weight bytes that is quantised, and the operators whose weights stay float."""
+    """How much is quantised, and the operators whose weights stay float.
+
+    Attributes:
+        eligible_bytes: of the fp32 weights that an int8 operator could read.
+        total_bytes: of all fp32 weight matrices, such as a GRU's too.
+        float_bytes: of all that are float in the quantised file.
+        quantised_fraction: of the eligible bytes; params.yaml sets a floor to it.
+        total_quantised_fraction: of all of them.
+        float_bytes_by_operator: where float_bytes are.
+    """
 
     eligible_bytes: int
+    total_bytes: int
     float_bytes: int
     quantised_fraction: float
+    total_quantised_fraction: float
     float_bytes_by_operator: dict[str, int]
 
 
@@ -30,21 +44,30 @@ def measure_share(fp32: ModelProto, quantised: ModelProto) -> QuantisedShare:
         quantised: the graph after it.
 
     Returns:
-        The share; eligible are the matrices that products, lookups and recurrent layers of the fp32 graph read, each
-        counted once however often it is read.
+        The share; eligible are the matrices that products, lookups and LSTMs of the fp32 graph read, each counted once
+        however often it is read.
     """
-    eligible = sum(_matrix_bytes(fp32.graph).values())
+    before = _matrix_bytes(fp32.graph)
     left = _matrix_bytes(quantised.graph)
     by_operator: dict[str, int] = {}
     for (operator, _), size in left.items():
         by_operator[operator] = by_operator.get(operator, 0) + size
-    float_bytes = sum(left.values())
+    eligible, eligible_left = (
+        sum(size for (operator, _), size in sizes.items() if operator in ELIGIBLE) for sizes in (before, left)
+    )
+    total, float_bytes = sum(before.values()), sum(left.values())
     return QuantisedShare(
         eligible_bytes=eligible,
+        total_bytes=total,
         float_bytes=float_bytes,
-        quantised_fraction=1 - min(1.0, float_bytes / eligible) if eligible else 1.0,
+        quantised_fraction=_quantised(eligible_left, eligible),
+        total_quantised_fraction=_quantised(float_bytes, total),
         float_bytes_by_operator=dict(sorted(by_operator.items())),
     )
+
+
+def _quantised(left: int, before: int) -> float:
+    return 1 - min(1.0, left / before) if before else 1.0
 
 
 def _matrix_bytes(graph: GraphProto) -> dict[tuple[str, str], int]:
@@ -60,8 +83,10 @@ def _matrix_bytes(graph: GraphProto) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     seen: set[str] = set()
     for node in graph.node:
-        for name in node.input:
-            if node.op_type in READERS and name in sizes and name not in seen:
+        # The fourth input of a recurrent layer are its biases, one row a direction.
+        names = [*node.input[:3]] if node.op_type in RECURRENT else [*node.input]
+        for name in names:
+            if node.op_type in (*ELIGIBLE, *INELIGIBLE) and name in sizes and name not in seen:
                 seen.add(name)
                 found[node.op_type, name] = sizes[name]
     return found

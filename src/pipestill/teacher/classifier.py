@@ -1,5 +1,7 @@
 """A classifier as the stages pass it on: model, tokenizer and label names, in the layout of `save_pretrained`."""
 
+import importlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,13 @@ from transformers.utils import logging as transformers_logging
 
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
+from pipestill.records import read_json
 from pipestill.teacher.embeddings import FACTOR_FIELD, insert_factorised_embedding
 from pipestill.text.tokenizer import load_tokenizer
 
 NOTICE_FILE = "NOTICE.txt"
+ARCHITECTURES = "pipestill.architectures"
+"""Where modules of our own lie, each in a file named like its `model_type`; a student's own dependency, not ours."""
 
 DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -57,6 +62,7 @@ def load_classifier(folder: Path) -> Classifier:
         ModelError: the folder is missing, is no classifier, or lacks weights that a classifier needs.
     """
     quiet_transformers()
+    _register_architecture(folder)
     try:
         model, missing = _read_model(folder)
     except (OSError, ValueError) as error:
@@ -163,6 +169,15 @@ def set_dropout(model: PreTrainedModel, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
+
+
+def _register_architecture(folder: Path) -> None:
+    """Import the module of our own that a saved model names, if it is one: the others stay unread."""
+    config = folder / "config.json"
+    model_type = str(read_json(config).get("model_type")) if config.is_file() else ""
+    module = f"{ARCHITECTURES}.{model_type}"
+    if model_type.isidentifier() and importlib.util.find_spec(module):
+        importlib.import_module(module)
 
 
 def _read_notice(folder: Path) -> str:
