@@ -39,7 +39,12 @@ def export(evaluation: EvaluateRecord) -> ExportRecord:
         int8_size_fraction=0.25,
         parity=ParityRecord.model_construct(num_rows=8, max_abs_difference=1e-6, tolerance=1e-4),
         quantised_share=QuantisedShare(
-            eligible_bytes=100, float_bytes=0, quantised_fraction=1.0, float_bytes_by_operator={}
+            eligible_bytes=100,
+            total_bytes=100,
+            float_bytes=0,
+            quantised_fraction=1.0,
+            total_quantised_fraction=1.0,
+            float_bytes_by_operator={},
         ),
         int8_gate=Int8Gate.model_validate(gate),
         facts=CardFacts(
