@@ -1,0 +1,59 @@
+"""Every family of teachers through the whole of training: fine-tune, cache, distil, export, predict."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_objective_and_params import TRAINING
+from test_trainer import SILENT, distil, fill_cache, material
+
+import tiny
+from exporters.exporter_models import int8
+from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
+from pipestill.exporters.int8_dynamic import Int8Dynamic
+from pipestill.exporters.onnx_fp32 import OnnxFp32
+from pipestill.exporters.trace import trace
+from pipestill.predict import Classifier
+from pipestill.teacher import load_classifier, predict_logits, save_classifier
+from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.params import TrainingParams
+
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning"),
+]
+LAYERS = {"kind": "bert_layers", "layers": {"preset": "uniform", "num_layers": 2}}
+FITTING: dict[str, dict[str, Any]] = dict.fromkeys(tiny.SIZES, LAYERS) | {
+    "albert": {"kind": "bilstm", "embedding_size": 8, "lstm_size": 6, "dense_size": 8}  # its layers are one
+}
+"""A student kind that can be made of each family."""
+
+
+@pytest.mark.parametrize("family", tiny.SIZES)
+def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(family: str, workspace: Path) -> None:
+    for folder in ("models/base", "models/teacher"):
+        shutil.rmtree(folder)
+    Path("models/base").mkdir()
+    tiny.save_base(Path("models/base"), family)
+    params = FinetuneTeacherParams(seed=3, max_length=24, training=TrainingParams(**{**TRAINING, "epochs": 1}))
+    tuned = finetune_teacher(params, Path("models/base"), material("teacher"), SILENT)
+    save_classifier(tuned.classifier, Path("models/teacher"))
+    fill_cache()
+    trained = distil("student", architecture=FITTING[family])
+    source = Path("models/students/student")
+    save_classifier(trained.classifier, source)
+
+    student, onnx = load_classifier(source), Path("onnx")
+    graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(student.model), shape_of(student.model)).model
+    write_graph(graph, onnx / OnnxFp32.file)
+    write_graph(int8().convert(graph), onnx / Int8Dynamic.file)
+    write_config(source, onnx, student)
+    write_tokenizer(source, onnx, student)
+    dev = material("export").dev
+    expected = predict_logits(student, dev.texts, batch_size=4, precision="float32")
+    np.testing.assert_allclose(Classifier(onnx, file="onnx/model.onnx").logits(list(dev.texts)), expected, atol=1e-4)
+    assert {answer.label for answer in Classifier(onnx).predict(list(dev.texts))} <= {"bad", "fine", "good"}
+    fractions = [fact.value for fact in trained.record.facts]
+    assert fractions == ([1.0] if family == "albert" else [])
