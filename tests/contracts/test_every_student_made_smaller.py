@@ -10,8 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification
 import tiny
 from contracts.test_every_student import HIDDEN, KINDS, LABELS, MAX_LENGTH, VOCABULARY, spec_of
 from exporters.exporter_models import int8
-from pipestill.exporters._base import Shape
-from pipestill.exporters.artifact import write_config, write_graph, write_tokenizer
+from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor
@@ -70,8 +69,7 @@ def test_a_student_made_smaller_is_trained_saved_exported_and_run_without_traini
     expected = predict_logits(student, rows, batch_size=4, precision="float32")
     np.testing.assert_allclose(predict_logits(again, rows, batch_size=4, precision="float32"), expected, atol=1e-6)
 
-    shape = Shape(getattr(again.model.config, "num_attention_heads", 0), getattr(again.model.config, "hidden_size", 0))
-    fp32 = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(again.model), shape).model
+    fp32 = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(again.model), shape_of(again.model)).model
     write_graph(fp32, tmp_path / "onnx/onnx/model.onnx")
     write_graph(int8().convert(fp32), tmp_path / "onnx" / QUANTISED)
     write_config(tmp_path / "student", tmp_path / "onnx", again)
