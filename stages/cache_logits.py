@@ -1,5 +1,6 @@
-"""Run the teacher once over the transfer set and keep its logits."""
+"""Run the teacher, or one more teacher, once over the transfer set and keep its logits."""
 
+import argparse
 from pathlib import Path
 
 from pipestill.data.schema import read_labels
@@ -13,21 +14,27 @@ from pipestill.training.caching import cache_logits
 ROWS = Path("data/transfer/rows.parquet")
 TEACHER = Path("models/teacher")
 OUT = Path("data/logits")
+MORE = Path("models/teachers")
+MORE_OUT = Path("data/more_logits")
 
 
 def main() -> None:
     """Read params, run the teacher, write the cache."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher", nargs="?", help="a key of `more_teachers` in params.yaml")
+    name: str | None = parser.parse_args().teacher
+    teacher, out = (TEACHER, OUT) if name is None else (MORE / name, MORE_OUT / name)
     params = load_section("cache_logits", CacheLogitsParams)
     with stage_run(params) as run:
         run.log_dataset("transfer", ROWS, "distillation")
         metrics = cache_logits(
             params,
-            teacher=load_classifier(TEACHER),
-            teacher_folder=TEACHER,
+            teacher=load_classifier(teacher),
+            teacher_folder=teacher,
             labels=read_labels(LABELS),
             table=open_table(ROWS),
             scratch=run.scratch,
-            out=OUT,
+            out=out,
         )
         run.log_metrics(metrics)
 

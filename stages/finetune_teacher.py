@@ -1,5 +1,6 @@
-"""Fine-tune the teacher on the train rows; the best epoch on dev is kept."""
+"""Fine-tune the teacher, or one more teacher for a committee, on the train rows; the best epoch on dev is kept."""
 
+import argparse
 from pathlib import Path
 
 from pipestill.data.schema import read_labels
@@ -8,29 +9,39 @@ from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.finetune import FinetuneTeacherParams, MoreTeacherParams, finetune_teacher
 from pipestill.training.material import Material
 from pipestill.training.reporting import log_trained, tell
 
 BASE = Path("models/base")
-TEACHER = Path("models/teacher")
-RECORD = Path("metrics/training/teacher.json")
+TEACHER = "teacher"
+MORE = Path("models/teachers")
+RECORDS = Path("metrics/training")
 
 
 def main() -> None:
     """Read params, train, write the teacher and its curves."""
-    params = load_section("finetune_teacher", FinetuneTeacherParams)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher", nargs="?", default=TEACHER, help="a key of `more_teachers` in params.yaml")
+    name: str = parser.parse_args().teacher
+    params: FinetuneTeacherParams
+    if name == TEACHER:
+        base, out, record = BASE, Path("models/teacher"), RECORDS / "teacher.json"
+        params = load_section("finetune_teacher", FinetuneTeacherParams)
+    else:
+        params = more = load_section(f"more_teachers.{name}", MoreTeacherParams)
+        base, out, record = Path(more.base), MORE / name, RECORDS / f"teacher-{name}.json"
     with stage_run(params) as run:
         run.log_dataset("train", TRAIN, "training")
         run.log_dataset("dev", DEV, "selection")
         material = Material(
             labels=read_labels(LABELS), table=open_table(TRAIN), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = finetune_teacher(params, BASE, material, tell(run))
-        save_classifier(trained.classifier, TEACHER)
-        write_json(RECORD, trained.record)
+        trained = finetune_teacher(name, params, base, material, tell(run))
+        save_classifier(trained.classifier, out)
+        write_json(record, trained.record)
         log_trained(run, trained)
-        run.log_model("teacher", TEACHER)
+        run.log_model(name, out)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,12 @@ MISTAKES = [
     (f"students.{STUDENT}.init", "models/base", r"init must be models/teacher"),
     (f"students.{STUDENT}.training.accumulation_steps", 7, r"must divide batch_size"),
     ("students", {}, r"at least one student is needed"),
-    ("students", None, r"students \(found None\): at least one"),
+    ("students", None, r"students \(found None\): a mapping.*"),
+    # names that one section uses and another does not have
+    (f"students.{STUDENT}.targets", "data/committees/all", r"committees/all'\): committees has no all"),
+    ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 1.0}}}, r"no teacher is called other"),
+    ("committees", {"all": {"teachers": {"teacher": 1.0}}}, r"committees.all.teachers.*at least 2"),
+    ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 0.0}}}, r"committees.all.teachers.*greater than 0"),
 ]
 
 
@@ -96,9 +101,8 @@ def test_a_missing_key_is_named(content: dict[str, Any], pipeline: dict[str, Any
 
 
 def test_mistakes_in_every_section_are_told_at_once(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
-    for section in (*content, *(f"students.{name}" for name in content["students"])):
-        if section != "students":
-            put(content, f"{section}.nonsense", 1)
+    for section in (*SECTIONS, *(f"students.{name}" for name in content["students"])):
+        put(content, f"{section}.nonsense", 1)
     with pytest.raises(ParamsError) as error:
         check_settings(content, pipeline)
     text = str(error.value)
@@ -114,7 +118,7 @@ def test_a_student_whose_name_cannot_be_a_folder_and_a_stage_is_refused(
     content: dict[str, Any], pipeline: dict[str, Any], name: str
 ) -> None:
     content["students"] = {name: content["students"][STUDENT]}
-    with pytest.raises(ParamsError, match="no name for a student"):
+    with pytest.raises(ParamsError, match="no name that can be used"):
         check_settings(content, pipeline)
 
 
@@ -123,6 +127,14 @@ def test_students_that_dvc_yaml_does_not_list_are_named_with_the_command_that_li
 ) -> None:
     content["students"]["new"] = content["students"].pop(STUDENT)
     with pytest.raises(ParamsError, match=rf"(?s)students.new: .*make deps.*students.{STUDENT} is listed.*make deps"):
+        check_settings(content, pipeline)
+
+
+def test_a_teacher_whose_base_nobody_fetches_and_one_that_dvc_yaml_does_not_list_are_named(
+    content: dict[str, Any], pipeline: dict[str, Any]
+) -> None:
+    content["more_teachers"]["other"] = content["finetune_teacher"] | {"base": "models/bases/albert"}
+    with pytest.raises(ParamsError, match=r"(?s)more_bases has no albert.*more_teachers.other: .*make deps"):
         check_settings(content, pipeline)
 
 

@@ -25,21 +25,28 @@ from pipestill.closure import closure
 PIPELINE = Path("dvc.yaml")
 PARAMS = Path("params.yaml")
 
+Patterns = tuple[tuple[str, str], ...]
+"""Groups of names, and a path with a place for the name."""
+
 FOLLOWS_LISTS = ("check",)
 """Stages that read every member of a registration package."""
 
 READ = {
-    "benchmark": ("models/onnx/{model}",),
-    "report": ("metrics/evaluate/{model}.json", "metrics/training/{model}.json"),
-    "package": ("metrics/evaluate/{model}.json", "metrics/export/{model}.json", "models/onnx/{model}"),
+    "benchmark": (("models", "models/onnx/{name}"),),
+    "package": (
+        ("students", "metrics/evaluate/{name}.json"),
+        ("students", "metrics/export/{name}.json"),
+        ("students", "models/onnx/{name}"),
+    ),
+    "report": (("models", "metrics/evaluate/{name}.json"), ("models", "metrics/training/{name}.json")),
+    "committee": (("more_teachers", "data/more_logits/{name}"),),
 }
-"""What the stages at the end read of the teacher and of every student."""
+"""What a stage reads of each name in a group; `models` are the teacher and the students."""
 
-OF_STUDENTS_ONLY = ("package",)
-"""Of these, the stages that read nothing of the teacher, which is never the champion."""
-
-WRITTEN = {"check": ("data/code/{model}-training.json", "data/code/{model}-loading.json")}
-"""What a stage writes for every student."""
+WRITTEN = {
+    "check": (("students", "data/code/{name}-training.json"), ("students", "data/code/{name}-loading.json")),
+}
+"""What a stage writes for each name in a group."""
 
 
 def main() -> int:
@@ -48,7 +55,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if dvc.yaml is out of date")
     check = parser.parse_args().check
     before = PIPELINE.read_text(encoding="utf-8")
-    after = synced(before, list(_yaml().load(PARAMS)["students"]))
+    params = _yaml().load(PARAMS)
+    after = synced(before, list(params["students"]), list(params["more_teachers"]))
     if before == after:
         return 0
     if check:
@@ -58,17 +66,17 @@ def main() -> int:
     return 0
 
 
-def synced(pipeline: str, students: list[str]) -> str:
+def synced(pipeline: str, students: list[str], more_teachers: list[str]) -> str:
     """The text of dvc.yaml with its computed dependencies brought up to date."""
     content = _yaml().load(pipeline)
+    groups = {"models": ["teacher", *students], "students": students, "more_teachers": more_teachers}
     for name, definition in content["stages"].items():
         stage: CommentedMap = definition.get("do", definition)
         read, written = READ.get(name, ()), WRITTEN.get(name, ())
         code = code_deps(name, str(stage["cmd"]).split()[1])
-        models = students if name in OF_STUDENTS_ONLY else ["teacher", *students]
-        _replace(stage, "deps", [*_each(read, models), *code], ("src/", "stages/", *_heads(read)))
+        _replace(stage, "deps", [*_each(read, groups), *code], ("src/", "stages/", *_heads(read)))
         if written:
-            _replace(stage, "outs", _each(written, students), _heads(written))
+            _replace(stage, "outs", _each(written, groups), _heads(written))
     buffer = io.StringIO()
     _yaml().dump(content, buffer)
     return buffer.getvalue()
@@ -90,12 +98,12 @@ def _replace(stage: CommentedMap, key: str, wanted: list[str], computed: tuple[s
         stage[key] = old
 
 
-def _each(patterns: tuple[str, ...], models: list[str]) -> list[str]:
-    return [pattern.format(model=model) for pattern in patterns for model in models]
+def _each(patterns: Patterns, groups: dict[str, list[str]]) -> list[str]:
+    return [pattern.format(name=name) for group, pattern in patterns for name in groups[group]]
 
 
-def _heads(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(pattern.split("{")[0] for pattern in patterns)
+def _heads(patterns: Patterns) -> tuple[str, ...]:
+    return tuple(pattern.split("{")[0] for _, pattern in patterns)
 
 
 def _yaml() -> Any:  # noqa: ANN401 (ruamel.yaml has no types for what it loads)

@@ -11,12 +11,13 @@ from pipestill.data.params import PrepareParams
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
+from pipestill.logit_cache.committee import CommitteeParams
 from pipestill.logit_cache.params import CacheLogitsParams
 from pipestill.params import parse_section, read_params, refusals
 from pipestill.reporting.params import ReportParams
-from pipestill.sources.params import FetchParams
+from pipestill.sources.params import FetchParams, MoreBaseParams
 from pipestill.tracking.params import RegisterParams
-from pipestill.training.finetune import FinetuneTeacherParams
+from pipestill.training.finetune import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.student_params import StudentParams
 from pipestill.transfer.params import TransferParams
 
@@ -33,7 +34,15 @@ SECTIONS: dict[str, Any] = {
     "report": ReportParams,
     "register": RegisterParams,
 }
-"""The sections that every params.yaml has; `students` holds one more specification under each name."""
+"""The sections that every params.yaml has."""
+
+NAMED: dict[str, Any] = {
+    "students": StudentParams,
+    "more_bases": MoreBaseParams,
+    "more_teachers": MoreTeacherParams,
+    "committees": CommitteeParams,
+}
+"""The sections that hold one specification under each name; all but `students` may be empty."""
 
 PIPELINE = Path("dvc.yaml")
 STUDENTS = "students"
@@ -54,49 +63,87 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
     Raises:
         ParamsError: one or more values are refused; the message lists all of them, from every section.
     """
+    known = [*SECTIONS, *NAMED]
     lines = [
-        f"{section}: no such section; the sections are {', '.join([*SECTIONS, STUDENTS])}"
+        f"{section}: no such section; the sections are {', '.join(known)}"
         for section in content
-        if section not in {*SECTIONS, STUDENTS}
+        if section not in known
     ]
     for section, kind in SECTIONS.items():
         lines += refusals(content, section, kind)
-    students = content.get(STUDENTS)
-    if isinstance(students, Mapping) and students:
-        for name in students:
-            lines += _name_refusals(str(name)) + refusals(content, f"{STUDENTS}.{name}", StudentParams)
-        lines += _unlisted(students, pipeline)
-    else:
-        lines.append(f"{STUDENTS} (found {students!r}): at least one student is needed, a name with its settings")
-        students = {}
+    for section, kind in NAMED.items():
+        lines += _named_refusals(content, section, kind)
+    if not content.get(STUDENTS):
+        lines.append(f"{STUDENTS}: at least one student is needed, a name with its settings")
+    if not lines:
+        lines = [*_unknown_names(content), *_unlisted(content, pipeline)]
     if lines:
         raise ParamsError(
             f"params.yaml: {len(lines)} value(s) refused",
             found="".join(f"\n    {line}" for line in lines),
             next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
         )
-    return {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in students}
+    return {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in content[STUDENTS]}
 
 
-def _name_refusals(name: str) -> list[str]:
-    """A student's name is a folder, a stage and a run: letters, digits, underscores."""
+def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -> list[str]:
+    named = content.get(section)
+    if not isinstance(named, Mapping):
+        return [f"{section} (found {named!r}): a mapping of names to settings is needed, {{}} where there are none"]
+    lines = []
+    for name in named:
+        lines += _name_refusals(section, str(name)) + refusals(content, f"{section}.{name}", kind)
+    return lines
+
+
+def _name_refusals(section: str, name: str) -> list[str]:
+    """A name is a folder, a stage and a run: letters, digits, underscores."""
     if name in {TEACHER, BASELINE} or not name.isascii() or not name.replace("_", "").isalnum():
-        allowed = f"it takes letters, digits and underscores and is not `{TEACHER}` or `{BASELINE}`"
-        return [f"{STUDENTS}.{name}: no name for a student; {allowed}"]
+        allowed = f"a name takes letters, digits and underscores and is not `{TEACHER}` or `{BASELINE}`"
+        return [f"{section}.{name}: no name that can be used; {allowed}"]
     return []
 
 
-def _unlisted(students: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[str]:
-    """Students whose artifacts the benchmark does not list, and artifacts listed of students that are gone."""
-    prefix = "models/onnx/"
-    deps = pipeline["stages"]["benchmark"]["deps"]
-    listed = {dep.removeprefix(prefix) for dep in deps if dep.startswith(prefix)} - {TEACHER}
-    lines = [
-        f"{STUDENTS}.{name}: dvc.yaml does not list it yet: run `make deps`" for name in sorted({*students} - listed)
+def _unknown_names(content: Mapping[str, Any]) -> list[str]:
+    """Names that one section uses and another does not have."""
+    uses = [
+        ("more_teachers", "base", "models/bases/", "more_bases"),
+        (STUDENTS, "targets", "data/committees/", "committees"),
     ]
-    return lines + [
-        f"{STUDENTS}.{name} is listed in dvc.yaml but gone: run `make deps`" for name in sorted(listed - {*students})
+    lines = []
+    for section, key, prefix, other in uses:
+        for name, settings in content[section].items():
+            used = str(settings[key])
+            if used.startswith(prefix) and used.removeprefix(prefix) not in content[other]:
+                lines.append(f"{section}.{name}.{key} (found {used!r}): {other} has no {used.removeprefix(prefix)}")
+    teachers = {TEACHER, *content["more_teachers"]}
+    for name, settings in content["committees"].items():
+        lines += [
+            f"committees.{name}.teachers: no teacher is called {member}; there are {', '.join(sorted(teachers))}"
+            for member in settings["teachers"]
+            if member not in teachers
+        ]
+    return lines
+
+
+def _unlisted(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[str]:
+    """What dvc.yaml lists one by one, held against the names in params.yaml."""
+    stages = pipeline["stages"]
+    lists = [
+        (STUDENTS, "models/onnx/", stages["benchmark"]["deps"]),
+        ("more_teachers", "data/more_logits/", stages["committee"]["do"]["deps"]),
     ]
+    lines = []
+    for section, prefix, deps in lists:
+        listed = {dep.removeprefix(prefix) for dep in deps if dep.startswith(prefix)} - {TEACHER}
+        names = {*content[section]}
+        lines += [
+            f"{section}.{name}: dvc.yaml does not list it yet: run `make deps`" for name in sorted(names - listed)
+        ]
+        lines += [
+            f"{section}.{name} is listed in dvc.yaml but gone: run `make deps`" for name in sorted(listed - names)
+        ]
+    return lines
 
 
 def main() -> int:

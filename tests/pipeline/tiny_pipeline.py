@@ -129,7 +129,7 @@ def new_pipeline(folder: Path) -> TinyPipeline:
     save_base(root / "data/local/base")
     pipeline.write_params(scaled_down(pipeline.params()))
     path = root / "dvc.yaml"
-    path.write_text(sync_deps.synced(path.read_text(), list(STUDENTS)))
+    path.write_text(sync_deps.synced(path.read_text(), list(STUDENTS), []))
     pipeline.run("git", "init", "-q")
     pipeline.commit("before the first run")
     return pipeline

@@ -203,7 +203,7 @@ class TestSyncDeps:
     students = tuple(YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["students"])
 
     def synced(self, text: str, students: tuple[str, ...] = students) -> str:
-        return sync_deps.synced(text, list(students))
+        return sync_deps.synced(text, list(students), [])
 
     def test_a_missing_dependency_is_put_back(self) -> None:
         line = "    - src/pipestill/data/prepare.py\n"

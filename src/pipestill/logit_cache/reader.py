@@ -39,6 +39,7 @@ class LogitCache:
 
     Attributes:
         card: identity and checksums.
+        ids: content ids shard by shard, uint8 `[row, 16]`, memory-mapped.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class LogitCache:
         self._features = features
         self._logits = logits
         # The first half of an id, as a number, finds the row; the whole id then confirms it.
-        self._ids = ids
+        self.ids = ids
         self._keys = [shard.view(">u8")[:, 0] for shard in ids]
         self._first_keys = np.array([keys[0] for keys in self._keys], dtype=np.uint64)
         self._starts = np.cumsum([0, *(len(shard) for shard in ids)])
@@ -98,7 +99,7 @@ class LogitCache:
         for shard in np.unique(shards):
             rows = np.flatnonzero(shards == shard)
             places = np.minimum(np.searchsorted(self._keys[shard], keys[rows]), len(self._keys[shard]) - 1)
-            found[rows] = (self._ids[shard][places] == packed[rows]).all(axis=1)
+            found[rows] = (self.ids[shard][places] == packed[rows]).all(axis=1)
             positions[rows] = self._starts[shard] + places
         if not found.all():
             missing = [content_ids[row] for row in np.flatnonzero(~found)[:3]]

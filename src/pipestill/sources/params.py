@@ -168,3 +168,9 @@ class FetchParams(Section):
 
     dataset: DatasetSource
     base: ModelSource
+
+
+class MoreBaseParams(Section):
+    """One more base, for a teacher of `more_teachers`."""
+
+    source: ModelSource

@@ -31,7 +31,19 @@ class FinetuneTeacherParams(Section):
     training: TrainingParams
 
 
-def finetune_teacher(params: FinetuneTeacherParams, base: Path, material: Material, listener: Listener) -> Trained:
+class MoreTeacherParams(FinetuneTeacherParams):
+    """One more teacher, for a committee.
+
+    Attributes:
+        base: what it is made of: the base of `fetch`, or one of `more_bases`.
+    """
+
+    base: str = Field(pattern=r"^models/(base|bases/\w+)$")
+
+
+def finetune_teacher(
+    name: str, params: FinetuneTeacherParams, base: Path, material: Material, listener: Listener
+) -> Trained:
     """Fine-tune a pretrained encoder on hard labels with cross-entropy."""
     seed_everything(derive_seed(params.seed, "head"))
     classifier = new_classifier(
@@ -39,7 +51,7 @@ def finetune_teacher(params: FinetuneTeacherParams, base: Path, material: Materi
     )
     start = time.perf_counter()
     record = train(
-        name="teacher",
+        name=name,
         classifier=classifier,
         rows=TrainingRows(material.table, classifier.tokenizer, material.scratch),
         dev=material.dev,

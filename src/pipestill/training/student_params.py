@@ -37,8 +37,8 @@ class StudentParams(Section):
         embedding: how it keeps their embeddings.
         init: the model it takes its weights from: the fine-tuned teacher, or the base that knows no task.
         rows: the rows it trains on: the transfer set, or the train rows alone.
-        targets: where its targets come from: the logit cache (offline distillation), the teacher itself, run in the
-            loop (online distillation), or the train rows' hard labels (no teacher).
+        targets: where its targets come from: the logit cache, or that of a committee (offline distillation), the
+            teacher itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
         max_length: the longest input in tokens.
         objective: the losses, whose weighted sum is minimised.
         training: see `TrainingParams`.
@@ -50,7 +50,7 @@ class StudentParams(Section):
     embedding: EmbeddingSpec
     init: Literal["models/teacher", "models/base"]
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
-    targets: Literal["data/logits", "models/teacher", "data/prepared/train.parquet"]
+    targets: str = Field(pattern=r"^(data/logits|data/committees/\w+|models/teacher|data/prepared/train\.parquet)$")
     max_length: int = Field(ge=4)
     objective: Annotated[tuple[TermParams, ...], BeforeValidator(_as_tuple)]
     training: TrainingParams

@@ -1,0 +1,154 @@
+"""A committee of teachers: the weighted mean of their logits, row by row, as a logit cache of its own.
+
+    logits = sum over teachers of weight * logits of that teacher / sum over teachers of weight
+
+A student learns from a committee as from one teacher (Hinton et al. 2015, arXiv:1503.02531, section 1, which takes a
+mean of the models' predictions). The members must have seen the same rows and have the same labels in the same order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field
+
+from pipestill.errors import CacheError
+from pipestill.fingerprint import sha256_json
+from pipestill.logit_cache.card import CARD_FILE, CacheCard, CacheIdentity
+from pipestill.logit_cache.reader import LogitCache
+from pipestill.logit_cache.writer import write_logit_cache
+from pipestill.params import Section
+from pipestill.records import Record, read_record
+
+
+class CommitteeParams(Section):
+    """Who sits in a committee.
+
+    Attributes:
+        teachers: how much each member counts, above 0, by its name: `teacher`, or a name of `more_teachers`.
+    """
+
+    teachers: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=2)
+
+
+class CommitteeRecord(Record):
+    """How far the members agree.
+
+    Attributes:
+        weights: of each member; they sum to 1.
+        num_rows: rows that all of them have seen.
+        agreement_between_members: share of rows on which two members' most probable labels are the same, by
+            `<member> and <member>`.
+        agreement_with_committee: the same of each member and the committee.
+        unit: of both.
+    """
+
+    weights: dict[str, float]
+    num_rows: int
+    agreement_between_members: dict[str, float]
+    agreement_with_committee: dict[str, float]
+    unit: str = "fraction"
+
+
+def open_member(folder: Path) -> LogitCache:
+    """Open a cache as what it says it is; its checksums are verified, and DVC knows whose it is.
+
+    Raises:
+        CorruptCacheError: a file is missing, truncated or changed.
+    """
+    return LogitCache.open(folder, read_record(folder / CARD_FILE, CacheCard).identity)
+
+
+def weighted_mean(
+    logits: Sequence[Float[np.ndarray, "row label"]], weights: Sequence[float]
+) -> Float[np.ndarray, "row label"]:
+    """Weighted mean of several teachers' logits; the weights need not sum to 1."""
+    shares = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    return np.tensordot(shares, np.stack(logits).astype(np.float64), axes=1).astype(np.float32)
+
+
+def write_committee(
+    *, members: Mapping[str, LogitCache], weights: Mapping[str, float], out: Path, scratch: Path
+) -> CommitteeRecord:
+    """Write the committee's cache and count how far its members agree.
+
+    Args:
+        members: the open caches by the teacher's name; at least two.
+        weights: of each member, above 0.
+        out: folder of the committee's cache; replaced.
+        scratch: folder that survives a kill.
+
+    Raises:
+        CacheError: the members' rows or labels differ.
+    """
+    names = sorted(members)
+    first = members[names[0]]
+    for name in names[1:]:
+        _check_same(names[0], first.card.identity, name, members[name].card.identity)
+    pairs = dict.fromkeys(combinations(names, 2), 0)
+    with_all = dict.fromkeys(names, 0)
+
+    def decide(content_ids: Sequence[str]) -> np.ndarray:
+        said = {name: members[name].lookup(content_ids) for name in names}
+        mean = weighted_mean([said[name] for name in names], [weights[name] for name in names])
+        chosen = {name: logits.argmax(axis=1) for name, logits in said.items()}
+        for one, other in pairs:
+            pairs[one, other] += int((chosen[one] == chosen[other]).sum())
+        for name in names:
+            with_all[name] += int((chosen[name] == mean.argmax(axis=1)).sum())
+        return mean
+
+    write_logit_cache(
+        out=out,
+        scratch=scratch,
+        identity=_identity({name: members[name].card.identity for name in names}, weights),
+        shards=((ids, ids) for ids in _shards(first)),
+        forward=decide,
+        on_shard=lambda _: None,
+    )
+    num_rows = first.card.identity.num_rows
+    total = sum(weights[name] for name in names)
+    return CommitteeRecord(
+        weights={name: weights[name] / total for name in names},
+        num_rows=num_rows,
+        agreement_between_members={f"{one} and {other}": same / num_rows for (one, other), same in pairs.items()},
+        agreement_with_committee={name: same / num_rows for name, same in with_all.items()},
+    )
+
+
+def _shards(cache: LogitCache) -> Iterator[list[str]]:
+    for ids in cache.ids:
+        yield [row.tobytes().hex() for row in ids]
+
+
+def _check_same(name: str, identity: CacheIdentity, other_name: str, other: CacheIdentity) -> None:
+    for field in ("labels", "rows_sha256"):
+        if getattr(identity, field) != getattr(other, field):
+            raise CacheError(
+                f"the logit caches of {name} and {other_name} cannot be averaged: their {field} differ",
+                found=getattr(other, field),
+                expected=getattr(identity, field),
+                next_step="run `dvc repro`, which caches every teacher over the present transfer set",
+            )
+
+
+def _identity(members: Mapping[str, CacheIdentity], weights: Mapping[str, float]) -> CacheIdentity:
+    """The committee's identity: every member's files under its name; the weights are part of the config."""
+    first = next(iter(members.values()))
+    return first.model_copy(
+        update={
+            "teacher_weights": _prefixed({name: member.teacher_weights for name, member in members.items()}),
+            "teacher_config": sha256_json(
+                {name: [weights[name], each.teacher_config] for name, each in members.items()}
+            ),
+            "tokenizer": _prefixed({name: member.tokenizer for name, member in members.items()}),
+            "max_length": max(member.max_length for member in members.values()),
+        }
+    )
+
+
+def _prefixed(files: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {f"{name}/{file}": digest for name, each in files.items() for file, digest in each.items()}

@@ -1,0 +1,39 @@
+"""Average the logits of several teachers, and say how far they agree."""
+
+import argparse
+from pathlib import Path
+
+from pipestill.logit_cache.committee import CommitteeParams, open_member, write_committee
+from pipestill.params import load_section
+from pipestill.records import write_json
+from pipestill.tracking import run_main, stage_run
+
+CACHES = Path("data/more_logits")
+TEACHER = "teacher"
+TEACHER_CACHE = Path("data/logits")
+COMMITTEES = Path("data/committees")
+RECORDS = Path("metrics/committees")
+
+
+def main() -> None:
+    """Read params, open the members' caches, write the committee's."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("committee", help="a key of `committees` in params.yaml")
+    name: str = parser.parse_args().committee
+    params = load_section(f"committees.{name}", CommitteeParams)
+    with stage_run(params) as run:
+        members = {
+            member: open_member(TEACHER_CACHE if member == TEACHER else CACHES / member) for member in params.teachers
+        }
+        record = write_committee(
+            members=members, weights=params.teachers, out=COMMITTEES / name, scratch=run.scratch / "shards"
+        )
+        write_json(RECORDS / f"{name}.json", record)
+        run.log_metrics(
+            {f"agreement.{pair}".replace(" ", "_"): v for pair, v in record.agreement_between_members.items()}
+        )
+        run.log_metrics({f"agreement_with_committee.{who}": v for who, v in record.agreement_with_committee.items()})
+
+
+if __name__ == "__main__":
+    run_main(main)
