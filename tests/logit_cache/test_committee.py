@@ -31,6 +31,8 @@ def write_member(
         labels=labels,
         num_rows=len(ids),
         rows_sha256="-".join(ids),
+        features=(),
+        feature_tokens="first",
     )
     write_logit_cache(
         out=folder,

@@ -1,6 +1,6 @@
 """Training: gradients, accumulation, resume, determinism, offline against online."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
-from pipestill.logit_cache import CacheLogitsParams, FeaturesParams
+from pipestill.logit_cache import CacheLogitsParams, FeaturesParams, LogitCache
+from pipestill.logit_cache.committee import open_member, write_committee
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, load_classifier
 from pipestill.training.caching import cache_logits
@@ -27,7 +28,7 @@ from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Answer, NoTeacher
-from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher
+from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_committee
 from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments, _last_checkpoint
 
 SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
@@ -83,7 +84,7 @@ def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
     )
     points: list[EpochPoint] = []
     listener = Listener(on_step=lambda step, loss, rate: None, on_epoch=points.append)
-    trained = finetune_teacher(params, Path("models/base"), material("teacher"), listener)
+    trained = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), listener)
     record = trained.record
     assert [point.epoch for point in record.epochs] == list(range(1, 31))
     assert list(record.epochs) == points
@@ -99,6 +100,17 @@ def test_the_same_training_twice_gives_the_same_bytes(workspace: Path, schedule:
     one, two = (distil(name, training__schedule=schedule) for name in ("one", "two"))
     assert_same_weights(one, two)
     assert one.record == two.record
+
+
+class Opposed(LogitCache):
+    """A member that says the opposite of another."""
+
+    def __init__(self, member: LogitCache) -> None:
+        self.card, self.ids = member.card, member.ids
+        self._member = member
+
+    def lookup(self, content_ids: Sequence[str]) -> np.ndarray:
+        return -self._member.lookup(content_ids)
 
 
 class KilledError(Exception):
@@ -284,6 +296,39 @@ def test_a_student_without_a_teacher_needs_no_cache(workspace: Path) -> None:
     )
     assert trained.teacher_seconds == 0
     assert trained.classifier.model.config.num_hidden_layers == 2
+
+
+def test_a_student_learns_what_a_committee_says(workspace: Path) -> None:
+    """Two members that say the same make a committee that says it too; one that says the opposite changes it."""
+    fill_cache()
+    teacher = open_member(Path("data/logits"))
+    for name, members in (
+        ("same", {"teacher": teacher, "twin": teacher}),
+        ("opposed", {"teacher": teacher, "anti": Opposed(teacher)}),
+    ):
+        write_committee(
+            members=members,
+            weights=dict.fromkeys(members, 1.0),
+            out=Path("data/committees") / name,
+            scratch=Path(".scratch"),
+        )
+    alone = distil("alone")
+    same = distil("same", targets="data/committees/same")
+    opposed = distil("opposed", targets="data/committees/opposed")
+    assert_same_weights(alone, same)
+    # the mean of opposites is 0 for every label: the loss is that of another target
+    assert opposed.record.epochs[0].train_loss != alone.record.epochs[0].train_loss
+
+
+def test_a_committee_of_other_labels_is_refused(workspace: Path) -> None:
+    fill_cache()
+    teacher = open_member(Path("data/logits"))
+    out = Path("data/committees/all")
+    write_committee(
+        members={"a": teacher, "b": teacher}, weights={"a": 1.0, "b": 1.0}, out=out, scratch=Path(".scratch")
+    )
+    with pytest.raises(ModelError, match="other labels"):
+        open_committee(out, LabelSet(labels=("a", "b", "c")), material("labels").table)
 
 
 def test_embeddings_that_are_not_trained_stay_as_they_are(workspace: Path) -> None:

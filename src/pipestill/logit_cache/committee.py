@@ -6,6 +6,7 @@ A student learns from a committee as from one teacher (Hinton et al. 2015, arXiv
 mean of the models' predictions). The members must have seen the same rows and have the same labels in the same order.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -79,7 +80,7 @@ def write_committee(
         members: the open caches by the teacher's name; at least two.
         weights: of each member, above 0.
         out: folder of the committee's cache; replaced.
-        scratch: folder that survives a kill.
+        scratch: folder for the shards; what lies there goes.
 
     Raises:
         CacheError: the members' rows or labels differ.
@@ -101,6 +102,7 @@ def write_committee(
             with_all[name] += int((chosen[name] == mean.argmax(axis=1)).sum())
         return mean
 
+    shutil.rmtree(scratch, ignore_errors=True)  # a shard of a killed run would be used again, and its rows not counted
     write_logit_cache(
         out=out,
         scratch=scratch,
@@ -146,6 +148,7 @@ def _identity(members: Mapping[str, CacheIdentity], weights: Mapping[str, float]
             ),
             "tokenizer": _prefixed({name: member.tokenizer for name, member in members.items()}),
             "max_length": max(member.max_length for member in members.values()),
+            "features": (),  # hidden states of different models have no mean
         }
     )
 

@@ -17,11 +17,18 @@ from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
-from pipestill.training.teachers import CachedFeatures, OnlineTeacher, holds_features, open_cached_teacher
+from pipestill.training.teachers import (
+    CachedFeatures,
+    OnlineTeacher,
+    holds_features,
+    open_cached_teacher,
+    open_committee,
+)
 from pipestill.training.trainer import Listener, train
 from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embedding
 
 TEACHER = Path("models/teacher")
+LOGITS = Path("data/logits")
 
 
 class Student(NamedTuple):
@@ -114,6 +121,8 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     if in_the_loop:
         names = ", ".join(map(str, sorted(reads.teacher)))
         print(f"the teacher runs in the loop for features that {targets} does not hold: {names}", flush=True)
+    if targets != LOGITS:
+        return open_committee(targets, material.labels, material.table, in_the_loop)
     features = CachedFeatures(reads, sizes) if reads.teacher and cached else None
     return open_cached_teacher(targets, TEACHER, teacher, material.table, in_the_loop, features)
 

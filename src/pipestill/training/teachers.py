@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import CacheError, RecordError
 from pipestill.logit_cache import LogitCache, check_sample, identify
 from pipestill.logit_cache.card import CARD_FILE, CacheCard
+from pipestill.logit_cache.committee import open_member
 from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.records import read_record
 from pipestill.seeding import derive_seed
@@ -192,3 +194,24 @@ def open_cached_teacher(
         tolerance=CHECK_TOLERANCE[stored.precision],
     )
     return CachedTeacher(cache, list(rows["content_id"]), in_the_loop, features)
+
+
+def open_committee(
+    folder: Path, labels: LabelSet, rows: Dataset, in_the_loop: OnlineTeacher | None = None
+) -> CachedTeacher:
+    """Open the logits of a committee for some rows. Its stage has checked its members; no model can say them again.
+
+    Args:
+        folder: the committee's cache.
+        labels: of the data.
+        rows: the rows to train on: column content_id.
+        in_the_loop: the teacher whose features go with the committee's logits; None where none are needed.
+
+    Raises:
+        ModelError: the committee has other labels than the data.
+        CacheError: it lacks some of the rows.
+        CorruptCacheError: its bytes are not those that were written.
+    """
+    cache = open_member(folder)
+    check_labels(folder, cache.card.identity.labels, labels.labels)
+    return CachedTeacher(cache, list(rows["content_id"]), in_the_loop)
