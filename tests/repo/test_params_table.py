@@ -55,6 +55,15 @@ NAMES_ONLY = {("benchmark", "students"), ("report", "students")}
 """Sections of which a script reads the keys: the same names stand in its stage's dependencies."""
 
 
+OF_ANOTHER_ARGUMENT = {
+    ("export", "finetune_teacher"),
+    ("export_teacher", "students"),
+    ("fetch", "more_bases"),
+    ("finetune_teacher", "more_teachers"),
+}
+"""Sections that a script reads when another stage runs it with another argument."""
+
+
 def leaves(section: object, prefix: str = "") -> Iterator[str]:
     """Every value of params.yaml by its dotted name; a list is one value, as it is to DVC."""
     if isinstance(section, dict):
@@ -135,8 +144,7 @@ def test_a_script_reads_no_section_that_its_stage_does_not_declare(repo: Repo) -
         script = Path(stage.cmd.split()[1])
         quoted = set(re.findall(r'(?:load_section\(f?|\[|\.get\()"(\w+)', (ROOT / script).read_text())) & set(PARAMS)
         declared = {param.split(".")[0] for param in params_of(stage) or []}
-        if script.stem == "export":  # which of the two it reads depends on its argument
-            quoted -= {"students"} if name == "export_teacher" else {"finetune_teacher"}
+        quoted -= {section for stage, section in OF_ANOTHER_ARGUMENT if stage == name.partition("@")[0]}
         if "" not in declared:
             undeclared |= {(name, section) for section in quoted - declared}
     assert undeclared - NAMES_ONLY == set()
