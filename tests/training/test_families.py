@@ -38,7 +38,7 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     Path("models/base").mkdir()
     tiny.save_base(Path("models/base"), family)
     params = FinetuneTeacherParams(seed=3, max_length=24, training=TrainingParams(**{**TRAINING, "epochs": 1}))
-    tuned = finetune_teacher(params, Path("models/base"), material("teacher"), SILENT)
+    tuned = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), SILENT)
     save_classifier(tuned.classifier, Path("models/teacher"))
     fill_cache()
     trained = distil("student", architecture=FITTING[family])
