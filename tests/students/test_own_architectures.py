@@ -175,8 +175,8 @@ print(sorted(name for name in sys.modules if name.startswith("pipestill.architec
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     name, loaded = done.stdout.splitlines()
     assert name == type(model).__name__
-    own = [] if kind == "static" else ["pipestill.architectures._recurrent"]
-    assert loaded == str([*own, f"pipestill.architectures.{kind}"])
+    recurrent = [] if kind == "static" else ["_recurrent"]
+    assert loaded == str([f"pipestill.architectures.{own}" for own in ("_base", *recurrent, kind)])
 
 
 @pytest.mark.parametrize("model_type", ["", "no_such", "../bert_layers", "os.path", 5])

@@ -9,23 +9,13 @@ need the same number of heads, of any width. Shapes: queries and keys `[batch, t
 token]` to `[batch]`. Unit: nats. Zero when the distributions are equal.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import (
-    LayerMap,
-    Reads,
-    Sizes,
-    layer_pairs,
-    products_kl,
-    reads_pairs,
-    same_heads,
-    score_pairs,
-)
+from pipestill.losses._attention import AttentionSpec
+from pipestill.losses._features import products_kl
 
 
 def attention_kl(
@@ -37,21 +27,16 @@ def attention_kl(
     return products_kl(student_scores, teacher_scores, real)
 
 
-class AttentionKlSpec(LossSpec):
+class AttentionKlSpec(AttentionSpec):
     """See `attention_kl`."""
 
-    asks_features: ClassVar[bool] = True
     kind: Literal["attention_kl"]
-    layers: LayerMap
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `attention_kl`."""
-        pair = require_features(inputs, self.kind)
-        pairs = layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=1)
-        losses = [attention_kl(student, teacher, pair.real) for student, teacher in score_pairs(pair, pairs)]
-        return torch.stack(losses).mean(dim=0)
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Queries and keys of the layers mapped."""
-        same_heads(student, teacher, self.kind)
-        return reads_pairs(("query", "key"), layer_pairs(self.layers, student, teacher, first=1), "all")
+    def compare(
+        self,
+        student_scores: Float[Tensor, "batch head token token"],
+        teacher_scores: Float[Tensor, "batch head token token"],
+        real: Bool[Tensor, "batch token"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each row at one pair of layers; see `attention_kl`."""
+        return attention_kl(student_scores, teacher_scores, real)

@@ -9,22 +9,12 @@ need the same number of heads, of any width. Shapes: queries and keys `[batch, t
 token]` to `[batch]`. Unit: squared scores. Zero when the scores are equal.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import (
-    LayerMap,
-    Reads,
-    Sizes,
-    layer_pairs,
-    reads_pairs,
-    same_heads,
-    score_pairs,
-)
+from pipestill.losses._attention import AttentionSpec
 
 
 def attention_scores_mse(
@@ -38,21 +28,16 @@ def attention_scores_mse(
     return squares.mean(dim=1).sum(dim=(-1, -2)) / pairs.sum(dim=(-1, -2, -3)).clamp(min=1)
 
 
-class AttentionScoresMseSpec(LossSpec):
+class AttentionScoresMseSpec(AttentionSpec):
     """See `attention_scores_mse`."""
 
-    asks_features: ClassVar[bool] = True
     kind: Literal["attention_scores_mse"]
-    layers: LayerMap
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `attention_scores_mse`."""
-        pair = require_features(inputs, self.kind)
-        pairs = layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=1)
-        losses = [attention_scores_mse(student, teacher, pair.real) for student, teacher in score_pairs(pair, pairs)]
-        return torch.stack(losses).mean(dim=0)
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Queries and keys of the layers mapped."""
-        same_heads(student, teacher, self.kind)
-        return reads_pairs(("query", "key"), layer_pairs(self.layers, student, teacher, first=1), "all")
+    def compare(
+        self,
+        student_scores: Float[Tensor, "batch head token token"],
+        teacher_scores: Float[Tensor, "batch head token token"],
+        real: Bool[Tensor, "batch token"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each row at one pair of layers; see `attention_scores_mse`."""
+        return attention_scores_mse(student_scores, teacher_scores, real)

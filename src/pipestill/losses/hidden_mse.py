@@ -8,23 +8,23 @@ all pairs, as in TinyBERT; where the widths are equal there is none. Shapes: `[b
 `[batch, token]` to `[batch]`. Unit: squared activations. Zero when the (projected) hidden states are equal.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipestill.losses._base import LossInputs, LossSpec, require_features
+from pipestill.losses._base import LossInputs, require_features
 from pipestill.losses._features import (
     LayerMap,
     Reads,
     Sizes,
     clean,
     layer_pairs,
-    new_projection,
     reads_pairs,
     token_mean,
 )
+from pipestill.losses._hidden import HiddenSpec
 from pipestill.sites import Site
 
 
@@ -38,10 +38,9 @@ def hidden_mse(
     return token_mean(difference.square().mean(dim=-1), real)
 
 
-class HiddenMseSpec(LossSpec):
+class HiddenMseSpec(HiddenSpec):
     """See `hidden_mse`."""
 
-    asks_features: ClassVar[bool] = True
     kind: Literal["hidden_mse"]
     layers: LayerMap
 
@@ -59,7 +58,3 @@ class HiddenMseSpec(LossSpec):
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
         """The hidden states of the layers mapped."""
         return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=0), "all")
-
-    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
-        """From the student's width to the teacher's, where they differ."""
-        return new_projection(student, teacher)

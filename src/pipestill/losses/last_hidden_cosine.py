@@ -7,14 +7,15 @@ hidden]` twice and `[batch, token]` to `[batch]`. Unit: 1 minus a cosine, 0 to 2
 way.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, new_projection, reads_pairs, token_mean
+from pipestill.losses._base import LossInputs, require_features
+from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, reads_pairs, token_mean
+from pipestill.losses._hidden import HiddenSpec
 from pipestill.sites import Site
 
 
@@ -28,10 +29,9 @@ def last_hidden_cosine(
     return token_mean(1 - functional.cosine_similarity(student, teacher, dim=-1), real)
 
 
-class LastHiddenCosineSpec(LossSpec):
+class LastHiddenCosineSpec(HiddenSpec):
     """See `last_hidden_cosine`."""
 
-    asks_features: ClassVar[bool] = True
     kind: Literal["last_hidden_cosine"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
@@ -47,7 +47,3 @@ class LastHiddenCosineSpec(LossSpec):
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
         """The last hidden states."""
         return reads_pairs(("hidden",), layer_pairs(((-1, -1),), student, teacher, first=1), "all")
-
-    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
-        """From the student's width to the teacher's, where they differ."""
-        return new_projection(student, teacher)

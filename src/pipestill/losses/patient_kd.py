@@ -9,15 +9,16 @@ logits do. Where the widths differ s first goes through a learned projection, sh
 point the same way.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import LayerMap, Reads, Sizes, layer_pairs, new_projection, reads_pairs
+from pipestill.losses._base import LossInputs, require_features
+from pipestill.losses._features import LayerMap, Reads, Sizes, layer_pairs, reads_pairs
+from pipestill.losses._hidden import HiddenSpec
 from pipestill.sites import Site
 
 
@@ -30,10 +31,9 @@ def patient_kd(
     return (student - teacher).square().sum(dim=-1)
 
 
-class PatientKdSpec(LossSpec):
+class PatientKdSpec(HiddenSpec):
     """See `patient_kd`."""
 
-    asks_features: ClassVar[bool] = True
     kind: Literal["patient_kd"]
     layers: LayerMap
 
@@ -51,7 +51,3 @@ class PatientKdSpec(LossSpec):
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
         """The first token's hidden states of the layers mapped."""
         return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=1), "first")
-
-    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
-        """From the student's width to the teacher's, where they differ."""
-        return new_projection(student, teacher)

@@ -7,16 +7,14 @@ is reported) and scaled to a root mean square of 1, which is what the LSTM's ran
 random. It reads texts of any length, and ONNX Runtime quantises its LSTM.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.bilstm import BilstmConfig, BilstmForSequenceClassification
-from pipestill.facts import Fact
 from pipestill.students._base import Built, StudentSpec
-from pipestill.surgery.directions import reduced
+from pipestill.students._token_table import build_on_table
 
 
 class BilstmSpec(StudentSpec):
@@ -35,18 +33,16 @@ class BilstmSpec(StudentSpec):
 
     def build(self, initial: PreTrainedModel) -> Built:
         """Build a student on a model's token embeddings."""
-        table, energy = reduced(initial.get_input_embeddings().weight, self.embedding_size)
-        config = BilstmConfig(
-            vocab_size=len(table),
-            embedding_size=self.embedding_size,
-            lstm_size=self.lstm_size,
-            dense_size=self.dense_size,
-            hidden_size=2 * self.lstm_size,
-            pad_token_id=initial.config.pad_token_id,
-            id2label=initial.config.id2label,
-            label2id=initial.config.label2id,
-        )
-        student = BilstmForSequenceClassification(config)
-        with torch.no_grad():
-            student.word_embeddings.weight.copy_(table / table.square().mean().sqrt())
-        return Built(student, (Fact(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))
+
+        def new_model(shared: dict[str, Any]) -> BilstmForSequenceClassification:
+            return BilstmForSequenceClassification(
+                BilstmConfig(
+                    embedding_size=self.embedding_size,
+                    lstm_size=self.lstm_size,
+                    dense_size=self.dense_size,
+                    hidden_size=2 * self.lstm_size,
+                    **shared,
+                )
+            )
+
+        return build_on_table(initial, self.embedding_size, new_model, to_unit=True)

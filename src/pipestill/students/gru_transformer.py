@@ -8,16 +8,14 @@ position embeddings, so the student reads texts of any length.
 ONNX Runtime has no int8 GRU: its weights stay float, which the export's record and the model card say in bytes.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
 from transformers import PreTrainedModel
 
 from pipestill.architectures.gru_transformer import GruTransformerConfig, GruTransformerForSequenceClassification
-from pipestill.facts import Fact
 from pipestill.students._base import Built, StudentSpec
-from pipestill.surgery.directions import reduced
+from pipestill.students._token_table import build_on_table
 
 
 class GruTransformerSpec(StudentSpec):
@@ -48,20 +46,18 @@ class GruTransformerSpec(StudentSpec):
 
     def build(self, initial: PreTrainedModel) -> Built:
         """Build a student on a model's token embeddings."""
-        table, energy = reduced(initial.get_input_embeddings().weight, self.embedding_size)
-        config = GruTransformerConfig(
-            vocab_size=len(table),
-            embedding_size=self.embedding_size,
-            hidden_size=self.hidden_size,
-            num_hidden_layers=self.num_layers,
-            num_attention_heads=self.num_heads,
-            intermediate_size=self.intermediate_size,
-            pooling=self.pooling,
-            pad_token_id=initial.config.pad_token_id,
-            id2label=initial.config.id2label,
-            label2id=initial.config.label2id,
-        )
-        student = GruTransformerForSequenceClassification(config)
-        with torch.no_grad():
-            student.word_embeddings.weight.copy_(table)
-        return Built(student, (Fact(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))
+
+        def new_model(shared: dict[str, Any]) -> GruTransformerForSequenceClassification:
+            return GruTransformerForSequenceClassification(
+                GruTransformerConfig(
+                    embedding_size=self.embedding_size,
+                    hidden_size=self.hidden_size,
+                    num_hidden_layers=self.num_layers,
+                    num_attention_heads=self.num_heads,
+                    intermediate_size=self.intermediate_size,
+                    pooling=self.pooling,
+                    **shared,
+                )
+            )
+
+        return build_on_table(initial, self.embedding_size, new_model, to_unit=False)

@@ -6,16 +6,14 @@ and scaled to a root mean square of 1. Every token's weight starts out the same;
 order is lost: "not good, bad" and "not bad, good" are one text to it. It is made of any teacher.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.static import StaticConfig, StaticForSequenceClassification
-from pipestill.facts import Fact
 from pipestill.students._base import Built, StudentSpec
-from pipestill.surgery.directions import reduced
+from pipestill.students._token_table import build_on_table
 
 
 class StaticSpec(StudentSpec):
@@ -32,16 +30,14 @@ class StaticSpec(StudentSpec):
 
     def build(self, initial: PreTrainedModel) -> Built:
         """Build a student on a model's token embeddings."""
-        table, energy = reduced(initial.get_input_embeddings().weight, self.embedding_size)
-        config = StaticConfig(
-            vocab_size=len(table),
-            hidden_size=self.embedding_size,
-            dense_size=self.dense_size,
-            pad_token_id=initial.config.pad_token_id,
-            id2label=initial.config.id2label,
-            label2id=initial.config.label2id,
-        )
-        student = StaticForSequenceClassification(config)
-        with torch.no_grad():
-            student.word_embeddings.weight.copy_(table / table.square().mean().sqrt())
-        return Built(student, (Fact(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))
+
+        def new_model(shared: dict[str, Any]) -> StaticForSequenceClassification:
+            return StaticForSequenceClassification(
+                StaticConfig(
+                    hidden_size=self.embedding_size,
+                    dense_size=self.dense_size,
+                    **shared,
+                )
+            )
+
+        return build_on_table(initial, self.embedding_size, new_model, to_unit=True)

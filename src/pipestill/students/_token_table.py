@@ -1,0 +1,45 @@
+"""What the students have in common that begin with a teacher's token table and are random above it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from pipestill.architectures._base import TokenTableClassifier
+from pipestill.facts import Fact
+from pipestill.students._base import Built
+from pipestill.surgery.directions import reduced
+
+
+def build_on_table(
+    initial: PreTrainedModel, size: int, new_model: Callable[[dict[str, Any]], TokenTableClassifier], *, to_unit: bool
+) -> Built:
+    """Build a student on a model's token embeddings, cut to their principal directions.
+
+    Args:
+        initial: any model; left as it is.
+        size: width of the student's table, at most the model's.
+        new_model: makes the student, its weights random; given the part of its config that the model decides:
+            vocabulary and labels.
+        to_unit: whether the table is scaled to a root mean square of 1, as random weights expect that no normalisation
+            comes before.
+
+    Returns:
+        The student, and the share of the table's energy that it keeps.
+
+    Raises:
+        ModelError: the model's table is narrower than `size`.
+    """
+    table, energy = reduced(initial.get_input_embeddings().weight, size)
+    student = new_model(
+        {
+            "vocab_size": len(table),
+            "pad_token_id": initial.config.pad_token_id,
+            "id2label": initial.config.id2label,
+            "label2id": initial.config.label2id,
+        }
+    )
+    with torch.no_grad():
+        student.word_embeddings.weight.copy_(table / table.square().mean().sqrt() if to_unit else table)
+    return Built(student, (Fact(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))
