@@ -12,21 +12,22 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# --no-compile: Python compiles what is imported, once; pip would compile everything, which takes as long as all the rest.
 setup: $(VENV)/ready ## make .venv and install the pinned dependencies
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (2 to 4 minutes; pip's own words go to $(LOG))"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --require-virtualenv -r requirements.lock > $(LOG) 2>&1 \
+	@$(BIN)/python -m pip install --require-virtualenv --no-compile -r requirements.lock > $(LOG) 2>&1 \
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements.lock"; exit 1; }
-	@$(BIN)/python -m pip install --require-virtualenv --no-deps --no-build-isolation -e . >> $(LOG) 2>&1 \
+	@$(BIN)/python -m pip install --require-virtualenv --no-compile --no-deps --no-build-isolation -e . >> $(LOG) 2>&1 \
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install pipestill"; exit 1; }
 	@touch $@
 
 services: $(VENV)/services ## install what a remote on S3 and test-services need on top
 
 $(VENV)/services: $(VENV)/ready requirements-services.lock
-	@$(BIN)/python -m pip install --require-virtualenv -c requirements.lock -r requirements-services.lock >> $(LOG) 2>&1 \
+	@$(BIN)/python -m pip install --require-virtualenv --no-compile -c requirements.lock -r requirements-services.lock >> $(LOG) 2>&1 \
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements-services.lock"; exit 1; }
 	@touch $@
 
