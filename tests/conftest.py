@@ -10,7 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models; xdist runs a proce
 from jaxtyping import install_import_hook
 
 _HOOK = install_import_hook(
-    ["pipestill.losses", "pipestill.logit_cache", "pipestill.metrics", "pipestill.teacher", "pipestill.text"],
+    [
+        "pipestill.losses",
+        "pipestill.logit_cache",
+        "pipestill.metrics",
+        "pipestill.mlm.soft_targets",
+        "pipestill.teacher",
+        "pipestill.text",
+    ],
     "beartype.beartype",
 )
 

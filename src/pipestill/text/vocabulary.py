@@ -1,7 +1,8 @@
 """Vocabulary pruning: a tokenizer that keeps only the tokens that some texts need.
 
 A pretrained vocabulary is made for all texts of a language, and its embedding table is most of a small student. Rows of
-tokens that the student never sees in training learn nothing; leaving them out makes training faster and files smaller.
+tokens that the student never sees in training learn nothing; leaving them out makes files smaller and a step of the
+optimiser cheaper.
 """
 
 import json

@@ -1,0 +1,1 @@
+"""Task-agnostic distillation: a masked language model teaches a smaller one, which then learns any task."""

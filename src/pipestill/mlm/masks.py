@@ -1,0 +1,175 @@
+"""Which tokens are masked (BERT, arXiv:1810.04805): drawn once and written down, for teacher and student alike.
+
+Of a row's tokens, special ones aside, a share is chosen, at least one. Of the chosen most become the mask token, some a
+random token, and the rest stay as they are; all of them are to be predicted. A row's draw depends on the seed, its
+content id and its tokens alone, so rows that are added or shuffled change no other row's masks.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset
+from jaxtyping import Int
+from pydantic import Field, model_validator
+from transformers import PreTrainedTokenizerBase
+
+from pipestill.data.tables import TableWriter
+from pipestill.errors import DataError, ModelError
+from pipestill.params import Section
+from pipestill.records import Record
+from pipestill.seeding import derive_seed
+from pipestill.text.tokenizer import encode
+
+MASKED_ROWS = pa.schema(
+    [
+        ("content_id", pa.string()),
+        ("input_ids", pa.list_(pa.int32())),
+        ("positions", pa.list_(pa.int32())),
+        ("original_ids", pa.list_(pa.int32())),
+    ]
+)
+"""Token ids as the models read them, the masked positions ascending, and what stood there."""
+READ_ROWS = 1000
+"""Rows in memory while masks are drawn."""
+
+
+class MlmMasksParams(Section):
+    """How masks are drawn.
+
+    Attributes:
+        seed: of the draw.
+        max_length: the longest input in tokens, special tokens included.
+        masked_fraction: of a row's ordinary tokens, at least one.
+        mask_token_fraction: of those, the share that becomes the mask token.
+        random_token_fraction: of those, the share that becomes a random ordinary token.
+    """
+
+    seed: int = Field(ge=0)
+    max_length: int = Field(ge=4)
+    masked_fraction: float = Field(gt=0, lt=1)
+    mask_token_fraction: float = Field(ge=0, le=1)
+    random_token_fraction: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> Self:
+        if self.mask_token_fraction + self.random_token_fraction > 1:
+            raise ValueError("mask_token_fraction and random_token_fraction are more than 1 together")
+        return self
+
+
+class MlmMasksCard(Record):
+    """What was drawn.
+
+    Attributes:
+        num_rows: rows with at least one masked token.
+        num_left_out_rows: rows that hold special tokens only.
+        num_tokens: in all rows, special tokens included.
+        num_masked_tokens: to be predicted.
+    """
+
+    num_rows: int
+    num_left_out_rows: int
+    num_tokens: int
+    num_masked_tokens: int
+
+
+class Masked(NamedTuple):
+    """One row: `input_ids` int64 [token], `positions` and `original_ids` int64 [masked]."""
+
+    input_ids: Int[np.ndarray, " token"]
+    positions: Int[np.ndarray, " masked"]
+    original_ids: Int[np.ndarray, " masked"]
+
+
+class MaskDrawer:
+    """Draws the masks of rows.
+
+    Args:
+        params: how.
+        tokenizer: knows the mask token and the special ones.
+
+    Raises:
+        ModelError: the tokenizer has no mask token.
+    """
+
+    def __init__(self, params: MlmMasksParams, tokenizer: PreTrainedTokenizerBase) -> None:
+        if tokenizer.mask_token_id is None:
+            raise ModelError(
+                "the tokenizer has no mask token",
+                found=type(tokenizer).__name__,
+                expected="the tokenizer of a masked language model",
+                next_step="choose a base that was trained by masking",
+            )
+        self._params = params
+        self._mask_id = int(tokenizer.mask_token_id)
+        special = set(tokenizer.all_special_ids)
+        self._ordinary = np.asarray(sorted(set(tokenizer.get_vocab().values()) - special), dtype=np.int64)
+        self._special = np.asarray(sorted(special), dtype=np.int64)
+
+    def draw(self, content_id: str, input_ids: Sequence[int]) -> Masked | None:
+        """Mask one row; None where it has no ordinary token."""
+        ids = np.asarray(input_ids, dtype=np.int64)
+        candidates = np.flatnonzero(~np.isin(ids, self._special))
+        if not len(candidates):
+            return None
+        generator = np.random.default_rng(derive_seed(self._params.seed, content_id))
+        count = max(1, round(self._params.masked_fraction * len(candidates)))
+        positions = np.sort(generator.choice(candidates, size=count, replace=False))
+        fate = generator.random(count)
+        to_mask = fate < self._params.mask_token_fraction
+        to_random = ~to_mask & (fate < self._params.mask_token_fraction + self._params.random_token_fraction)
+        masked = ids.copy()
+        masked[positions[to_mask]] = self._mask_id
+        masked[positions[to_random]] = generator.choice(self._ordinary, size=count)[to_random]
+        return Masked(masked, positions, ids[positions])
+
+
+def write_masks(
+    params: MlmMasksParams, tokenizer: PreTrainedTokenizerBase, tables: Iterable[Dataset], out: Path
+) -> MlmMasksCard:
+    """Cut the texts of some tables into tokens, mask them and write them, table by table.
+
+    Args:
+        params: how.
+        tokenizer: truncates at `max_length` from here on.
+        tables: columns content_id and text; read in batches, so that memory does not grow with the rows.
+        out: the parquet file, of `MASKED_ROWS`.
+
+    Returns:
+        What was drawn.
+
+    Raises:
+        ModelError: the tokenizer has no mask token.
+        DataError: no row has a token to mask.
+    """
+    drawer = MaskDrawer(params, tokenizer)
+    tokenizer.model_max_length = params.max_length
+    num_left_out = num_tokens = num_masked = 0
+    with TableWriter(out, MASKED_ROWS) as writer:
+        for content_id, ids in _encoded(tokenizer, tables):
+            row = drawer.draw(content_id, ids)
+            if row is None:
+                num_left_out += 1
+                continue
+            num_tokens += len(ids)
+            num_masked += len(row.positions)
+            columns = {name: value.tolist() for name, value in row._asdict().items()}
+            writer.write([{"content_id": content_id, **columns}])
+    if not writer.num_rows:
+        raise DataError("there is no text to mask", next_step="bring unlabelled text, or train rows")
+    return MlmMasksCard(
+        num_rows=writer.num_rows,
+        num_left_out_rows=num_left_out,
+        num_tokens=num_tokens,
+        num_masked_tokens=num_masked,
+    )
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, tables: Iterable[Dataset]) -> Iterator[tuple[str, list[int]]]:
+    for table in tables:
+        for start in range(0, len(table), READ_ROWS):
+            rows = table[start : start + READ_ROWS]
+            yield from zip(rows["content_id"], encode(tokenizer, rows["text"]), strict=True)
