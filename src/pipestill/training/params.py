@@ -1,4 +1,4 @@
-"""How any model is trained: the `training` part of `finetune_teacher` and of each student in params.yaml."""
+"""How any model is trained: the `training` part of the sections of params.yaml that train one."""
 
 from typing import Literal, Self
 
@@ -10,11 +10,11 @@ LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
 
 
-class TrainingParams(Section):
-    """How a model is trained.
+class OptimiserParams(Section):
+    """How a model is trained, whatever for.
 
     Attributes:
-        epochs: passes over the rows; the best on dev is kept.
+        epochs: passes over the rows.
         batch_size: rows in one optimiser step.
         accumulation_steps: forward passes in which a batch is computed, to save memory; changes no gradient.
         learning_rate: at its peak.
@@ -25,8 +25,6 @@ class TrainingParams(Section):
         dropout: probability of every dropout in the model.
         train_embeddings: False keeps the token embeddings as they are, which is faster.
         precision: arithmetic of matrix products; weights and losses stay float32.
-        selection_metric: what is best on dev, the highest accuracy or macro_f1 or the lowest nll_nats, which says most
-            where dev rows are few; ties go to the lower nll_nats.
         checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
     """
 
@@ -41,7 +39,6 @@ class TrainingParams(Section):
     dropout: float = Field(ge=0, lt=1)
     train_embeddings: bool
     precision: Literal["float32", "bfloat16"]
-    selection_metric: Literal["accuracy", "macro_f1", "nll_nats"]
     checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
     @model_validator(mode="after")
@@ -49,3 +46,14 @@ class TrainingParams(Section):
         if self.batch_size % self.accumulation_steps:
             raise ValueError("accumulation_steps must divide batch_size")
         return self
+
+
+class TrainingParams(OptimiserParams):
+    """How a classifier is trained; of its epochs the best on dev is kept.
+
+    Attributes:
+        selection_metric: what is best on dev, the highest accuracy or macro_f1 or the lowest nll_nats, which says most
+            where dev rows are few; ties go to the lower nll_nats.
+    """
+
+    selection_metric: Literal["accuracy", "macro_f1", "nll_nats"]

@@ -35,7 +35,8 @@ class StudentParams(Section):
         architecture: what it is built like.
         vocabulary: which tokens it knows.
         embedding: how it keeps their embeddings.
-        init: the model it takes its weights from: the fine-tuned teacher, or the base that knows no task.
+        init: the model it takes its weights from: the fine-tuned teacher, or one that knows no task, which is the base
+            or a student distilled from its masked language model (docs/mlm.md).
         rows: the rows it trains on: the transfer set, or the train rows alone.
         targets: where its targets come from: the logit cache, or that of a committee (offline distillation), the
             teacher itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
@@ -48,7 +49,7 @@ class StudentParams(Section):
     architecture: StudentKind
     vocabulary: VocabularySpec
     embedding: EmbeddingSpec
-    init: Literal["models/teacher", "models/base"]
+    init: Literal["models/teacher", "models/base", "models/mlm/student"]
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
     targets: str = Field(pattern=r"^(data/logits|data/committees/\w+|models/teacher|data/prepared/train\.parquet)$")
     max_length: int = Field(ge=4)
@@ -84,8 +85,8 @@ class StudentParams(Section):
             raise ValueError(f"objective asks a teacher ({kinds}), so targets must be data/logits or models/teacher")
         if not learns_alone and not self.asks_teacher:
             raise ValueError("objective asks no teacher, so targets must be data/prepared/train.parquet")
-        if not learns_alone and self.init != "models/teacher":
-            raise ValueError("targets come from the teacher, so init must be models/teacher")
+        if not learns_alone and self.init == "models/base":
+            raise ValueError("targets come from the teacher, so init must be models/teacher or models/mlm/student")
         if learns_alone and self.rows != "data/prepared/train.parquet":
             raise ValueError("targets are hard labels, so rows must be data/prepared/train.parquet: others have none")
         return self

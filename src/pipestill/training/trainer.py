@@ -19,7 +19,7 @@ from pipestill.teacher import Classifier, predict_logits, quiet_transformers, se
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
 from pipestill.training.learner import Learner
 from pipestill.training.objective import Objective
-from pipestill.training.params import LOG_STEPS, TrainingParams
+from pipestill.training.params import LOG_STEPS, OptimiserParams, TrainingParams
 from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
@@ -126,7 +126,7 @@ def train(
         signal=signal,
         sampler=sampler,
         model=Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections")),
-        args=_arguments(params, seed, scratch / "checkpoints"),
+        args=training_arguments(params, seed, scratch / "checkpoints"),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
         callbacks=[
@@ -142,7 +142,7 @@ def train(
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(scratch / "checkpoints"))
+    trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "checkpoints"))
     epochs = epoch_points(trainer.state)
     best = best_epoch(epochs, params.selection_metric)
     classifier.model.cpu().load_state_dict(load_file(best_weights(scratch / "best", best)))
@@ -165,7 +165,14 @@ def train(
     )
 
 
-def _arguments(params: TrainingParams, seed: int, checkpoints: Path) -> TrainingArguments:
+def training_arguments(params: OptimiserParams, seed: int, checkpoints: Path) -> TrainingArguments:
+    """What transformers' Trainer is told; it evaluates, selects and reports nothing of its own accord.
+
+    Args:
+        params: how the model is trained.
+        seed: of the dropouts.
+        checkpoints: the folder in which they lie.
+    """
     on_cpu = not torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -207,7 +214,7 @@ def _dev_scores(classifier: Classifier, dev: Rows, params: TrainingParams) -> di
     }
 
 
-def _last_checkpoint(folder: Path) -> str | None:
+def last_checkpoint(folder: Path) -> str | None:
     """The latest whole checkpoint; ones cut short by a kill are deleted."""
     whole: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*"):
