@@ -29,7 +29,7 @@ from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Answer, NoTeacher
 from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_committee
-from pipestill.training.trainer import Listener, ObjectiveTrainer, _arguments, _last_checkpoint
+from pipestill.training.trainer import Listener, ObjectiveTrainer, last_checkpoint, training_arguments
 
 SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 pytestmark = pytest.mark.filterwarnings(
@@ -148,7 +148,7 @@ def test_a_checkpoint_cut_short_is_passed_over(workspace: Path, state: bytes | N
     (half / "model.safetensors").write_bytes(b"half")
     if state is not None:
         (half / "trainer_state.json").write_bytes(state)
-    assert _last_checkpoint(Path("checkpoints")) is None
+    assert last_checkpoint(Path("checkpoints")) is None
     assert not half.exists()
 
 
@@ -202,7 +202,7 @@ def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **chang
         signal=signal,
         sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
         model=Learner(classifier.model, objective, signal.sizes, 0),
-        args=_arguments(params, 0, Path("checkpoints")),
+        args=training_arguments(params, 0, Path("checkpoints")),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
     )
