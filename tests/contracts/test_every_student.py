@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,11 +10,21 @@ import pytest
 import torch
 from onnx import ModelProto
 from pydantic import TypeAdapter
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 import tiny
+from contracts.every_student import (
+    KINDS,
+    LABELS,
+    MAX_LENGTH,
+    RATES,
+    SETTINGS,
+    VOCABULARY,
+    random_bert,
+    spec_of,
+)
 from exporters.exporter_models import int8
-from pipestill.data.schema import LABELLED, LabelSet
+from pipestill.data.schema import LABELLED
 from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.errors import ModelError
 from pipestill.exporters.artifact import shape_of, torch_logits
@@ -26,7 +36,6 @@ from pipestill.exporters.trace import trace
 from pipestill.fingerprint import content_id
 from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.students import StudentKind
-from pipestill.students._base import StudentSpec
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.objective import Term
@@ -35,66 +44,14 @@ from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
 
-VOCABULARY, HIDDEN, MAX_LENGTH = 600, 64, 24
-LABELS = LabelSet(labels=("bad", "fine", "good"))
-SETTINGS: dict[str, dict[str, Any]] = {
-    "albert": {"embedding_size": 24, "num_layers": 3, "layers": [1]},
-    "bert_layers": {"layers": [0, 2]},
-    "bert_narrow": {"layers": [0, 3], "hidden_size": 36, "num_heads": 3, "intermediate_size": 48},
-    "bilstm": {"embedding_size": 40, "lstm_size": 16, "dense_size": 24},
-    "distilbert": {"layers": {"preset": "uniform", "num_layers": 2}},
-    "gru_transformer": {
-        "embedding_size": 40,
-        "hidden_size": 32,
-        "num_layers": 2,
-        "num_heads": 2,
-        "intermediate_size": 64,
-        "pooling": "mean",
-    },
-    "static": {"embedding_size": 40, "dense_size": 32},
-}
-"""One setting of each kind; a kind without one fails."""
-RATES = {"bilstm": 2e-2, "static": 2e-2}
-"""Learning rates of kinds that have no normalisation, which learn slowly at first."""
-
-
-def members() -> list[type[StudentSpec]]:
-    """The classes of the registration."""
-    return list(get_args(get_args(StudentKind)[0]))
-
-
-def kind_of(spec: type[StudentSpec]) -> str:
-    return str(get_args(spec.model_fields["kind"].annotation)[0])
-
-
-KINDS = [kind_of(spec) for spec in members()]
 ROWS = [list(np.random.default_rng(length).integers(4, VOCABULARY, length)) for length in (9, 3, 12, 5, 16, 2, 7, 8)]
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    """A BERT classifier with random weights, wide enough that 8 bits make it smaller."""
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=HIDDEN,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=128,
-        max_position_embeddings=tiny.POSITIONS,
-        num_labels=3,
-        id2label=dict(enumerate(LABELS.labels)),
-        label2id={label: label_id for label_id, label in enumerate(LABELS.labels)},
-        initializer_range=0.2,
-    )
     folder = tmp_path_factory.mktemp("tokenizer")
     tiny.save_tokenizer(folder)
-    return Classifier(BertForSequenceClassification(config).eval(), load_tokenizer(folder, MAX_LENGTH), LABELS, "")
-
-
-def spec_of(kind: str) -> StudentSpec:
-    spec: StudentSpec = TypeAdapter(StudentKind).validate_python({"kind": kind, **SETTINGS[kind]})
-    return spec
+    return Classifier(random_bert(), load_tokenizer(folder, MAX_LENGTH), LABELS, "")
 
 
 def build(kind: str, teacher: Classifier) -> PreTrainedModel:

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification
 
-import tiny
-from contracts.test_every_student import HIDDEN, KINDS, LABELS, MAX_LENGTH, VOCABULARY, spec_of
+from contracts.every_student import KINDS, LABELS, MAX_LENGTH, random_bert, spec_of
 from exporters.exporter_models import int8
 from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
@@ -23,21 +21,7 @@ from pipestill.text.vocabulary import count_tokens, prune_tokenizer
 
 @pytest.fixture
 def teacher(base: Path) -> Classifier:
-    """A BERT classifier with random weights, as wide as the settings of the contract ask for."""
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=HIDDEN,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=128,
-        max_position_embeddings=tiny.POSITIONS,
-        num_labels=LABELS.num_labels,
-        id2label=dict(enumerate(LABELS.labels)),
-        initializer_range=0.2,
-    )
-    model = BertForSequenceClassification(config).eval()
-    return Classifier(model, load_tokenizer(base, MAX_LENGTH), LABELS, "")
+    return Classifier(random_bert(), load_tokenizer(base, MAX_LENGTH), LABELS, "")
 
 
 def small(kind: str, teacher: Classifier, texts: list[str], *, size: int | None) -> Classifier:
