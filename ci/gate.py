@@ -3,7 +3,8 @@
 python ci/gate.py                 exit 1 if the lock is stale or an object is missing
 python ci/gate.py --allow-stale   say which stages are stale; exit 1 only if an object is missing
 
-No stage is run, and of the remote only listings and the lists of folders are read.
+No stage is run, and of the remote only listings and the lists of folders are read. Of the other pipelines
+it says which locks are stale; that is no failure: they run when somebody asks for them.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from typing import Any
 
 from pipestill.tracking.run_record import flatten
 
+MAIN = "dvc.yaml"
+"""The main pipeline's file."""
 STALE_NEXT = "run `dvc repro` and `dvc push`, then commit dvc.lock"
 MISSING_NEXT = "run `dvc push` where the pipeline ran, or `dvc repro` and `dvc push` anywhere"
 
@@ -34,11 +37,12 @@ def main() -> int:
     except RemoteConfigError as error:
         print(f"gate: the remote cannot be looked at: {error}\n  next: run `dvc remote add --default NAME URL`")
         return 1
+    tell_others(repo)
     lines = [f"{stage}: {reason}" for stage, reasons in stale.items() for reason in reasons]
     tell(f"dvc.lock is stale in {len(stale)} stage(s)", lines, STALE_NEXT)
     tell(f"{len(missing)} object(s) that dvc.lock names are missing in the remote", missing, MISSING_NEXT)
     if not stale and not missing:
-        print(f"gate: dvc.lock is up to date in {len(pipeline_stages(repo))} stages, and the remote holds all it names")
+        print(f"gate: dvc.lock is up to date in {len(main_stages(repo))} stages, and the remote holds all it names")
     return 1 if missing or (stale and not chosen.allow_stale) else 0
 
 
@@ -48,19 +52,40 @@ def tell(what: str, lines: list[str], next_step: str) -> None:
         print("\n".join([f"gate: {what}", *(f"  {line}" for line in lines), f"  next: {next_step}"]))
 
 
+def tell_others(repo: Any) -> None:  # noqa: ANN401 (dvc has no types for us)
+    """Print which other pipelines' locks are stale; one that never ran has none."""
+    by_file: dict[str, list[Any]] = {}
+    for stage in pipeline_stages(repo):
+        if stage.path_in_repo != MAIN:
+            by_file.setdefault(stage.path_in_repo, []).append(stage)
+    for file, stages in by_file.items():
+        stale = stale_stages(repo, stages)
+        if stale and any(out.hash_info for stage in stages for out in stage.outs):
+            print(f"gate: {len(stale)} stage(s) of {file} are stale, which is no failure: `dvc repro {file}` runs them")
+
+
+def main_stages(repo: Any) -> list[Any]:  # noqa: ANN401 (dvc has no types for us)
+    """The stages of the main pipeline."""
+    return [stage for stage in pipeline_stages(repo) if stage.path_in_repo == MAIN]
+
+
 def pipeline_stages(repo: Any) -> list[Any]:  # noqa: ANN401 (dvc has no types for us)
-    """The stages of dvc.yaml that DVC would run, by name."""
+    """The stages of every pipeline that DVC would run, by name."""
     stages = [stage for stage in repo.index.stages if stage.cmd and not stage.frozen]
     return sorted(stages, key=lambda stage: stage.addressing)
 
 
-def stale_stages(repo: Any) -> dict[str, list[str]]:  # noqa: ANN401 (dvc has no types for us)
+def stale_stages(repo: Any, stages: list[Any] | None = None) -> dict[str, list[str]]:  # noqa: ANN401
     """Why each stage is not what dvc.lock says; a stage that is has no entry.
 
     A stage that reads a stale stage's outs is not listed for that: whether it follows shows when the outs are made.
+
+    Args:
+        repo: DVC's repository.
+        stages: those to look at; None for the main pipeline's.
     """
-    stages = pipeline_stages(repo)
-    made = {out.fs_path: out.hash_info for stage in stages for out in stage.outs}
+    stages = main_stages(repo) if stages is None else stages
+    made = {out.fs_path: out.hash_info for stage in pipeline_stages(repo) for out in stage.outs}
     found = {stage.addressing: list(reasons(stage, made)) for stage in stages}
     return {stage: why for stage, why in found.items() if why}
 

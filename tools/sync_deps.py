@@ -1,12 +1,12 @@
-"""Write into dvc.yaml the dependencies that can be computed: each stage's code, and the artifacts of each student.
+"""Write into each dvc.yaml the dependencies that can be computed: each stage's code, each student's artifacts.
 
 Code: the script of a stage and every module of pipestill that it imports, directly or not. The members of a
-registration package (losses, students) count only for `check`, which says in data/code which of them each student is
-made of: adding one reruns no student. Tracking never counts.
+registration package (losses, students) count only for the stages that check params (`check`, `<pipeline>_check`):
+they write down which of them each student is made of, so that adding one reruns no student. Tracking never counts.
 
-Artifacts: `check` writes two files for each student, and the stages that read every student's results list them one by
-one. A folder as a dependency would do with plain `dvc repro`, but with `--pull --allow-missing` DVC would run the stage
-on the few folders that happen to be there.
+Artifacts, in the main pipeline: `check` writes two files for each student, and the stages that read every student's
+results list them one by one. A folder as a dependency would do with plain `dvc repro`, but with `--pull
+--allow-missing` DVC would run the stage on the few folders that happen to be there.
 
 Usage: `python tools/sync_deps.py` writes, `--check` only says what is out of date and exits with 1.
 """
@@ -23,13 +23,15 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from pipestill.closure import closure
 
 PIPELINE = Path("dvc.yaml")
+OTHERS = Path("pipelines")
+"""Where every other pipeline has a folder with a dvc.yaml of its own."""
 PARAMS = Path("params.yaml")
 
 Patterns = tuple[tuple[str, str], ...]
 """Groups of names, and a path with a place for the name."""
 
-FOLLOWS_LISTS = ("check",)
-"""Stages that read every member of a registration package."""
+CHECK = "check"
+"""The stage that reads every member of a registration package; in another pipeline `<pipeline>_check`."""
 
 READ = {
     "benchmark": (("models", "models/onnx/{name}"),),
@@ -50,24 +52,30 @@ WRITTEN = {
 
 
 def main() -> int:
-    """Write or check dvc.yaml; returns the exit code."""
+    """Write or check every dvc.yaml; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if dvc.yaml is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if one is out of date")
     check = parser.parse_args().check
-    before = PIPELINE.read_text(encoding="utf-8")
     params = _yaml().load(PARAMS)
-    after = synced(before, list(params["students"]), list(params["more_teachers"]))
-    if before == after:
-        return 0
-    if check:
-        print("dvc.yaml is out of date: run `make deps`", file=sys.stderr)
-        return 1
-    PIPELINE.write_text(after, encoding="utf-8")
-    return 0
+    code = 0
+    for path in pipelines():
+        before = path.read_text(encoding="utf-8")
+        after = synced(before, list(params["students"]), list(params["more_teachers"]))
+        if before != after and check:
+            print(f"{path} is out of date: run `make deps`", file=sys.stderr)
+            code = 1
+        elif before != after:
+            path.write_text(after, encoding="utf-8")
+    return code
+
+
+def pipelines() -> list[Path]:
+    """The dvc.yaml of every pipeline, the main one first."""
+    return [PIPELINE, *sorted(OTHERS.glob(f"*/{PIPELINE}"))]
 
 
 def synced(pipeline: str, students: list[str], more_teachers: list[str]) -> str:
-    """The text of dvc.yaml with its computed dependencies brought up to date."""
+    """The text of a dvc.yaml with its computed dependencies brought up to date."""
     content = _yaml().load(pipeline)
     groups = {"models": ["teacher", *students], "students": students, "more_teachers": more_teachers}
     for name, definition in content["stages"].items():
@@ -84,7 +92,12 @@ def synced(pipeline: str, students: list[str], more_teachers: list[str]) -> str:
 
 def code_deps(stage: str, script: str) -> list[str]:
     """The script of a stage and the files it imports, sorted."""
-    return sorted({script, *closure(Path(script), follow_lists=stage in FOLLOWS_LISTS)})
+    return sorted({script, *closure(Path(script), follow_lists=follows_lists(stage))})
+
+
+def follows_lists(stage: str) -> bool:
+    """Whether a stage reads every member of a registration package."""
+    return stage == CHECK or stage.endswith(f"_{CHECK}")
 
 
 def _replace(stage: CommentedMap, key: str, wanted: list[str], computed: tuple[str, ...]) -> None:

@@ -25,8 +25,8 @@ from pipestill.training.student_params import StudentParams
 ROOT = Path(__file__).parents[2]
 TRACKING = "pipestill.tracking"
 """No dependency of any stage: docs/decisions/0003."""
-FOLLOWS_LISTS = {"check"}
-"""Stages that read every member of the registration packages."""
+FOLLOWS_LISTS = re.compile(r"check|\w+_check")
+"""Stages that read every member of the registration packages: those that check a pipeline's params."""
 REGISTRATIONS = {"pipestill.losses", "pipestill.students"}
 IMPORTER = """
 import json, os, runpy, sys
@@ -44,12 +44,17 @@ for path in sys.argv[1:]:
 """
 
 
-def pipeline() -> dict[str, Any]:
-    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
-    return {name: stage.get("do", stage) for name, stage in stages.items()}
+def pipelines() -> dict[str, dict[str, Any]]:
+    """The stages of every pipeline by the folder of its dvc.yaml; `.` is the main one's."""
+    found = {}
+    for path in (ROOT / "dvc.yaml", *sorted(ROOT.glob("pipelines/*/dvc.yaml"))):
+        stages = YAML(typ="safe", pure=True).load(path.read_text())["stages"]
+        found[str(path.parent.relative_to(ROOT))] = {name: stage.get("do", stage) for name, stage in stages.items()}
+    return found
 
 
-STAGES = pipeline()
+PIPELINES = pipelines()
+STAGES = {name: stage for stages in PIPELINES.values() for name, stage in stages.items()}
 
 
 def script(stage: str) -> str:
@@ -97,7 +102,9 @@ def is_tracking(module: str) -> bool:
 
 def modules_of(graph: grimp.ImportGraph, stage: str) -> set[str]:
     """The modules a stage depends on; the members that a student's params name are not among them."""
-    return closure(graph, f"stage_scripts.{Path(script(stage)).stem}", follow_lists=stage in FOLLOWS_LISTS)
+    return closure(
+        graph, f"stage_scripts.{Path(script(stage)).stem}", follow_lists=bool(FOLLOWS_LISTS.fullmatch(stage))
+    )
 
 
 def file_of(module: str) -> str:

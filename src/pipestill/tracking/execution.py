@@ -16,7 +16,7 @@ from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
-from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home
+from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home, name_in
 from pipestill.tracking.live import LiveRun, Operation, Point, now_ms, say, start_live_run
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
@@ -42,7 +42,7 @@ class StageRun:
     """What a stage logs to. No method raises for a reason of tracking's own.
 
     Attributes:
-        stage: the stage's address, such as `distill@bert_l3`.
+        stage: the stage's name, such as `distill@bert_l3`.
         scratch: a folder for checkpoints. It survives a kill, and is found again when the same request (cmd, deps and
             params) runs again; it is removed on success.
     """
@@ -153,12 +153,13 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
 class _Execution:
     """A tracked execution from start to end."""
 
-    def __init__(self, stage: str, params: dict[str, str]) -> None:
+    def __init__(self, address: str, params: dict[str, str]) -> None:
         self.start_time_ms = now_ms()
         self.start_s = time.monotonic()
         self.execution_id = uuid.uuid4().hex
         self.params = params
-        workspace = _quietly(lambda: Workspace(stage), None)
+        stage = name_in(address)
+        workspace = _quietly(lambda: Workspace(address), None)
         # Without an identity nothing tells this request from another: its scratch must never be found again.
         unknown = Identity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown

@@ -1,8 +1,11 @@
 """What a stage's execution is, by content: its key, the md5 of what it reads and writes, the commit it stands on.
 
-DVC tells a stage its name in `$DVC_STAGE` and the main repository in `$DVC_ROOT`. In `dvc exp run --temp` and a queue
-the stage runs in a copy of the repository: its dvc.yaml and files are read there, and only the store and the scratch
-folder lie in `$DVC_ROOT`.
+DVC tells a stage its address in `$DVC_STAGE` and the main repository in `$DVC_ROOT`. In `dvc exp run --temp` and a
+queue the stage runs in a copy of the repository: its dvc.yaml and files are read there, and only the store and the
+scratch folder lie in `$DVC_ROOT`.
+
+A stage's address has the path of its dvc.yaml as seen from where DVC was started: `pipelines/ablation/dvc.yaml:NAME`,
+or `NAME` alone in that folder. Its name is what follows; no two pipelines have a stage of the same name.
 """
 
 import os
@@ -30,8 +33,13 @@ class Identity(Record):
 
 
 def current_stage() -> str | None:
-    """The stage that DVC is running in this process, or None."""
+    """The address of the stage that DVC is running in this process, or None."""
     return os.environ.get("DVC_STAGE")
+
+
+def name_in(address: str) -> str:
+    """A stage's name by its address."""
+    return address.rpartition(":")[2]
 
 
 def home() -> Path:
@@ -43,7 +51,7 @@ def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
     """Read an identity from a stage's entry in dvc.lock.
 
     Args:
-        stage: the stage's address, such as `distill@bert_l3`.
+        stage: the stage's name, such as `distill@bert_l3`.
         entry: its mapping in dvc.lock, or the same made in memory.
 
     Returns:
@@ -75,18 +83,18 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
 class Workspace:
     """The repository that a stage runs in, through DVC: hashes come from DVC's own state, so nothing is read twice."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, address: str) -> None:
         from dvc.repo import Repo
 
         self._repo = Repo()
-        self._stage = self._repo.stage.get_target(stage)
+        self._stage = _found(self._repo, address)
 
     def identity(self) -> Identity:
         """What is being asked of the stage, from the files and params as they are now."""
         from dvc.stage.serialize import to_single_stage_lockfile
 
         self._stage.save_deps()
-        return identity_of(self._stage.addressing, to_single_stage_lockfile(self._stage))
+        return identity_of(str(self._stage.name), to_single_stage_lockfile(self._stage))
 
     def outs(self, without: Path) -> dict[str, str]:
         """The md5 of every out that exists, by path; `without` is the run record, which cannot hold its own."""
@@ -96,6 +104,19 @@ class Workspace:
     def md5(self, path: Path) -> str:
         """DVC's md5 of a file, or with `.dir` of a folder, as it is now."""
         return md5_of(self._repo, str(path.absolute()))
+
+
+def _found(repo: Any, address: str) -> Any:  # noqa: ANN401 (dvc has no types for us)
+    """DVC's stage by its address; where DVC was started elsewhere than in the root, by its name."""
+    from dvc.exceptions import DvcException
+
+    try:
+        return repo.stage.get_target(address)
+    except DvcException:
+        found = [stage for stage in repo.index.stages if getattr(stage, "name", None) == name_in(address)]
+        if len(found) != 1:
+            raise
+        return found[0]
 
 
 def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for us)
@@ -110,10 +131,10 @@ def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for u
 def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:
     """The commit the workspace stands on, and whether tracked files differ from it; None where there is no git.
 
-    dvc.lock is left out of the comparison: DVC rewrites it between two stages of one `dvc repro`.
+    Every dvc.lock is left out of the comparison: DVC rewrites it between two stages of one `dvc repro`.
     """
     commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)dvc.lock")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude,glob)**/dvc.lock")
     return commit, None if changes is None else bool(changes)
 
 

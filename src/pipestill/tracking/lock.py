@@ -1,4 +1,4 @@
-"""What dvc.lock says was made, and the run records that belong to it: fetched one by one, never a model."""
+"""What a dvc.lock says was made, and the run records that belong to it: fetched one by one, never a model."""
 
 import subprocess
 from pathlib import Path
@@ -14,6 +14,10 @@ from pipestill.tracking.live import say
 from pipestill.tracking.run_record import RunRecord, record_path
 
 LOCK = Path("dvc.lock")
+MAIN = Path()
+"""The folder of the main pipeline's files, relative to the repository's root."""
+PIPELINES = Path("pipelines")
+"""Where every other pipeline has a folder of its own."""
 
 
 class Made(NamedTuple):
@@ -25,14 +29,21 @@ class Made(NamedTuple):
 
 
 class Lock:
-    """A repository's dvc.lock and DVC's cache and remote behind it."""
+    """The dvc.lock of one of a repository's pipelines, and DVC's cache and remote behind it.
 
-    def __init__(self, root: Path) -> None:
+    Attributes:
+        root: the repository's root.
+        pipeline: the folder of the pipeline's files, relative to the root.
+        stages: what was made.
+    """
+
+    def __init__(self, root: Path, pipeline: Path = MAIN) -> None:
         from dvc.repo import Repo
 
         self._repo = Repo(str(root))
         self.root = Path(self._repo.root_dir)
-        self.stages = read_lock(self.root / LOCK)
+        self.pipeline = pipeline
+        self.stages = read_lock(self.root / pipeline / LOCK)
 
     @property
     def key(self) -> str:
@@ -86,8 +97,9 @@ class Lock:
 
     def is_committed(self) -> bool:
         """Whether git's HEAD holds this very dvc.lock."""
-        tracked = ["git", "ls-files", "--error-unmatch", str(LOCK)]
-        same = ["git", "diff", "--quiet", "HEAD", "--", str(LOCK)]
+        path = str(self.pipeline / LOCK)
+        tracked = ["git", "ls-files", "--error-unmatch", path]
+        same = ["git", "diff", "--quiet", "HEAD", "--", path]
         return all(
             subprocess.run(command, cwd=self.root, capture_output=True, check=False).returncode == 0  # noqa: S603
             for command in (tracked, same)
@@ -104,6 +116,19 @@ class Lock:
             self._repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s])
         except (DvcException, OSError) as error:
             say(f"{len(md5s)} run record(s) are neither in the cache nor to be had from the remote: {error}")
+
+
+def repository_of(folder: Path) -> Path:
+    """The root of the repository that a folder lies in."""
+    from dvc.repo import Repo
+
+    return Path(Repo.find_root(str(folder)))
+
+
+def pipelines_with_lock(root: Path) -> list[Path]:
+    """The folders of the pipelines that ran, relative to the repository's root: the main one first, others by name."""
+    others = sorted(path.parent.relative_to(root) for path in (root / PIPELINES).glob(f"*/{LOCK}"))
+    return [*([MAIN] if (root / LOCK).exists() else []), *others]
 
 
 def read_lock(path: Path) -> list[Made]:

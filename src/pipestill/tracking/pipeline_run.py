@@ -1,4 +1,4 @@
-"""The pipeline run: one run over the stages' runs, with the whole table, for each state that dvc.lock has been in.
+"""The pipeline run: one run over the stages' runs, with the whole table, for each state that a dvc.lock has been in.
 
 mlflow knows one parent only, so a stage's run that two states share stands under the newer one; the older one keeps
 naming it in its tags.
@@ -11,11 +11,12 @@ from pipestill.records import read_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
-from pipestill.tracking.lock import Lock
+from pipestill.tracking.lock import MAIN, Lock
 from pipestill.tracking.run_record import RunRecord, flatten
 from pipestill.tracking.store import Store
 
-REPORTS = "reports/"
+REPORTS = Path("reports")
+"""The main pipeline's reports; each other pipeline has a folder of its own in there."""
 SUMMARY = "summary.json"
 TABLE = "table.md"
 DATA_STAGE = "prepare"
@@ -44,13 +45,15 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
     else:
         run_id, tags = _create(store, lock, records), {}
     wanted = {f"dvc.run/{stage}": child for stage, child in run_ids.items()} | _commit_tags(lock, tags)
+    wanted["pipeline"] = lock.pipeline.name or "main"
     # Records can be out of reach for a while, and the table is whole only with all of them.
     if tags.get("dvc.records") != str(len(records)):
         _write_table(store, run_id, records)
         wanted["dvc.records"] = str(len(records))
-    reports = lock.unchanged_files(REPORTS)
+    folder = REPORTS / lock.pipeline.name
+    reports = lock.unchanged_files(f"{folder}/")
     if reports and "dvc.reports" not in tags:
-        wanted |= _write_reports(store, run_id, reports, lock.root)
+        wanted |= _write_reports(store, run_id, reports, lock.root / folder)
     wanted = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
     if wanted:
         entities.write_tags(store, run_id, wanted)
@@ -70,7 +73,11 @@ def find_pipeline_run(store: Store, lock: Lock) -> Any:  # noqa: ANN401 (mlflow'
 def _create(store: Store, lock: Lock, records: dict[str, RunRecord]) -> str:
     start_time_ms = min((record.start_time_ms for record in records.values()), default=0) or now_ms()
     tags = {"dvc.pipeline": lock.key, "mlflow.source.name": "dvc repro", "mlflow.source.type": "JOB"}
-    return create_run(store, f"pipeline {lock.key[:8]}", start_time_ms, tags, {})
+    return create_run(store, f"{_kind(lock)} {lock.key[:8]}", start_time_ms, tags, {})
+
+
+def _kind(lock: Lock) -> str:
+    return "pipeline" if lock.pipeline == MAIN else f"pipeline {lock.pipeline.name}"
 
 
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
@@ -101,21 +108,21 @@ def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
     known = tags.get("git.commits", "").split()
     if commit in known:
         return {}
-    named = {} if known else {"git.commit": commit, "mlflow.runName": f"pipeline {commit[:8]}"}
+    named = {} if known else {"git.commit": commit, "mlflow.runName": f"{_kind(lock)} {commit[:8]}"}
     return named | {"git.commits": " ".join([*known, commit])}
 
 
-def _write_reports(store: Store, run_id: str, files: list[Path], root: Path) -> dict[str, str]:
+def _write_reports(store: Store, run_id: str, files: list[Path], folder: Path) -> dict[str, str]:
     """Put the reports on the run's page, the table as its description; returns the tags that say so."""
     tags = {"dvc.reports": str(len(files))}
     for file in files:
-        name = file.relative_to(root / REPORTS).as_posix()
+        name = file.relative_to(folder).as_posix()
         entities.write_artifact(store, run_id, name, file.read_bytes())
         if name == SUMMARY:
             summary = read_json(file)
             write_points(store, run_id, table_points(summary, int(file.stat().st_mtime * 1000)))
             tags["champion"] = str((summary.get("selection") or {}).get("champion") or "none")
-        elif name == TABLE:
+        elif name in {TABLE, f"{folder.name}.md"}:
             tags["mlflow.note.content"] = file.read_text(encoding="utf-8")
     return tags
 

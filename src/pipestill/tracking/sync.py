@@ -1,8 +1,8 @@
-"""Sync: make this store show what dvc.lock says was made, wherever and whenever it ran.
+"""Sync: make this store show what every dvc.lock says was made, wherever and whenever it ran.
 
 Each stage's run is linked if the store has it, completed if the store lost part of it, and replayed from its run record
 if the store never saw it. Runs of dead processes are ended, and what failed runs left in scratch folders goes after a
-week. One pipeline run stands over the stages' runs. A second sync changes nothing.
+week. One pipeline run stands over the runs of each pipeline's stages. A second sync changes nothing.
 """
 
 import platform
@@ -16,7 +16,7 @@ from filelock import FileLock
 from pipestill.tracking import entities
 from pipestill.tracking.identity import Identity
 from pipestill.tracking.live import Point, create_run, say, write_points
-from pipestill.tracking.lock import Lock
+from pipestill.tracking.lock import MAIN, Lock, pipelines_with_lock, repository_of
 from pipestill.tracking.pipeline_run import write_pipeline_run
 from pipestill.tracking.run_record import RunRecord
 from pipestill.tracking.scratch import SCRATCH, collect_scratch
@@ -49,10 +49,10 @@ class Report(NamedTuple):
 
 
 def sync(root: Path) -> Report:
-    """Bring the store in line with the repository's dvc.lock.
+    """Bring the store in line with the dvc.lock of every pipeline.
 
     Args:
-        root: the repository's root.
+        root: the repository's root, or a folder in it.
 
     Returns:
         What was done.
@@ -61,23 +61,32 @@ def sync(root: Path) -> Report:
         RecordError: there is no dvc.lock.
         StoreError: the store cannot be reached.
     """
-    lock = Lock(root)
-    records = lock.records()
-    store = open_store(lock.root, patient=True)
-    (lock.root / SCRATCH).mkdir(exist_ok=True)
-    with FileLock(lock.root / SCRATCH / "sync.lock"):
+    root = repository_of(root)
+    locks = [Lock(root, pipeline) for pipeline in pipelines_with_lock(root) or [MAIN]]
+    records = [lock.records() for lock in locks]
+    store = open_store(root, patient=True)
+    (root / SCRATCH).mkdir(exist_ok=True)
+    with FileLock(root / SCRATCH / "sync.lock"):
         outcomes: dict[str, list[str]] = {"linked": [], "completed": [], "replayed": [], "without_record": []}
-        run_ids: dict[str, str] = {}
-        for made in lock.stages:
-            stage = made.identity.stage
-            outcome, run_id = _settle(store, made.identity, records.get(stage))
-            outcomes[outcome].append(stage)
-            if run_id:
-                run_ids[stage] = run_id
+        run_ids = [_settle_all(store, lock, known, outcomes) for lock, known in zip(locks, records, strict=True)]
         reaped = reap(store)
-        changed = write_pipeline_run(store, lock, records, run_ids)
-        collected = collect_scratch(lock.root / SCRATCH)
-    return Report(**outcomes, reaped=reaped, collected=collected, pipeline_changed=changed)
+        written = [write_pipeline_run(store, *state) for state in zip(locks, records, run_ids, strict=True)]
+        collected = collect_scratch(root / SCRATCH)
+    return Report(**outcomes, reaped=reaped, collected=collected, pipeline_changed=any(written))
+
+
+def _settle_all(
+    store: Store, lock: Lock, records: dict[str, RunRecord], outcomes: dict[str, list[str]]
+) -> dict[str, str]:
+    """See to it that each stage of a pipeline has its run; returns their ids, and notes in `outcomes` what was done."""
+    run_ids: dict[str, str] = {}
+    for made in lock.stages:
+        stage = made.identity.stage
+        outcome, run_id = _settle(store, made.identity, records.get(stage))
+        outcomes[outcome].append(stage)
+        if run_id:
+            run_ids[stage] = run_id
+    return run_ids
 
 
 def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:
