@@ -1,4 +1,4 @@
-"""soft_target_cross_entropy and probability_mse by hand-worked values, limits and invariances."""
+"""The other losses on logits by hand-worked values, limits and invariances."""
 
 import math
 
@@ -9,6 +9,7 @@ from test_losses import LABELS, random_logits
 from pipestill.losses.probability_mse import probability_mse
 from pipestill.losses.soft_target_cross_entropy import soft_target_cross_entropy
 from pipestill.losses.soft_target_kl import soft_target_kl
+from pipestill.losses.teacher_label_cross_entropy import teacher_label_cross_entropy
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 8.0])
@@ -58,3 +59,21 @@ def test_the_gradient_keeps_its_size_over_temperatures(loss: object) -> None:
         assert student.grad is not None
         norms.append(student.grad.norm().item())
     assert max(norms) / min(norms) < 1.6  # without T^2 the ratio would be near 256
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_the_teacher_s_label_counts_and_not_how_sure_it_is(labels: int) -> None:
+    student, teacher = random_logits(4, labels, 1), random_logits(4, labels, 2)
+    found = teacher_label_cross_entropy(student, teacher)
+    by_hand = [
+        math.log(sum(math.exp(x) for x in row)) - row[label]
+        for row, label in zip(student.tolist(), teacher.argmax(dim=-1).tolist(), strict=True)
+    ]
+    assert found.tolist() == pytest.approx(by_hand, rel=1e-4), "summed over labels, never divided by their number"
+    torch.testing.assert_close(teacher_label_cross_entropy(student, teacher * 0.01), found)
+
+
+def test_the_teacher_s_label_is_what_soft_targets_become_at_a_low_temperature() -> None:
+    student, teacher = random_logits(6, 8, 1), random_logits(6, 8, 2)
+    sharp = soft_target_cross_entropy(student, 1e3 * teacher, 1.0)
+    torch.testing.assert_close(teacher_label_cross_entropy(student, teacher), sharp, atol=1e-4, rtol=1e-4)

@@ -64,7 +64,7 @@ def test_started_in_its_own_folder_the_stage_asks_for_the_same(two: Repository) 
     """DVC then calls it `other_first`, a stage that the root's dvc.yaml does not have."""
     two.run("dvc", "repro", "pipelines/other/dvc.yaml")
     first = read_record(two.root / record_path("other_first"), RunRecord)
-    two.run("dvc", "repro", "--force", "--single-item", "--cwd", "pipelines/other", "other_first")
+    two.run("dvc", "--cd", "pipelines/other", "repro", "--force", "--single-item", "other_first")
     second = read_record(two.root / record_path("other_first"), RunRecord)
     assert first.execution_id != second.execution_id
     assert (first.key, first.deps) == (second.key, second.deps)

@@ -15,6 +15,7 @@ from pipestill.losses.patient_kd import PatientKdSpec
 from pipestill.losses.probability_mse import ProbabilityMseSpec
 from pipestill.losses.soft_target_cross_entropy import SoftTargetCrossEntropySpec
 from pipestill.losses.soft_target_kl import SoftTargetKlSpec
+from pipestill.losses.teacher_label_cross_entropy import TeacherLabelCrossEntropySpec
 
 Loss = Annotated[
     AttentionKlSpec
@@ -27,6 +28,7 @@ Loss = Annotated[
     | PatientKdSpec
     | ProbabilityMseSpec
     | SoftTargetCrossEntropySpec
-    | SoftTargetKlSpec,
+    | SoftTargetKlSpec
+    | TeacherLabelCrossEntropySpec,
     Field(discriminator="kind"),
 ]

@@ -1,0 +1,33 @@
+"""Cross-entropy with the teacher's hard label (Hinton et al. 2015, arXiv:1503.02531, in the limit T to 0).
+
+    loss = -log softmax(student_logits)[argmax over labels of teacher_logits]
+
+Of the teacher it keeps the decision alone: what soft targets add is the difference to this loss. It needs no label, so
+that every row of the transfer set counts; of two labels with equal logits the first is taken. Shapes: `[batch, label]`
+twice to `[batch]`. Unit: nats. Zero when the student gives the teacher's label all its probability.
+"""
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+
+
+def teacher_label_cross_entropy(
+    student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"]
+) -> Float[Tensor, " batch"]:
+    """Cross-entropy of each row with the teacher's most probable label, in nats."""
+    return functional.cross_entropy(student_logits.float(), teacher_logits.argmax(dim=-1), reduction="none")
+
+
+class TeacherLabelCrossEntropySpec(LossSpec):
+    """See `teacher_label_cross_entropy`."""
+
+    kind: Literal["teacher_label_cross_entropy"]
+
+    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
+        """The loss of each row; see `teacher_label_cross_entropy`."""
+        return teacher_label_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind))
