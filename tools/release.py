@@ -4,7 +4,8 @@ python tools/release.py release 1.2.0                release the commit that is 
 python tools/release.py release 1.2.0 --stage prod   and give it to a stage
 python tools/release.py promote 1.2.0 prod           give a stage to a version that was released before
 
-Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. docs/releases.md.
+Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. A release that is not the
+champion of MLflow's registry is made all the same, with a warning. docs/releases.md.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
+from pipestill.tracking.releases import ARTIFACT, note_release
 
-ARTIFACT = "classifier"
 NEEDED = ("config.json", "tokenizer.json", "README.md")
 GATE = Path(__file__).parents[1] / "ci/gate.py"
 SEMVER = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
@@ -49,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"pushed to {parsed.git_remote}: {', '.join(made)}")
+    if parsed.command == "release":
+        line, is_champion = note_release(Path.cwd(), f"{ARTIFACT}@{version}")
+        print(line if is_champion else f"warning: {line}", file=sys.stdout if is_champion else sys.stderr)
     return 0
 
 

@@ -1,6 +1,5 @@
 """A release on real git and DVC remotes, of a small artifact made by hand; and its way to an empty folder."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,84 +8,22 @@ from pathlib import Path
 import pytest
 
 from pipestill.fingerprint import sha256_files
-from predict.tiny_artifact import save_artifact
-from tracking.repositories import GIT_ENV, Repository
-
-ROOT = Path(__file__).parents[2]
-DVC_YAML = """
-stages:
-  package:
-    cmd: mkdir -p models && cp -r made models/champion
-    deps: [made]
-    outs: [models/champion]
-artifacts:
-  classifier:
-    path: models/champion
-    type: model
-"""
+from release_projects import ROOT, Project, get, new_project
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("release"), pytest.mark.timeout(600)]
-
-
-class Project(Repository):
-    """A repository whose one stage makes an artifact, with its remotes beside it."""
-
-    @property
-    def origin(self) -> str:
-        return str(self.root.parent / "origin.git")
-
-    def environment(self, **extra: str) -> dict[str, str]:
-        return super().environment(PYTHONPATH=str(ROOT / "src"), **extra)
-
-    def release(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, str(ROOT / "tools/release.py"), *arguments, check=check)
-
-    def commit(self, message: str = "a commit") -> None:
-        super().commit(message)
-        self.run("git", "push", "-q", "origin", "main")
-
-    def remote_tags(self) -> list[str]:
-        return self.run("git", "--git-dir", self.origin, "tag").stdout.split()
-
-    def copy(self, folder: Path) -> "Project":
-        """A copy with a git remote of its own, for a test to change; the data remote is shared."""
-        shutil.copytree(self.root, folder / "project", symlinks=True)
-        shutil.copytree(self.origin, folder / "origin.git")
-        copied = Project(folder / "project")
-        copied.run("git", "remote", "set-url", "origin", copied.origin)
-        return copied
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two releases of different files: 1.0.0, which is in production, and 1.1.0."""
     folder = tmp_path_factory.mktemp("release")
-    project = Project(folder / "project")
-    save_artifact(project.root / "made")
-    (project.root / "made/README.md").write_text("# the first")
-    (project.root / "dvc.yaml").write_text(DVC_YAML)
-    for command in ("git init -q -b main", f"git init -q --bare -b main {project.origin}", "dvc init -q"):
-        project.run(*command.split())
-    project.run("git", "remote", "add", "origin", project.origin)
-    project.run("dvc", "remote", "add", "-q", "--default", "shared", str(folder / "data"))
-    project.run("dvc", "repro", "-q")
-    project.commit("the first")
+    project = new_project(folder, str(folder / "data"))
     project.release("release", "1.0.0", "--stage", "prod")
     (project.root / "made/README.md").write_text("# the second")
     project.run("dvc", "repro", "-q")
     project.commit("the second")
     project.release("release", "v1.1.0")
     return project
-
-
-def get(project: Project, folder: Path, *arguments: str) -> Path:
-    """What an application developer runs in an empty folder."""
-    folder.mkdir()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")} | GIT_ENV
-    command = ["dvc", "artifacts", "get", project.origin, "classifier", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "champion"
 
 
 def test_the_tags_are_annotated_and_at_the_remote(project: Project) -> None:
@@ -161,3 +98,17 @@ def test_a_tag_that_cannot_be_pushed_is_taken_back(project: Project, tmp_path: P
     assert done.returncode == 1
     assert "not today" in done.stderr
     assert other.run("git", "tag").stdout == tags
+
+
+def test_a_release_without_a_store_of_mlflow_says_so_and_make_calls_the_script(
+    project: Project, tmp_path: Path
+) -> None:
+    other = project.copy(tmp_path)
+    (other.root / "note").write_text("a commit of its own")
+    other.commit("a note")
+    done = other.release("release", "2.0.0")
+    assert "pushed to origin: classifier@v2.0.0" in done.stdout
+    assert "warning: MLflow's registry has no champion" in done.stderr
+    assert not (other.root / "mlflow.db").exists()
+    recipe = other.run("make", "-n", "-C", str(ROOT), "release", "VERSION=2.0.0", "STAGE=prod").stdout
+    assert 'python tools/release.py release "2.0.0" --stage prod' in recipe

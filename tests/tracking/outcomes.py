@@ -61,6 +61,7 @@ def write_outcome(
 ) -> None:
     """Everything that `register` reads, below a repository's root."""
     write_artifact(root / "models/onnx/small", fine=fine, labels=labels)
+    write_artifact(root / "models/champion", fine=fine, labels=labels)
     (root / "models/teacher").mkdir(parents=True, exist_ok=True)
     (root / "models/teacher/model.safetensors").write_bytes(b"a teacher")
     (root / "data/prepared").mkdir(parents=True, exist_ok=True)
@@ -86,11 +87,19 @@ def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric:
     return {
         "num_labels": 2,
         "rows": [
-            {"model": "teacher", "variant": "torch", "speed": None},
+            {
+                "model": "teacher",
+                "variant": "torch",
+                "test": {"accuracy": {"value": 0.8, "lower": 0.7, "upper": 0.9}, "agreement": None},
+                "speed": None,
+            },
+            {"model": "small", "variant": "torch", "test": {"accuracy": {"value": 0.75}}, "speed": None},
             {
                 "model": "small",
                 "variant": "onnx_int8",
+                "dev": {metric: {"value": dev_quality, "lower": 0.8, "upper": 1.0}},
                 "test": {"accuracy": {"value": 0.75, "lower": 0.7, "upper": 0.8}, "agreement": None},
+                "size_bytes": 9,
                 "speed": speed,
             },
         ],
@@ -114,6 +123,7 @@ STAGES = {
     "finetune_teacher": ([], ["models/teacher"]),
     "export@small": (["data/prepared/dev.parquet", "models/teacher"], ["models/onnx/small"]),
     "report": ([], ["reports"]),
+    "package": (["reports"], ["models/champion"]),
 }
 
 

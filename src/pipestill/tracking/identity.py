@@ -138,6 +138,11 @@ def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:
     return commit, None if changes is None else bool(changes)
 
 
+def git_tags(root: Path, pattern: str) -> tuple[str, ...]:
+    """The tags on HEAD that fit a pattern; none where there is no git."""
+    return tuple((_git(root, "tag", "--points-at", "HEAD", "--list", pattern) or "").split())
+
+
 def _git(root: Path | None, *arguments: str) -> str | None:
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607

@@ -21,8 +21,23 @@ SUMMARY = "summary.json"
 TABLE = "table.md"
 DATA_STAGE = "prepare"
 """The stage whose data sets are the pipeline's."""
-NOT_SHOWN = {"lower", "upper", "batch_size", "threads"}
-"""What of the table's rows is no metric of its own: ends of intervals, which the table itself shows, and settings."""
+FIGURES = {
+    "test.accuracy": ("test", "accuracy", "value"),
+    "test.macro_f1": ("test", "macro_f1", "value"),
+    "test.agreement": ("test", "agreement", "value"),
+    "test.retention": ("test", "retention", "value"),
+    "test.ece": ("test", "ece"),
+    "size_bytes": ("size_bytes",),
+    "p50_ms": ("speed", "p50_ms"),
+    "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
+    "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
+}
+"""The table's columns, and where they stand in a row of the summary. The UI makes a section of what is before the `/`,
+so a figure's values lie side by side for all models; the other numbers are in summary.json and on the stages' runs.
+"""
+NOT_SHOWN = "torch"
+"""Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
+TEACHER = "teacher"
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -81,17 +96,13 @@ def _kind(lock: Lock) -> str:
 
 
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
-    """Write the params of all stages and the last value of every metric; what is there already stays as it is."""
+    """Write the params of all stages and how long each took; what is there already stays as it is."""
     params: dict[str, str] = {}
     points = []
     for stage, record in records.items():
         for values in record.dvc_params.values():
             params |= flatten(values)
-        points.append(Point(f"{stage}/wall_time_s", record.wall_time_s, 0, record.end_time_ms))
-        points += [
-            Point(f"{stage}/{name}", float(history.values[-1]), 0, history.times_ms[-1])
-            for name, history in record.metrics.items()
-        ]
+        points.append(Point(f"wall_time_s/{stage}", record.wall_time_s, 0, record.end_time_ms))
     write_params(store, run_id, params)
     write_points(store, run_id, points)
     for dataset in records[DATA_STAGE].datasets if DATA_STAGE in records else ():
@@ -128,17 +139,28 @@ def _write_reports(store: Store, run_id: str, files: list[Path], folder: Path) -
 
 
 def table_points(summary: dict[str, Any], time_ms: int) -> list[Point]:
-    """Every number of the summary's rows, named `<model>/<variant>/<split>/<what>`."""
-    return [
-        point for row in summary.get("rows", []) for point in _numbers(row, f"{row['model']}/{row['variant']}", time_ms)
-    ]
+    """The table as metrics, `<figure>/<model>.<form>`, and the champion's figures once more as `champion/<figure>`."""
+    selection = summary.get("selection") or {}
+    chosen_by = f"dev.{selection.get('metric')}"
+    figures = {chosen_by: ("dev", str(selection.get("metric")), "value")} | FIGURES
+    points = []
+    for row in summary.get("rows", []):
+        model, variant = row["model"], row["variant"]
+        if variant == NOT_SHOWN and model != TEACHER:
+            continue
+        for figure, path in figures.items():
+            value = _number(row, path)
+            if value is None:
+                continue
+            points.append(Point(f"{figure}/{model}.{variant}", value, 0, time_ms))
+            if f"{model}/{variant}" == selection.get("champion"):
+                points.append(Point(f"champion/{figure}", value, 0, time_ms))
+    return points
 
 
-def _numbers(value: Any, name: str, time_ms: int) -> list[Point]:  # noqa: ANN401 (any JSON value)
-    """Every number of a JSON value, by its path; an estimate goes by its own name."""
-    if isinstance(value, bool):
-        return []
-    if isinstance(value, int | float):
-        return [Point(name.removesuffix("/value"), float(value), 0, time_ms)]
-    items = value.items() if isinstance(value, dict) else ()
-    return [point for key, item in items if key not in NOT_SHOWN for point in _numbers(item, f"{name}/{key}", time_ms)]
+def _number(row: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    """The number at a place of a row; None where the row has none there."""
+    value: Any = row
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return None if value is None else float(value)

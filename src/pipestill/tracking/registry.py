@@ -18,6 +18,7 @@ from pipestill.tracking.model_folder import ModelIds, model_folder
 from pipestill.tracking.params import RegisterParams
 from pipestill.tracking.pipeline_run import find_pipeline_run
 from pipestill.tracking.promotion import compare, reasons_against
+from pipestill.tracking.releases import release_tags
 from pipestill.tracking.scratch import SCRATCH
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.sync import sync
@@ -78,6 +79,8 @@ def register(root: Path, *, promote: bool = True) -> Registration:
     name = model_name(candidate.data)
     with FileLock(lock.root / SCRATCH / "register.lock"):
         version, is_new = _version(store, lock, candidate, name)
+        for tag, value in release_tags(lock).items():
+            store.client.set_model_version_tag(name, version, tag, value)
     if _alias(store, name, CHAMPION) == version:
         return Registration(name, version, is_new, CHAMPION, ())
     store.client.set_registered_model_alias(name, CHALLENGER, version)
