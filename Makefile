@@ -48,7 +48,7 @@ register: setup ## put the champion into MLflow's registry; champion there too, 
 
 test: setup ## run all tests but test-services, the pipeline on tiny data among them
 	@coverage erase
-	@pytest -n $(WORKERS) --dist loadfile -m "not services" --cov --cov-report=
+	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not services" --cov --cov-report=
 	@coverage report --fail-under=90
 
 test-fast: setup ## run the tests that take seconds

@@ -28,6 +28,11 @@ from pipestill.data.schema import LabelSet
 from pipestill.teacher import Classifier, load_classifier, new_classifier, save_classifier
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole pipelines first: they take minutes, and the other workers have seconds enough to fill them."""
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+
+
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny pretrained BERT."""
