@@ -1,4 +1,7 @@
-"""The tier of tests that need services: every test in this folder is marked, and fails where its service is missing."""
+"""The tier of tests that need services: every test in this folder is marked, and fails where its service is missing.
+
+With MISSING=skip it is skipped instead, and the summary names the program; see missing.py.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ import pytest
 
 from pipeline.conftest import built, shared, unbuilt  # noqa: F401 (fixtures)
 from pipeline.tiny_pipeline import TinyPipeline
+from services.missing import skipped_where_missing
 from services.servers import S3, s3_server
 from services.team import Team
 
@@ -16,6 +20,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.services)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with skipped_where_missing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with skipped_where_missing():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

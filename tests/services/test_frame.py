@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 import programs
+from services.missing import skipped_where_missing
 from services.servers import S3, answers, s3_server
 from tracking.repositories import Repository
 
@@ -41,3 +42,31 @@ def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(programs, "POSTGRESQL", tmp_path)
     with pytest.raises(programs.MissingProgramError, match="apt-get install postgresql"):
         programs.find("initdb")
+    monkeypatch.setenv("MISSING", "fail")
+    with pytest.raises(programs.MissingProgramError), skipped_where_missing():
+        programs.find("initdb")
+    monkeypatch.setenv("MISSING", "skip")
+    with pytest.raises(pytest.skip.Exception, match="initdb is not installed"), skipped_where_missing():
+        programs.find("initdb")
+    assert set(programs.missing()) == set(programs.PACKAGES)
+
+
+def test_missing_programs_are_installed_once_each_and_a_refusal_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apt_get, called = tmp_path / "apt-get", tmp_path / "called"
+    apt_get.write_text(f'#!/bin/sh\necho "$@" >> {called}\n[ "$2" = update ] || {{ echo no network >&2; exit 100; }}\n')
+    apt_get.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    programs.install([])
+    assert not called.exists()
+    programs.install(["initdb", "pg_ctl", "node"])
+    assert called.read_text().splitlines() == [
+        "-qq update",
+        "-qq install --yes --no-install-recommends nodejs postgresql",
+    ]
+    assert "failed: no network" in capsys.readouterr().out
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    programs.install(["node"])
+    assert len(called.read_text().splitlines()) == 2

@@ -41,3 +41,41 @@ def test_the_gate_and_the_pull_request_script_find_nothing_to_do(tried: tuple[Cl
     report = outputs["cat ci-out/report.md"]
     assert "No model was trained or exported" in report
     assert "Every stage is the base's." in report
+
+
+def test_experiments_land_in_the_one_store_and_the_sweep_ranks_them_on_dev(
+    tried: tuple[Clone, dict[str, str]],
+) -> None:
+    clone, outputs = tried
+    names = set(clone.run("dvc", "exp", "list", "--name-only").stdout.split())
+    assert {"warm", "slow"} < names
+    assert len(names) == 5
+    runs = [run for run in clone.runs() if "dvc.exp" in run.data.tags]
+    trained = [run for run in runs if run.data.tags["dvc.stage"].startswith("distill@")]
+    assert {run.data.tags["dvc.exp"] for run in trained} == names
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (warm,) = [run for run in trained if run.data.tags["dvc.exp"] == "warm"]
+    assert warm.data.params["objective.0.loss.temperature"] == "4.0"
+    assert [path.parent for path in clone.root.rglob("mlflow.db") if "ci-out" not in path.parts] == [clone.root]
+    assert outputs["dvc queue status"].count("Success") == 3
+    shown = outputs["dvc exp show --md --only-changed"]
+    assert all(word in shown for word in ("warm", "slow", "students.bert_l3.training.learning_rate"))
+    ranked = [line.split() for line in outputs["python tools/sweep.py bert_l3"].splitlines()[1:]]
+    assert {words[0] for words in ranked} == names | {"HEAD"}
+    changes = {words[0]: words[3:] for words in ranked}
+    assert changes["HEAD"] == []
+    assert changes["slow"] == ["students.bert_l3.training.learning_rate=5e-05"]
+    qualities = [float(words[1]) for words in ranked]
+    assert qualities == sorted(qualities, reverse=True)
+    applied = outputs["python tools/sweep.py bert_l3 --apply"].splitlines()[-1]
+    assert applied.startswith(f"{ranked[0][0]} is applied") or ranked[0][0] == "HEAD"
+
+
+def test_clean_up_takes_nothing_that_a_commit_or_an_experiment_names(tried: tuple[Clone, dict[str, str]]) -> None:
+    clone, outputs = tried
+    tried_first = outputs["dvc gc --workspace --all-commits --all-experiments --cloud --dry --force"]
+    assert "No unused 'repo' cache to remove." in tried_first  # the command before it took all there was
+    assert clone.run("dvc", "status").returncode == 0
+    assert not (clone.root / ".scratch").exists()
+    clone.run("dvc", "exp", "apply", "slow")
+    assert (clone.root / "models/students/bert_l3/model.safetensors").is_file()

@@ -1,0 +1,83 @@
+"""Experiments through a real `dvc exp run`: where their runs go, and how the best one is found and applied."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from repositories import Repository
+from ruamel.yaml import YAML
+from trainings import write_training
+
+import sweep
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+
+
+def wait_for_queue(repository: Repository, seconds: float = 600) -> str:
+    """Wait until no experiment is queued or running; returns the queue's last word."""
+    end = time.monotonic() + seconds
+    while True:
+        said = repository.run("dvc", "queue", "status").stdout
+        if not any(word in said for word in ("Queued", "Running")):
+            return said
+        assert time.monotonic() < end, said
+        time.sleep(1)
+
+
+def test_a_queued_grid_with_two_workers_lands_in_the_main_store_under_the_experiments_names(
+    repository: Repository,
+) -> None:
+    repository.run("dvc", "repro")
+    repository.commit()
+    repository.run("dvc", "exp", "run", "--queue", "-S", "second.lr=0.2,0.3")
+    repository.run("dvc", "queue", "start", "--jobs", "2")
+    said = wait_for_queue(repository)
+    assert said.count("Success") == 2, said
+    names = set(repository.run("dvc", "exp", "list", "--name-only").stdout.split())
+    runs = [run for run in repository.runs() if "dvc.exp" in run.data.tags]
+    assert {run.data.tags["dvc.exp"] for run in runs} == names
+    assert (
+        sorted((run.info.run_name, run.data.params["lr"], run.info.status) for run in runs)
+        == [("second@bert_l3", "5e-05", "FINISHED")] * 2
+    )
+    assert len({run.data.tags["dvc.key"] for run in runs}) == 2
+    assert [*repository.root.rglob("mlflow.db")] == [repository.root / "mlflow.db"]
+    assert [*(repository.root / ".scratch").glob("*/")] == []
+    shown = repository.run("dvc", "exp", "show", "--csv", "--only-changed").stdout
+    assert "second.lr" in shown.splitlines()[0]
+    assert all(name in shown for name in names)
+
+
+@pytest.fixture
+def trials(repository: Repository) -> Repository:
+    """A repository with a training and two experiments with it."""
+    write_training(repository)
+    for name, rate in (("near", 0.25), ("far", 0.9)):
+        repository.run("dvc", "exp", "run", "--temp", "-q", "-n", name, "-S", f"second.lr={rate}")
+    return repository
+
+
+def test_the_best_experiment_on_dev_is_listed_first_and_applied(
+    trials: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep.main(["small", "--apply"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said[1:4]] == ["near", "HEAD", "far"]
+    assert said[1].split()[1:] == ["0.9500", "0.5000", "second.lr=0.25"]
+    assert said[4].startswith("near is applied")
+    assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.25
+    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev_macro_f1"] == 0.25
+
+
+def test_head_is_kept_where_no_experiment_beats_it_and_a_missing_record_is_said(
+    trials: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials.run("dvc", "exp", "remove", "-q", "near")
+    assert sweep.main(["small", "--apply"]) == 0
+    assert "no experiment beats HEAD on dev" in capsys.readouterr().out
+    assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.1
+    assert sweep.main(["large"]) == 1
+    said = capsys.readouterr().err
+    assert "far is left out" in said
+    assert "dvc repro distill@large" in said

@@ -1,0 +1,128 @@
+"""The experiments of HEAD by what a student reached on dev, best first; and the best one applied.
+
+python tools/sweep.py bert_l3            list them, HEAD among them, with the params that differ from HEAD's
+python tools/sweep.py bert_l3 --apply    bring the best one's params and outs into the workspace, if it beats HEAD
+
+Read are the training records that each experiment's dvc.lock names, from the cache or the remote: a result counts
+wherever it was made. Test rows have no say; docs/operations.md.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from pipestill.errors import PipestillError
+from pipestill.params import load_section
+from pipestill.reporting.params import ReportParams
+from pipestill.tracking.run_record import flatten
+from pipestill.training.records import TrainingRecord
+
+HEAD = "HEAD"
+RECORDS = Path("metrics/training")
+PARAMS = "params.yaml"
+
+
+class SweepError(PipestillError):
+    """There is nothing to compare, or the best cannot be applied."""
+
+
+class Trial(NamedTuple):
+    """What one experiment, or HEAD, reached: `quality` in the report's metric on dev, and the params it changed."""
+
+    name: str
+    quality: float
+    nll_nats: float
+    changes: dict[str, str]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """List or apply; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("student", help="a key of `students` in params.yaml, or `teacher`")
+    parser.add_argument("--apply", action="store_true", help="`dvc exp apply` the best, if it beats HEAD")
+    chosen = parser.parse_args(arguments)
+    try:
+        metric = load_section("report", ReportParams).metric
+        trials = ranked(chosen.student, metric)
+        print("\n".join(lines(trials, metric)))
+        if chosen.apply:
+            apply(trials[0])
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def ranked(student: str, metric: str) -> list[Trial]:
+    """HEAD and its experiments, the best on dev first; of equals the lower nll, then HEAD.
+
+    Raises:
+        SweepError: neither HEAD nor any experiment has a training record of this student.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        listed = repo.experiments.ls(HEAD)
+    revisions = {HEAD: HEAD} | {name: rev for found in listed.values() for name, rev in found}
+    base = params_at(HEAD)
+    trials = [trial for name, rev in revisions.items() if (trial := read_trial(name, rev, student, metric, base))]
+    if not trials:
+        raise SweepError(
+            f"no commit or experiment has {RECORDS / student}.json",
+            expected="a student of params.yaml that was trained at HEAD or in an experiment of it",
+            next_step=f"run `dvc repro distill@{student}`; where it ran elsewhere, `dvc pull {RECORDS / student}.json`",
+        )
+    return sorted(trials, key=lambda trial: (-trial.quality, trial.nll_nats, trial.name != HEAD))
+
+
+def read_trial(name: str, rev: str, student: str, metric: str, base: dict[str, str]) -> Trial | None:
+    """What a revision's training record says of the epoch that was kept; None, said, if it has no such record."""
+    import dvc.api
+    from dvc.exceptions import DvcException
+
+    try:
+        text = dvc.api.read(f"{RECORDS / student}.json", rev=rev)
+        best = TrainingRecord.model_validate_json(text).best
+    except (DvcException, OSError, ValidationError) as error:
+        print(f"{name} is left out: {str(error).splitlines()[0]}", file=sys.stderr)
+        return None
+    here = params_at(rev)
+    changes = {key: here.get(key, "nothing") for key in here | base if here.get(key) != base.get(key)}
+    return Trial(name, getattr(best, f"dev_{metric}"), best.dev_nll_nats, changes)
+
+
+def params_at(rev: str) -> dict[str, str]:
+    """The values of params.yaml at a revision, by dotted name."""
+    done = subprocess.run(["git", "show", f"{rev}:{PARAMS}"], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    return flatten(YAML(typ="safe", pure=True).load(done.stdout))
+
+
+def lines(trials: list[Trial], metric: str) -> list[str]:
+    """A table for people, the best first."""
+    width = max(len("experiment"), *(len(trial.name) for trial in trials))
+    head = f"{'experiment':{width}}  dev {metric:>9}  dev nll_nats  params"
+    return [head] + [
+        f"{trial.name:{width}}  {trial.quality:13.4f}  {trial.nll_nats:12.4f}  "
+        + " ".join(f"{key}={value}" for key, value in trial.changes.items())
+        for trial in trials
+    ]
+
+
+def apply(best: Trial) -> None:
+    """Bring the best one's params and outs into the workspace."""
+    if best.name == HEAD:
+        print("no experiment beats HEAD on dev: nothing to apply")
+        return
+    done = subprocess.run(["dvc", "exp", "apply", best.name], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if done.returncode != 0:
+        raise SweepError(f"`dvc exp apply {best.name}` failed", found=(done.stdout + done.stderr).strip())
+    print(f"{best.name} is applied: `dvc repro` makes what follows from it, `dvc exp show` and git diff show it")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
