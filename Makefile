@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services repro mlm test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ repro: setup ## run the pipeline and show the table
 	@dvc repro
 	-@python -m pipestill.tracking sync
 	@python -m pipestill.reporting show
+
+mlm: setup ## distil a task-agnostic student, which students can begin as (docs/mlm.md)
+	@dvc repro pipelines/mlm/dvc.yaml
+	-@python -m pipestill.tracking sync
 
 table: setup ## show the table of the last run
 	@python -m pipestill.reporting show

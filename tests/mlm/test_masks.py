@@ -8,21 +8,16 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 import tiny
+from mlm.tiny_mlm import MASKS_PARAMS, draw_masks, rows_of
 from pipestill.data.schema import UNLABELLED_ROWS
+from pipestill.data.split import text_key
 from pipestill.data.tables import TableWriter, open_table
 from pipestill.errors import DataError, ModelError, ParamsError
 from pipestill.fingerprint import content_id
 from pipestill.mlm.masks import MaskDrawer, MlmMasksCard, MlmMasksParams, write_masks
+from pipestill.mlm.texts import Text
 from pipestill.params import parse_section
 from pipestill.text.tokenizer import load_tokenizer
-
-SETTINGS: dict[str, Any] = {
-    "seed": 3,
-    "max_length": 24,
-    "masked_fraction": 0.15,
-    "mask_token_fraction": 0.8,
-    "random_token_fraction": 0.1,
-}
 
 
 @pytest.fixture
@@ -31,20 +26,16 @@ def tokenizer(base: Path) -> PreTrainedTokenizerBase:
 
 
 def params(**changes: Any) -> MlmMasksParams:
-    return MlmMasksParams(**{**SETTINGS, **changes})
-
-
-def table(path: Path, texts: list[str]) -> Any:
-    with TableWriter(path, UNLABELLED_ROWS) as writer:
-        writer.write([{"content_id": content_id(text), "text": text} for text in texts])
-    return open_table(path)
+    return MlmMasksParams(**{**MASKS_PARAMS, **changes})
 
 
 def written(
     path: Path, texts: list[str], tokenizer: PreTrainedTokenizerBase, **changes: Any
-) -> tuple[MlmMasksCard, Any]:
-    card = write_masks(params(**changes), tokenizer, [table(path / "rows.parquet", texts)], path / "masks.parquet")
-    return card, open_table(path / "masks.parquet")
+) -> tuple[MlmMasksCard, dict[str, Any]]:
+    """Masks of some texts in the order given; the rows by split."""
+    rows = [Text(content_id(text), text_key(text), text) for text in texts]
+    card = write_masks(params(**changes), tokenizer, rows, path)
+    return card, {name: list(open_table(path / f"{name}.parquet")) for name in ("train", "dev")}
 
 
 def test_shares_are_what_the_params_say_over_many_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
@@ -98,27 +89,56 @@ def test_a_row_s_masks_depend_on_seed_and_row_and_not_on_other_rows(
 ) -> None:
     _, whole = written(tmp_path / "whole", texts, tokenizer)
     _, again = written(tmp_path / "again", texts, tokenizer)
-    _, some = written(tmp_path / "some", texts[::-3], tokenizer)
+    _, some = written(tmp_path / "some", texts[::-2], tokenizer)
     _, other = written(tmp_path / "other", texts, tokenizer, seed=4)
-    by_id = {row["content_id"]: row for row in whole}
-    assert (tmp_path / "whole/masks.parquet").read_bytes() == (tmp_path / "again/masks.parquet").read_bytes()
-    assert list(again) == list(whole)
-    assert all(row == by_id[row["content_id"]] for row in some)
-    assert any(row != by_id[row["content_id"]] for row in other)
+    for name, rows in whole.items():
+        by_id = {row["content_id"]: row for row in rows}
+        first, second = (tmp_path / run / f"{name}.parquet" for run in ("whole", "again"))
+        assert first.read_bytes() == second.read_bytes()
+        assert again[name] == rows
+        assert some[name]
+        assert all(row == by_id[row["content_id"]] for row in some[name]), "a row changed, or went to the other split"
+    assert other != whole
 
 
-def test_rows_are_truncated_counted_and_written_table_by_table(
-    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, texts: list[str]
-) -> None:
-    tables = [table(tmp_path / "a.parquet", texts[:5]), table(tmp_path / "b.parquet", [*texts[5:9], "[SEP]"])]
-    card = write_masks(params(max_length=6), tokenizer, tables, tmp_path / "masks.parquet")
-    rows = list(open_table(tmp_path / "masks.parquet"))
-    assert [row["content_id"] for row in rows] == [content_id(text) for text in texts[:9]]
-    assert max(len(row["input_ids"]) for row in rows) == 6
-    assert card.num_rows == 9
+def test_rows_are_truncated_and_counted(tokenizer: PreTrainedTokenizerBase, tmp_path: Path, texts: list[str]) -> None:
+    card, rows = written(tmp_path, [*texts, "[SEP]"], tokenizer, max_length=6)
     assert card.num_left_out_rows == 1
-    assert card.num_tokens == sum(len(row["input_ids"]) for row in rows)
-    assert card.num_masked_tokens == sum(len(row["positions"]) for row in rows)
+    assert sorted(row["content_id"] for split in rows.values() for row in split) == sorted(map(content_id, texts))
+    assert max(len(row["input_ids"]) for row in rows["train"]) == 6
+    for name, split in card.splits.items():
+        assert split.num_rows == len(rows[name])
+        assert split.num_tokens == sum(len(row["input_ids"]) for row in rows[name])
+        assert split.num_masked_tokens == sum(len(row["positions"]) for row in rows[name])
+
+
+def test_masks_are_drawn_over_train_and_unlabelled_rows_and_never_over_dev_or_test(
+    prepared: Path, texts: list[str]
+) -> None:
+    shouted = rows_in("dev")[0].upper()  # normalises to a dev text
+    add_unlabelled([shouted, rows_in("train")[0], "a film of its own"])
+    draw_masks()
+    drawn = {row["content_id"] for split in ("train", "dev") for row in rows_of(split)}
+    expected = {*rows_in("train"), *rows_in("unlabelled")} - {shouted}
+    assert drawn == set(map(content_id, expected))
+    assert not drawn & set(map(content_id, [*rows_in("dev"), *rows_in("test")]))
+
+
+def test_the_rows_kept_are_the_first_by_content_id(prepared: Path) -> None:
+    draw_masks(max_rows=12)
+    drawn = [row["content_id"] for split in ("train", "dev") for row in rows_of(split)]
+    everything = sorted(map(content_id, [*rows_in("train"), *rows_in("unlabelled")]))
+    assert sorted(drawn) == everything[:12]
+
+
+def rows_in(table: str) -> list[str]:
+    return list(open_table(Path(f"data/prepared/{table}.parquet"))["text"])
+
+
+def add_unlabelled(texts: list[str]) -> None:
+    rows = sorted((content_id(text), text) for text in {*rows_in("unlabelled"), *texts})
+    with TableWriter(Path("data/prepared/unlabelled.parquet"), UNLABELLED_ROWS) as writer:
+        writer.write([{"content_id": row, "text": text} for row, text in rows])
 
 
 def test_a_tokenizer_without_a_mask_token_and_tables_without_text_are_refused(
@@ -133,4 +153,4 @@ def test_a_tokenizer_without_a_mask_token_and_tables_without_text_are_refused(
 
 def test_shares_above_one_together_are_refused() -> None:
     with pytest.raises(ParamsError, match="more than 1 together"):
-        parse_section({"m": {**SETTINGS, "random_token_fraction": 0.3}}, "m", MlmMasksParams)
+        parse_section({"m": {**MASKS_PARAMS, "random_token_fraction": 0.3}}, "m", MlmMasksParams)

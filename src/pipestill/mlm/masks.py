@@ -6,18 +6,20 @@ content id and its tokens alone, so rows that are added or shuffled change no ot
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset
 from jaxtyping import Int
 from pydantic import Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
+from pipestill.data.split import split_position
 from pipestill.data.tables import TableWriter
 from pipestill.errors import DataError, ModelError
+from pipestill.mlm.texts import Text
 from pipestill.params import Section
 from pipestill.records import Record
 from pipestill.seeding import derive_seed
@@ -40,7 +42,9 @@ class MlmMasksParams(Section):
     """How masks are drawn.
 
     Attributes:
-        seed: of the draw.
+        seed: of the draw, and of who goes to dev.
+        max_rows: texts at most; see `Texts`.
+        dev_fraction: share of the texts that is held out, by the hash of the text, to measure the models on.
         max_length: the longest input in tokens, special tokens included.
         masked_fraction: of a row's ordinary tokens, at least one.
         mask_token_fraction: of those, the share that becomes the mask token.
@@ -48,6 +52,8 @@ class MlmMasksParams(Section):
     """
 
     seed: int = Field(ge=0)
+    max_rows: int = Field(ge=1)
+    dev_fraction: float = Field(gt=0, lt=1)
     max_length: int = Field(ge=4)
     masked_fraction: float = Field(gt=0, lt=1)
     mask_token_fraction: float = Field(ge=0, le=1)
@@ -60,20 +66,30 @@ class MlmMasksParams(Section):
         return self
 
 
-class MlmMasksCard(Record):
-    """What was drawn.
+class SplitCard(Record):
+    """What was drawn for one split.
 
     Attributes:
         num_rows: rows with at least one masked token.
-        num_left_out_rows: rows that hold special tokens only.
         num_tokens: in all rows, special tokens included.
         num_masked_tokens: to be predicted.
     """
 
     num_rows: int
-    num_left_out_rows: int
     num_tokens: int
     num_masked_tokens: int
+
+
+class MlmMasksCard(Record):
+    """What was drawn.
+
+    Attributes:
+        splits: `train` and `dev`.
+        num_left_out_rows: rows that hold special tokens only.
+    """
+
+    splits: dict[str, SplitCard]
+    num_left_out_rows: int
 
 
 class Masked(NamedTuple):
@@ -127,49 +143,67 @@ class MaskDrawer:
         return Masked(masked, positions, ids[positions])
 
 
+class _Split:
+    """The table of one split, as it is written and counted."""
+
+    def __init__(self, path: Path) -> None:
+        self.writer = TableWriter(path, MASKED_ROWS)
+        self.num_tokens = self.num_masked_tokens = 0
+
+    def add(self, content_id: str, row: Masked) -> None:
+        self.num_tokens += len(row.input_ids)
+        self.num_masked_tokens += len(row.positions)
+        columns = {name: value.tolist() for name, value in row._asdict().items()}
+        self.writer.write([{"content_id": content_id, **columns}])
+
+    @property
+    def card(self) -> SplitCard:
+        return SplitCard(
+            num_rows=self.writer.num_rows, num_tokens=self.num_tokens, num_masked_tokens=self.num_masked_tokens
+        )
+
+
 def write_masks(
-    params: MlmMasksParams, tokenizer: PreTrainedTokenizerBase, tables: Iterable[Dataset], out: Path
+    params: MlmMasksParams, tokenizer: PreTrainedTokenizerBase, texts: Iterable[Text], out: Path
 ) -> MlmMasksCard:
-    """Cut the texts of some tables into tokens, mask them and write them, table by table.
+    """Cut texts into tokens, mask them and write them, in a table for training and one for dev.
 
     Args:
         params: how.
         tokenizer: truncates at `max_length` from here on.
-        tables: columns content_id and text; read in batches, so that memory does not grow with the rows.
-        out: the parquet file, of `MASKED_ROWS`.
+        texts: sorted by content id; read in batches, so that memory does not grow with them.
+        out: the folder of train.parquet and dev.parquet, of `MASKED_ROWS`.
 
     Returns:
         What was drawn.
 
     Raises:
         ModelError: the tokenizer has no mask token.
-        DataError: no row has a token to mask.
+        DataError: a split has no token to mask.
     """
     drawer = MaskDrawer(params, tokenizer)
     tokenizer.model_max_length = params.max_length
-    num_left_out = num_tokens = num_masked = 0
-    with TableWriter(out, MASKED_ROWS) as writer:
-        for content_id, ids in _encoded(tokenizer, tables):
-            row = drawer.draw(content_id, ids)
+    splits = {name: _Split(out / f"{name}.parquet") for name in ("train", "dev")}
+    num_left_out = 0
+    with splits["train"].writer, splits["dev"].writer:
+        for text, ids in _encoded(tokenizer, texts):
+            row = drawer.draw(text.content_id, ids)
             if row is None:
                 num_left_out += 1
                 continue
-            num_tokens += len(ids)
-            num_masked += len(row.positions)
-            columns = {name: value.tolist() for name, value in row._asdict().items()}
-            writer.write([{"content_id": content_id, **columns}])
-    if not writer.num_rows:
-        raise DataError("there is no text to mask", next_step="bring unlabelled text, or train rows")
-    return MlmMasksCard(
-        num_rows=writer.num_rows,
-        num_left_out_rows=num_left_out,
-        num_tokens=num_tokens,
-        num_masked_tokens=num_masked,
-    )
+            position = split_position(text.key, params.seed)
+            splits["dev" if position < params.dev_fraction else "train"].add(text.content_id, row)
+    cards = {name: split.card for name, split in splits.items()}
+    for name, card in cards.items():
+        if not card.num_rows:
+            raise DataError(
+                f"there is no text to mask for {name}",
+                next_step="bring unlabelled text, or change max_rows or dev_fraction of mlm_masks",
+            )
+    return MlmMasksCard(splits=cards, num_left_out_rows=num_left_out)
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, tables: Iterable[Dataset]) -> Iterator[tuple[str, list[int]]]:
-    for table in tables:
-        for start in range(0, len(table), READ_ROWS):
-            rows = table[start : start + READ_ROWS]
-            yield from zip(rows["content_id"], encode(tokenizer, rows["text"]), strict=True)
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Iterable[Text]) -> Iterator[tuple[Text, list[int]]]:
+    rest = iter(texts)
+    while batch := list(islice(rest, READ_ROWS)):
+        yield from zip(batch, encode(tokenizer, [text.text for text in batch]), strict=True)

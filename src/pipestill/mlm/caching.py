@@ -1,0 +1,186 @@
+"""Asking a masked-language-model teacher about masked rows: for the cache, and once more to check what is in it."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from tqdm import tqdm
+
+from pipestill.errors import CacheError, StaleCacheError
+from pipestill.mlm.card import MlmCacheCard, MlmCacheParams, identify
+from pipestill.mlm.model import MaskedLm, Predicted, predict_masked
+from pipestill.mlm.reader import REDO, MlmCache, read_stored
+from pipestill.mlm.rows import MaskedCollator, MaskedRows
+from pipestill.mlm.soft_targets import top_tokens
+from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.teacher.forward import Precision, autocast, fastest_device
+from pipestill.text.batching import length_sorted_batches
+
+CHECKED_ROWS = 32
+"""Rows that the teacher is asked about again when a cache is opened."""
+CHECK_TOLERANCE = {"float32": 0.02, "bfloat16": 0.5}
+"""Largest difference of a log-probability, by the teacher's precision: the cost of rounding and of another batch."""
+
+
+class Cached(NamedTuple):
+    """A finished cache: its card, the rows that this run computed (a resume lowers them) and its seconds."""
+
+    card: MlmCacheCard
+    num_computed_rows: int
+    seconds: float
+
+
+class _Part(NamedTuple):
+    """What a teacher says at some of the asked positions: which of them, and what."""
+
+    where: np.ndarray
+    said: Predicted
+
+
+def _ask(
+    teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], *, batch_size: int, precision: Precision
+) -> Iterator[_Part]:
+    """Run a teacher over some rows, in batches of similar length, in evaluation mode."""
+    collate = MaskedCollator(teacher.tokenizer.pad_token_id)
+    given = rows.__getitems__(numbers)
+    ends = np.concatenate([[0], np.cumsum([len(row["positions"]) for row in given])])
+    device = teacher.model.device
+    with torch.inference_mode(), autocast(precision, device):
+        for places in length_sorted_batches([len(row["input_ids"]) for row in given], batch_size):
+            batch = {name: tensor.to(device) for name, tensor in collate([given[place] for place in places]).items()}
+            said = predict_masked(teacher.model, batch["input_ids"], batch["attention_mask"], batch["places"])
+            yield _Part(np.concatenate([np.arange(ends[place], ends[place + 1]) for place in places]), said)
+
+
+def ask_teacher(teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams) -> Told:
+    """A teacher's most probable tokens at the masked positions of some rows, in order, and its hidden states there."""
+    num_masked = np.array([len(row["positions"]) for row in rows.__getitems__(numbers)], dtype=np.int32)
+    total, width = int(num_masked.sum()), int(teacher.model.config.hidden_size)
+    ids = np.empty((total, params.k), dtype=np.int32)
+    log_probabilities = np.empty((total, params.k), dtype=np.float32)
+    hidden = np.empty((total, width), dtype=np.float32)
+    for where, said in _ask(teacher, rows, numbers, batch_size=params.batch_size, precision=params.precision):
+        top = top_tokens(said.logits, params.k, params.temperature)
+        ids[where] = top.ids.cpu().numpy()
+        log_probabilities[where] = top.log_probabilities.cpu().numpy()
+        hidden[where] = said.hidden.float().cpu().numpy()
+    return Told(num_masked, ids, log_probabilities, hidden)
+
+
+def fill_mlm_cache(
+    params: MlmCacheParams, *, teacher: MaskedLm, folder: Path, table: Dataset, masks: Path, scratch: Path, out: Path
+) -> Cached:
+    """Run a teacher over a table of masked rows and keep its soft targets.
+
+    Args:
+        params: how.
+        teacher: in evaluation mode.
+        folder: where it was loaded from, for the cache's identity.
+        table: the masked rows.
+        masks: the table's file, likewise.
+        scratch: survives a kill.
+        out: the finished cache.
+
+    Raises:
+        CacheError: the cache would be too large, k is no cut, or the teacher's answers cannot be kept.
+    """
+    rows = MaskedRows(table)
+    _check_params(params, teacher, rows)
+    identity = identify(params, folder, masks, num_rows=len(rows), num_masked_tokens=rows.num_masked_tokens)
+    teacher.model.to(fastest_device())
+    computed = 0
+
+    def ask(numbers: range) -> Told:
+        nonlocal computed
+        computed += len(numbers)
+        return ask_teacher(teacher, rows, numbers, params)
+
+    start = time.perf_counter()
+    bar: tqdm[Any]
+    with tqdm(total=len(rows), unit="row", desc="mlm_cache", disable=not sys.stderr.isatty()) as bar:
+        card = write_mlm_cache(
+            out=out,
+            scratch=scratch / "shards",
+            identity=identity,
+            shards=_shards(table, params.shard_rows),
+            ask=ask,
+            on_shard=lambda done: _tell(bar, done),
+        )
+    return Cached(card, computed, time.perf_counter() - start)
+
+
+def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, table: Dataset, masks: Path) -> MlmCache:
+    """Open the cache of this teacher over these masks, and ask the teacher about a few rows again.
+
+    Args:
+        folder: the cache.
+        teacher: whose it has to be.
+        teacher_folder: where it was loaded from.
+        table: the masked rows.
+        masks: the table's file.
+
+    Raises:
+        StaleCacheError: it belongs to something else, or the teacher no longer says the same.
+        CorruptCacheError: a file is missing, truncated or changed.
+    """
+    rows = MaskedRows(table)
+    stored = read_stored(folder).identity
+    expected = identify(stored, teacher_folder, masks, num_rows=len(rows), num_masked_tokens=rows.num_masked_tokens)
+    cache = MlmCache.open(folder, expected, table.select_columns(["content_id"])[:]["content_id"])
+    numbers = list(range(0, len(rows), max(1, len(rows) // CHECKED_ROWS)))[:CHECKED_ROWS]
+    kept = [cache.row(number) for number in numbers]
+    ids = np.concatenate([row.top_ids for row in kept]).astype(np.int64)
+    then = np.concatenate([row.top_log_probabilities for row in kept]).astype(np.float32)
+    difference = 0.0
+    for where, said in _ask(teacher, rows, numbers, batch_size=CHECKED_ROWS, precision=stored.precision):
+        now = torch.log_softmax(said.logits.float() / stored.temperature, dim=-1).cpu().numpy()
+        difference = max(difference, float(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max()))
+    if difference > CHECK_TOLERANCE[stored.precision]:
+        raise StaleCacheError(
+            "the teacher no longer says what the cache says it said",
+            found=f"largest difference of a log-probability {difference:.4g} over {len(numbers)} rows",
+            expected=f"at most {CHECK_TOLERANCE[stored.precision]:.4g}",
+            next_step=REDO,
+        )
+    return cache
+
+
+def _check_params(params: MlmCacheParams, teacher: MaskedLm, rows: MaskedRows) -> None:
+    vocabulary, width = int(teacher.model.config.vocab_size), int(teacher.model.config.hidden_size)
+    if params.k >= vocabulary:
+        raise CacheError(
+            "k of mlm_cache is no cut of the vocabulary",
+            found=params.k,
+            expected=f"less than {vocabulary}",
+            next_step="lower k in pipelines/mlm/params.yaml",
+        )
+    number = np.dtype(params.storage_dtype).itemsize
+    size = rows.num_masked_tokens * (params.k * (4 + number) + width * number)
+    what = f"{params.k} tokens and a hidden state of {width} at {rows.num_masked_tokens} positions: {size / 1e6:.1f} MB"
+    print(f"mlm_cache: {what}", flush=True)
+    if size > params.max_bytes:
+        raise CacheError(
+            "the cache would be too large",
+            found=f"{size} bytes",
+            expected=f"at most max_bytes, {params.max_bytes}",
+            next_step="lower k, or max_rows of mlm_masks, or raise max_bytes in pipelines/mlm/params.yaml",
+        )
+
+
+def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[range, list[str]]]:
+    ids = table.select_columns(["content_id"])
+    for start in range(0, len(table), shard_rows):
+        numbers = range(start, min(start + shard_rows, len(table)))
+        yield numbers, ids[start : numbers.stop]["content_id"]
+
+
+def _tell(bar: "tqdm[Any]", rows: int) -> None:
+    bar.update(rows)
+    if bar.disable:
+        bar.n += rows
+        print(f"mlm_cache: {bar.n} of {bar.total} rows", flush=True)

@@ -1,0 +1,130 @@
+"""The identity card of a cache of soft targets at masked positions: whose they are, over which masks, how kept."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pipestill.fingerprint import sha256_file, sha256_files
+from pipestill.logit_cache.card import Precision, StorageDtype
+from pipestill.params import Section
+from pipestill.records import Record
+from pipestill.teacher.classifier import NOTICE_FILE
+
+CARD_FILE = "card.json"
+FORMAT_VERSION = 1
+ARRAYS = ("content_ids", "num_masked", "top_ids", "top_log_probabilities", "hidden")
+"""The files of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
+
+
+class MlmCacheParams(Section):
+    """How the teacher runs over the masked rows, and what is kept.
+
+    Attributes:
+        k: most probable tokens kept at each masked position.
+        temperature: T of the soft targets; the student learns at the same.
+        batch_size: rows in one forward pass.
+        precision: arithmetic of the teacher's matrix products.
+        shard_rows: rows in one shard; a killed run resumes at the next shard.
+        storage_dtype: of log-probabilities and hidden states.
+        max_bytes: a larger cache is refused before anything is written.
+    """
+
+    k: int = Field(ge=1)
+    temperature: float = Field(gt=0)
+    batch_size: int = Field(ge=1)
+    precision: Precision
+    shard_rows: int = Field(ge=1)
+    storage_dtype: StorageDtype
+    max_bytes: int = Field(ge=1)
+
+
+class MlmCacheIdentity(Record):
+    """What a cached answer depends on.
+
+    Attributes:
+        teacher: sha256 of each file of the teacher's folder.
+        masks: sha256 of the table of masked rows.
+        num_rows: its rows.
+        num_masked_tokens: its masked positions.
+        k: tokens kept at each.
+        temperature: T.
+        precision: arithmetic of the teacher's matrix products.
+        storage_dtype: of log-probabilities and hidden states.
+    """
+
+    teacher: dict[str, str]
+    masks: str
+    num_rows: int
+    num_masked_tokens: int
+    k: int
+    temperature: float
+    precision: Precision
+    storage_dtype: StorageDtype
+
+    def differences(self, other: "MlmCacheIdentity") -> list[str]:
+        """What differs between two identities, one line a field."""
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in type(self).model_fields]
+        return [
+            f"{name}: {str(mine)[:200]} is not {str(theirs)[:200]}" for name, mine, theirs in pairs if mine != theirs
+        ]
+
+
+class MlmShardCard(Record):
+    """One shard: consecutive rows of the table.
+
+    Attributes:
+        num_rows: in it.
+        mass_kept: sum over its masked positions of the probability that the k tokens have together, at T.
+        sha256: of each file.
+    """
+
+    num_rows: int
+    mass_kept: float
+    sha256: dict[str, str]
+
+
+class MlmCacheCard(Record):
+    """What lies beside the shards as card.json.
+
+    Attributes:
+        format_version: of the files.
+        identity: whose answers they are.
+        mass_kept_fraction: the probability that the k tokens have together at T, mean over masked positions.
+        bytes_per_masked_token: of all files but this.
+        shards: their checksums.
+    """
+
+    format_version: int
+    identity: MlmCacheIdentity
+    mass_kept_fraction: float
+    bytes_per_masked_token: float
+    shards: tuple[MlmShardCard, ...]
+
+
+def identify(
+    how: "MlmCacheParams | MlmCacheIdentity", teacher: Path, masks: Path, *, num_rows: int, num_masked_tokens: int
+) -> MlmCacheIdentity:
+    """Establish the identity that a teacher's cache over a table has.
+
+    Args:
+        how: it is made, as params or an earlier card say.
+        teacher: the teacher's folder.
+        masks: the table's file.
+        num_rows: its rows.
+        num_masked_tokens: its masked positions.
+    """
+    return MlmCacheIdentity(
+        teacher={name: digest for name, digest in sha256_files(teacher).items() if name != NOTICE_FILE},
+        masks=sha256_file(masks),
+        num_rows=num_rows,
+        num_masked_tokens=num_masked_tokens,
+        k=how.k,
+        temperature=how.temperature,
+        precision=how.precision,
+        storage_dtype=how.storage_dtype,
+    )
+
+
+def shard_file(shard: int, array: str) -> str:
+    """Name of the file with one array of a shard."""
+    return f"{shard:05d}.{array}.npy"

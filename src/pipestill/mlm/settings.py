@@ -1,0 +1,42 @@
+"""Checking the whole of pipelines/mlm/params.yaml: a mistake in its last section shows before the first stage runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipestill.errors import ParamsError
+from pipestill.mlm.card import MlmCacheParams
+from pipestill.mlm.distillation import MlmDistillParams
+from pipestill.mlm.masks import MlmMasksParams
+from pipestill.mlm.teacher import MlmTeacherParams
+from pipestill.params import refusals
+
+PARAMS = Path("pipelines/mlm/params.yaml")
+SECTIONS: dict[str, Any] = {
+    "mlm_masks": MlmMasksParams,
+    "mlm_teacher": MlmTeacherParams,
+    "mlm_cache": MlmCacheParams,
+    "mlm_distill": MlmDistillParams,
+}
+"""Its sections, one for each stage."""
+
+
+def check_mlm_settings(content: Mapping[str, Any]) -> None:
+    """Check every section.
+
+    Args:
+        content: the top-level mapping of the file.
+
+    Raises:
+        ParamsError: one or more values are refused; the message lists all of them.
+    """
+    known = ", ".join(SECTIONS)
+    lines = [f"{name}: no such section; the sections are {known}" for name in content if name not in SECTIONS]
+    for section, kind in SECTIONS.items():
+        lines += refusals(content, section, kind)
+    if lines:
+        raise ParamsError(
+            f"{PARAMS}: {len(lines)} value(s) refused",
+            found="".join(f"\n    {line}" for line in lines),
+            next_step="correct the values named above; docs/mlm.md says what each means",
+        )

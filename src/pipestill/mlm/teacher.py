@@ -1,0 +1,135 @@
+"""The teacher of task-agnostic distillation: a base with its own masked language model's head, or with a new one.
+
+A base that was tuned for something else, such as a sentence encoder, has no such head. Then one is trained first with
+the encoder left as it is, its output table tied to the token embeddings; after it the whole model may be adapted.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from datasets import Dataset
+from pydantic import Field
+
+from pipestill.mlm.model import MaskedLm, load_masked_lm
+from pipestill.mlm.objective import HARD_ONLY
+from pipestill.mlm.records import MlmScores, MlmTrainingRecord
+from pipestill.mlm.rows import MaskedRows
+from pipestill.mlm.training import MlmListener, score_masked_lm, train_masked_lm
+from pipestill.params import Section
+from pipestill.records import Record
+from pipestill.seeding import derive_seed, seed_everything
+from pipestill.teacher import check_length
+from pipestill.training.params import OptimiserParams
+
+
+class NoAdaptation(Section):
+    """The model stays as it was loaded, but for a new head."""
+
+    kind: Literal["none"]
+
+
+class WholeAdaptation(Section):
+    """The whole model is trained further."""
+
+    kind: Literal["whole"]
+    training: OptimiserParams
+
+
+class MlmTeacherParams(Section):
+    """How a base becomes a masked-language-model teacher.
+
+    Attributes:
+        seed: of a new head, the order of rows and the dropouts.
+        new_head: how a new head is trained, where the base has none; the encoder stays as it is, and so does the token
+            table, which the head shares, unless `train_embeddings`.
+        adaptation: whether the whole model is then trained on the texts.
+    """
+
+    seed: int = Field(ge=0)
+    new_head: OptimiserParams
+    adaptation: Annotated[NoAdaptation | WholeAdaptation, Field(discriminator="kind")]
+
+
+class MlmTeacherRecord(Record):
+    """Where a teacher's head is from and what became of it.
+
+    Attributes:
+        has_head: whether the base brought one.
+        before: dev as loaded; a new head is random.
+        after: dev as saved.
+        new_head: the training of the new head; None where the base brought one.
+        adaptation: the training of the whole model; None where params say so.
+    """
+
+    has_head: bool
+    before: MlmScores
+    after: MlmScores
+    new_head: MlmTrainingRecord | None
+    adaptation: MlmTrainingRecord | None
+
+
+class MadeTeacher(NamedTuple):
+    """A teacher and its record."""
+
+    lm: MaskedLm
+    record: MlmTeacherRecord
+
+
+def make_teacher(
+    params: MlmTeacherParams,
+    base: Path,
+    train: Dataset,
+    dev: Dataset,
+    scratch: Path,
+    listener: Callable[[str], MlmListener],
+) -> MadeTeacher:
+    """Load a base and give it what it lacks to be a masked language model of these texts.
+
+    Args:
+        params: how.
+        base: the folder of the base.
+        train: masked rows to train on.
+        dev: masked rows to measure on.
+        scratch: survives a kill.
+        listener: who is told of a phase, by its name.
+
+    Raises:
+        ModelError: the base cannot be loaded, or reads fewer tokens than the rows have.
+    """
+    seed_everything(derive_seed(params.seed, "head"))
+    lm, has_head = load_masked_lm(base)
+    rows, dev_rows = MaskedRows(train), MaskedRows(dev)
+    check_length(lm.model, int(max(rows.lengths.max(), dev_rows.lengths.max())))
+    how = params.new_head
+    before = score_masked_lm(lm, dev_rows, batch_size=how.batch_size, precision=how.precision)
+
+    def run(phase: str, training: OptimiserParams) -> MlmTrainingRecord:
+        return train_masked_lm(
+            name=phase,
+            lm=lm,
+            rows=rows,
+            dev=dev_rows,
+            weights=HARD_ONLY,
+            params=training,
+            seed=derive_seed(params.seed, phase),
+            scratch=scratch / phase,
+            listener=listener(phase),
+        )
+
+    new_head = adaptation = None
+    if not has_head:
+        lm.model.base_model.requires_grad_(requires_grad=False)
+        new_head = run("new_head", params.new_head)
+        lm.model.requires_grad_(requires_grad=True)
+    if isinstance(params.adaptation, WholeAdaptation):
+        adaptation = run("adaptation", params.adaptation.training)
+    last = adaptation or new_head
+    record = MlmTeacherRecord(
+        has_head=has_head,
+        before=before,
+        after=last.after if last else before,
+        new_head=new_head,
+        adaptation=adaptation,
+    )
+    return MadeTeacher(lm, record)

@@ -1,0 +1,35 @@
+"""What a stage that trains a masked language model tells its run."""
+
+from pipestill.mlm.records import MlmEpoch, MlmScores
+from pipestill.mlm.training import MlmListener
+from pipestill.training.reporting import MetricsLog
+
+
+def tell(run: MetricsLog, phase: str) -> MlmListener:
+    """A listener that hands the curves on to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
+
+    def on_step(step: int, loss: float, learning_rate: float) -> None:
+        run.log_metrics({f"{phase}.train.loss": loss, f"{phase}.train.learning_rate": learning_rate}, step=step)
+
+    def on_epoch(point: MlmEpoch) -> None:
+        say(f"{phase}, epoch {point.epoch}", point.dev)
+        run.log_metrics(as_metrics(f"{phase}.dev", point.dev), step=point.step)
+
+    return MlmListener(on_step=on_step, on_epoch=on_epoch)
+
+
+def say(what: str, scores: MlmScores) -> None:
+    """Print scores as a line."""
+    print(
+        f"{what}: dev MLM loss {scores.mlm_nll_nats:.4f} nats, accuracy at {scores.num_masked_tokens} masked tokens "
+        f"{scores.masked_accuracy_fraction:.4f}",
+        flush=True,
+    )
+
+
+def as_metrics(prefix: str, scores: MlmScores) -> dict[str, float]:
+    """Scores as metrics of a run."""
+    return {
+        f"{prefix}.mlm_nll_nats": scores.mlm_nll_nats,
+        f"{prefix}.masked_accuracy_fraction": scores.masked_accuracy_fraction,
+    }

@@ -1,0 +1,174 @@
+"""Training a masked language model by transformers' Trainer, with a teacher's cached answers or without."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel, PrinterCallback
+
+from pipestill.mlm.callbacks import MlmDev, epochs_in
+from pipestill.mlm.model import MaskedLm, predict_masked
+from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
+from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
+from pipestill.mlm.rows import Batch, MaskedCollator, MaskedRows
+from pipestill.mlm.soft_targets import TopTokens
+from pipestill.teacher.classifier import quiet_transformers, set_dropout
+from pipestill.teacher.forward import Precision, autocast
+from pipestill.text.batching import length_sorted_batches
+from pipestill.training.callbacks import Progress, RowOrder
+from pipestill.training.params import OptimiserParams
+from pipestill.training.records import StepPoint
+from pipestill.training.sampler import LengthBucketedSampler
+from pipestill.training.signals import Answer, NoTeacher
+from pipestill.training.trainer import ObjectiveTrainer, last_checkpoint, training_arguments
+
+
+@dataclass(frozen=True)
+class MlmListener:
+    """Whom a training tells of its curves as they grow: step, loss and learning rate; each epoch."""
+
+    on_step: Callable[[int, float, float], None]
+    on_epoch: Callable[[MlmEpoch], None]
+
+
+class MlmLearner(nn.Module):
+    """A masked language model with its objective, as one module for the trainer and its checkpoints.
+
+    Args:
+        model: trained in place.
+        weights: of the losses.
+        temperature: at which the batches' soft targets were kept.
+    """
+
+    def __init__(self, model: PreTrainedModel, weights: MlmWeights, temperature: float) -> None:
+        super().__init__()
+        self.model = model
+        self._weights = weights
+        self._temperature = temperature
+        # The head shares its table with the embeddings, and a checkpoint in safetensors holds each tensor once.
+        self.register_state_dict_post_hook(_drop_shared)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_forgive_shared)  # type: ignore[no-untyped-call]
+
+    def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:  # noqa: ARG002 (the trainer's)
+        """The objective of a batch, as a sum over its masked positions."""
+        said = predict_masked(self.model, batch["input_ids"], batch["attention_mask"], batch["places"])
+        taught = None
+        if "top_ids" in batch:
+            top = TopTokens(batch["top_ids"], batch["top_log_probabilities"])
+            taught = Taught(top, batch["hidden"], self._temperature)
+        with torch.autocast(said.logits.device.type, enabled=False):  # losses stay float32
+            return masked_loss(said.logits, said.hidden, batch["label_id"], taught, self._weights).sum()
+
+
+def _drop_shared(module: nn.Module, state: dict[str, Any], *_: object) -> None:  # noqa: ARG001 (torch's signature)
+    seen: set[int] = set()
+    for name in list(state):
+        place = state[name].data_ptr()
+        if place in seen:
+            del state[name]
+        seen.add(place)
+
+
+def _forgive_shared(module: nn.Module, keys: Any) -> None:  # noqa: ANN401 (torch's own)
+    loaded = {id(tensor) for name, tensor in _named(module) if name not in keys.missing_keys}
+    shared = {name for name, tensor in _named(module) if id(tensor) in loaded}
+    keys.missing_keys[:] = [name for name in keys.missing_keys if name not in shared]
+
+
+def _named(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return list(module.named_parameters(remove_duplicate=False))
+
+
+def train_masked_lm(
+    *,
+    name: str,
+    lm: MaskedLm,
+    rows: MaskedRows,
+    dev: MaskedRows,
+    weights: MlmWeights,
+    temperature: float = 1.0,
+    params: OptimiserParams,
+    seed: int,
+    scratch: Path,
+    listener: MlmListener,
+) -> MlmTrainingRecord:
+    """Train a masked language model in place; it ends in evaluation mode. What has no gradient stays as it is.
+
+    A run that was killed resumes at its last checkpoint in `scratch` and ends with the same weights.
+
+    Args:
+        name: what is trained, for progress and the record.
+        lm: trained in place.
+        rows: with what a teacher said, where one is learned from.
+        dev: the dev rows.
+        weights: of the losses.
+        temperature: at which the rows' soft targets were kept.
+        params: how.
+        seed: of the order of rows and the dropouts.
+        scratch: where checkpoints lie; a folder of its own for each content of params, rows and code.
+        listener: told of the curves.
+
+    Raises:
+        ModelError: the loss is not finite.
+    """
+    quiet_transformers()
+    model = lm.model
+    set_dropout(model, params.dropout)
+    if not torch.cuda.is_available():
+        model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
+    model.get_input_embeddings().requires_grad_(params.train_embeddings)
+
+    def score() -> MlmScores:
+        return score_masked_lm(lm, dev, batch_size=params.batch_size, precision=params.precision)
+
+    before = score()
+    sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
+    trainer = ObjectiveTrainer(
+        signal=NoTeacher(),
+        sampler=sampler,
+        model=MlmLearner(model, weights, temperature),
+        args=training_arguments(params, seed, scratch / "checkpoints"),
+        train_dataset=rows,
+        data_collator=MaskedCollator(lm.tokenizer.pad_token_id),
+        callbacks=[RowOrder(sampler), MlmDev(score, listener.on_epoch), Progress(name, listener.on_step)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "checkpoints"))
+    model.cpu().eval()
+    return MlmTrainingRecord(
+        model=name,
+        num_rows=len(rows),
+        num_masked_tokens=rows.num_masked_tokens,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        before=before,
+        epochs=epochs_in(trainer.state),
+        steps=tuple(
+            StepPoint(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ),
+    )
+
+
+def score_masked_lm(lm: MaskedLm, rows: MaskedRows, *, batch_size: int, precision: Precision) -> MlmScores:
+    """Score a model at the masked positions of some rows, in evaluation mode."""
+    was_training = lm.model.training
+    lm.model.eval()
+    collate = MaskedCollator(lm.tokenizer.pad_token_id)
+    device = lm.model.device
+    nll, correct, total = 0.0, 0, 0
+    with torch.inference_mode(), autocast(precision, device):
+        for numbers in length_sorted_batches(rows.lengths.tolist(), batch_size):
+            batch = {name: tensor.to(device) for name, tensor in collate(rows.__getitems__(numbers)).items()}
+            logits = predict_masked(lm.model, batch["input_ids"], batch["attention_mask"], batch["places"]).logits
+            nll += float(functional.cross_entropy(logits.float(), batch["label_id"], reduction="sum"))
+            correct += int((logits.argmax(dim=-1) == batch["label_id"]).sum())
+            total += len(batch["label_id"])
+    lm.model.train(was_training)
+    return MlmScores(mlm_nll_nats=nll / total, masked_accuracy_fraction=correct / total, num_masked_tokens=total)

@@ -1,0 +1,22 @@
+"""Parse every section of pipelines/mlm/params.yaml, so that a mistake in the last one shows before the first stage."""
+
+from pathlib import Path
+
+from pipestill.mlm.settings import PARAMS, check_mlm_settings
+from pipestill.params import read_params
+from pipestill.records import write_json
+from pipestill.tracking import run_main, stage_run
+
+OUT = Path("data/mlm/params-ok.json")
+
+
+def main() -> None:
+    """Read the params, check them, write the mark that says so; it holds no params, so it reruns no other stage."""
+    content = read_params(PARAMS)
+    with stage_run(content):
+        check_mlm_settings(content)
+        write_json(OUT, {"params": "every section of pipelines/mlm/params.yaml fits its specification"})
+
+
+if __name__ == "__main__":
+    run_main(main)
