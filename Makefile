@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro mlm test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services repro mlm ablation test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ repro: setup ## run the pipeline and show the table
 mlm: setup ## distil a task-agnostic student, which students can begin as (docs/mlm.md)
 	@dvc repro pipelines/mlm/dvc.yaml
 	-@python -m pipestill.tracking sync
+
+ablation: setup ## measure every student with every recipe, on what the pipeline made (an hour or two)
+	@dvc repro pipelines/ablation/dvc.yaml
+	-@python -m pipestill.tracking sync
+	@cat reports/ablation/ablation.md
 
 table: setup ## show the table of the last run
 	@python -m pipestill.reporting show

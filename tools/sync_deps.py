@@ -14,6 +14,7 @@ Usage: `python tools/sync_deps.py` writes, `--check` only says what is out of da
 import argparse
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,21 @@ PIPELINE = Path("dvc.yaml")
 OTHERS = Path("pipelines")
 """Where every other pipeline has a folder with a dvc.yaml of its own."""
 PARAMS = Path("params.yaml")
+ABLATION = OTHERS / "ablation" / PARAMS
+"""The params of the ablation, whose cells are listed as the students are."""
 
 Patterns = tuple[tuple[str, str], ...]
 """Groups of names, and a path with a place for the name."""
 
 CHECK = "check"
 """The stage that reads every member of a registration package; in another pipeline `<pipeline>_check`."""
+
+WRITES_DOWN = {"ablation_check": "stages/ablation_cell.py"}
+"""Stages that write down, for each cell, which code another script is made of: that code is theirs too.
+
+The script's own stage depends on what they wrote and on no module: its many cells with a hundred modules each would
+cost every `dvc repro` a second more.
+"""
 
 READ = {
     "benchmark": (("models", "models/onnx/{name}"),),
@@ -42,11 +52,18 @@ READ = {
     ),
     "report": (("models", "metrics/evaluate/{name}.json"), ("models", "metrics/training/{name}.json")),
     "committee": (("more_teachers", "data/more_logits/{name}"),),
+    "ablation_latency": (("timed_cells", "models/ablation/{name}"),),
+    "ablation_table": (
+        ("cells", "metrics/ablation/cells/{name}.json"),
+        ("cells", "metrics/ablation/times/{name}.json"),
+        ("cells", "metrics/ablation/logits/{name}.parquet"),
+    ),
 }
 """What a stage reads of each name in a group; `models` are the teacher and the students."""
 
 WRITTEN = {
     "check": (("students", "data/code/{name}-training.json"), ("students", "data/code/{name}-loading.json")),
+    "ablation_check": (("cells", "data/ablation/code/{name}.json"),),
 }
 """What a stage writes for each name in a group."""
 
@@ -57,10 +74,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if one is out of date")
     check = parser.parse_args().check
     params = _yaml().load(PARAMS)
+    grid = _yaml().load(ABLATION)
     code = 0
     for path in pipelines():
         before = path.read_text(encoding="utf-8")
-        after = synced(before, list(params["students"]), list(params["more_teachers"]))
+        after = synced(before, list(params["students"]), list(params["more_teachers"]), grid)
         if before != after and check:
             print(f"{path} is out of date: run `make deps`", file=sys.stderr)
             code = 1
@@ -74,10 +92,19 @@ def pipelines() -> list[Path]:
     return [PIPELINE, *sorted(OTHERS.glob(f"*/{PIPELINE}"))]
 
 
-def synced(pipeline: str, students: list[str], more_teachers: list[str]) -> str:
-    """The text of a dvc.yaml with its computed dependencies brought up to date."""
+def synced(pipeline: str, students: list[str], more_teachers: list[str], grid: Mapping[str, Any] | None = None) -> str:
+    """The text of a dvc.yaml with its computed dependencies brought up to date.
+
+    Args:
+        pipeline: the text.
+        students: of the main pipeline.
+        more_teachers: the same.
+        grid: the ablation's params; only its own dvc.yaml needs them.
+    """
     content = _yaml().load(pipeline)
     groups = {"models": ["teacher", *students], "students": students, "more_teachers": more_teachers}
+    if grid:
+        groups |= {"cells": list(grid["cells"]), "timed_cells": first_cells(grid)}
     for name, definition in content["stages"].items():
         stage: CommentedMap = definition.get("do", definition)
         read, written = READ.get(name, ()), WRITTEN.get(name, ())
@@ -91,8 +118,23 @@ def synced(pipeline: str, students: list[str], more_teachers: list[str]) -> str:
 
 
 def code_deps(stage: str, script: str) -> list[str]:
-    """The script of a stage and the files it imports, sorted."""
-    return sorted({script, *closure(Path(script), follow_lists=follows_lists(stage))})
+    """The script of a stage and the files it imports, sorted; none for a stage whose code another one writes down."""
+    if script in WRITES_DOWN.values():
+        return []
+    files = {script, *closure(Path(script), follow_lists=follows_lists(stage))}
+    if stage in WRITES_DOWN:
+        files |= {WRITES_DOWN[stage], *closure(Path(WRITES_DOWN[stage]))}
+    return sorted(files)
+
+
+def first_cells(grid: Mapping[str, Any]) -> list[str]:
+    """Of each student of the ablation its first cell in the order of the recipes: its int8 file is timed."""
+    first: dict[str, str] = {}
+    for recipe in grid["recipes"]:
+        for name, cell in grid["cells"].items():
+            if cell["recipe"] == recipe:
+                first.setdefault(cell["student"], name)
+    return [first[student] for student in grid["students"] if student in first]
 
 
 def follows_lists(stage: str) -> bool:

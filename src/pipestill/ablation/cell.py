@@ -1,0 +1,255 @@
+"""One cell: a student trained with a recipe once for each seed, the first of them exported.
+
+A seed that is finished is kept in the scratch folder with its logits, so that a killed cell goes on where it was.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pipestill.ablation.params import Recipe, StudentSettings, student_params
+from pipestill.ablation.records import CellRecord, SeedRecord
+from pipestill.data.schema import LabelSet
+from pipestill.data.tables import Rows, open_table
+from pipestill.errors import CacheError
+from pipestill.evaluation.params import EvaluateParams
+from pipestill.evaluation.predictions import Predictions
+from pipestill.evaluation.scoring import INT8, ONNX_FILES, one_by_one, run_batches
+from pipestill.exporters.artifact import DevRows, export_folder
+from pipestill.exporters.params import ExportParams
+from pipestill.exporters.records import CardFacts, ExportRecord
+from pipestill.facts import Fact
+from pipestill.losses._features import Reads
+from pipestill.metrics.quality import accuracy, macro_f1
+from pipestill.records import Record, read_record, write_json
+from pipestill.seeding import derive_seed
+from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.training.distillation import TEACHER, build_student
+from pipestill.training.learner import objective_reads
+from pipestill.training.material import Material
+from pipestill.training.recorder import sizes_of
+from pipestill.training.rows import TrainingRows
+from pipestill.training.signals import NoTeacher, Signal
+from pipestill.training.student_params import StudentParams
+from pipestill.training.teachers import CachedFeatures, holds_features, open_cached_teacher
+from pipestill.training.trainer import Listener, train
+from pipestill.training.vocabulary import OldIds
+
+Describe = Callable[[Classifier], CardFacts]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every cell reads.
+
+    Attributes:
+        tables: the rows to train on, by `train` and `transfer`.
+        logits: the ablation's logit cache, over all of these rows.
+        labels: of the data.
+        splits: dev and test.
+    """
+
+    tables: Mapping[str, Path]
+    logits: Path
+    labels: LabelSet
+    splits: Mapping[str, Rows]
+
+
+class Outcome(Record):
+    """What is kept of a finished seed, beside its logits."""
+
+    seed: SeedRecord
+    train_wall_time_s: float
+    num_parameters: int
+    facts: tuple[Fact, ...]
+
+
+class FinishedCell(NamedTuple):
+    """What a cell came to.
+
+    Attributes:
+        record: its figures.
+        train_wall_time_s: seconds of each seed.
+        predictions: the logits of every seed by split; a variant is called `seed_<seed>`.
+    """
+
+    record: CellRecord
+    train_wall_time_s: tuple[float, ...]
+    predictions: dict[str, Predictions]
+
+
+def run_cell(
+    names: tuple[str, str],
+    student: StudentSettings,
+    recipe: Recipe,
+    seeds: tuple[int, ...],
+    ground: Ground,
+    export: ExportParams,
+    evaluate: EvaluateParams,
+    listen: Callable[[int], Listener],
+    describe: Describe,
+    folders: tuple[Path, Path],
+) -> FinishedCell:
+    """Train, score and export.
+
+    Args:
+        names: of the student and of the recipe.
+        student: the student.
+        recipe: what it learns from.
+        seeds: one training each.
+        ground: what every cell reads.
+        export: settings and gates of the export.
+        evaluate: how the models are scored.
+        listen: the listener of a seed's curves.
+        describe: the facts of a model card.
+        folders: where finished seeds are kept until the cell is, and where the first seed's int8 file goes.
+
+    Raises:
+        PipestillError: what the params ask for cannot be made, or a gate of the export fails.
+    """
+    scratch, target = folders
+    for seed in seeds:
+        folder = scratch / f"seed-{seed}"
+        if not (folder / "outcome.json").exists():
+            train_seed(student_params(student, recipe, seed), ground, evaluate, listen(seed), folder)
+    outcomes = {seed: read_record(scratch / f"seed-{seed}" / "outcome.json", Outcome) for seed in seeds}
+    exported, int8_accuracy = export_first(
+        "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, ground, export, evaluate, describe
+    )
+    first = outcomes[seeds[0]]
+    record = CellRecord(
+        student=names[0],
+        recipe=names[1],
+        seeds=tuple(outcome.seed for outcome in outcomes.values()),
+        num_parameters=first.num_parameters,
+        facts=first.facts,
+        exported_seed=seeds[0],
+        fp32=exported.fp32,
+        int8=exported.int8,
+        parity_max_abs_difference=exported.parity.max_abs_difference,
+        quantised_fraction=exported.quantised_share.quantised_fraction,
+        int8_dev_accuracy=int8_accuracy["dev"],
+        int8_test_accuracy=int8_accuracy["test"],
+    )
+    times = tuple(outcome.train_wall_time_s for outcome in outcomes.values())
+    return FinishedCell(record, times, _predictions(ground, scratch, seeds))
+
+
+def train_seed(
+    params: StudentParams, ground: Ground, evaluate: EvaluateParams, listener: Listener, folder: Path
+) -> None:
+    """Train one seed, score it, and keep its figures, logits and model in a folder; its figures last."""
+    name = f"seed {params.seed}"
+    table = open_table(ground.tables["train" if params.rows.endswith(".parquet") else "transfer"])
+    material = Material(ground.labels, table, ground.splits["dev"], folder / "training")
+    student = build_student(params, material)
+    signal = open_signal(params, student.classifier, material, ground.logits, student.old_ids)
+    start = time.perf_counter()
+    record = train(
+        name=name,
+        classifier=student.classifier,
+        rows=TrainingRows(table, student.classifier.tokenizer, material.scratch),
+        dev=material.dev,
+        objective=params.terms,
+        signal=signal,
+        params=params.training,
+        seed=derive_seed(params.seed, "training"),
+        scratch=material.scratch,
+        listener=listener,
+    )
+    seconds = time.perf_counter() - start
+    save_classifier(student.classifier, folder / "model")
+    logits = {
+        split: predict_logits(
+            student.classifier, rows.texts, batch_size=evaluate.batch_size, precision=evaluate.precision
+        )
+        for split, rows in ground.splits.items()
+    }
+    for split, values in logits.items():
+        np.save(folder / f"{split}.npy", values)
+    shutil.rmtree(material.scratch, ignore_errors=True)
+    labels = {split: rows.label_ids for split, rows in ground.splits.items()}
+    seed = SeedRecord(
+        seed=params.seed,
+        num_rows=record.num_rows,
+        num_epochs=len(record.epochs),
+        best_epoch=record.best_epoch,
+        dev_accuracy=accuracy(logits["dev"], labels["dev"]),
+        test_accuracy=accuracy(logits["test"], labels["test"]),
+        dev_macro_f1=macro_f1(logits["dev"], labels["dev"]),
+        test_macro_f1=macro_f1(logits["test"], labels["test"]),
+    )
+    outcome = Outcome(seed=seed, train_wall_time_s=seconds, num_parameters=record.num_parameters, facts=student.facts)
+    write_json(folder / "outcome.json", outcome)
+
+
+def open_signal(
+    params: StudentParams, student: Classifier, material: Material, logits: Path, old_ids: OldIds
+) -> Signal:
+    """What answers for a teacher: the ablation's logit cache, or nobody.
+
+    Raises:
+        CacheError: the cache lacks rows, or features that a loss reads; a pruned vocabulary reads other tokens.
+        ModelError: student and teacher do not fit a loss.
+    """
+    if not params.asks_teacher:
+        return NoTeacher()
+    teacher = load_classifier(TEACHER)
+    sizes = sizes_of(teacher.model)
+    reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
+    if not holds_features(logits, reads) or (reads.tokens == "all" and old_ids is not None):
+        raise CacheError(
+            f"{logits} lacks features that this recipe reads",
+            found="a student with other tokens" if old_ids is not None else "sites or tokens that it does not hold",
+            expected=f"{reads.tokens} tokens of {', '.join(map(str, sorted(reads.teacher)))}",
+            next_step="correct cache_logits.features in pipelines/ablation/params.yaml, or the recipe",
+        )
+    features = CachedFeatures(reads, sizes) if reads.teacher else None
+    return open_cached_teacher(logits, TEACHER, teacher, material.table, None, features)
+
+
+def export_first(
+    name: str,
+    source: Path,
+    target: Path,
+    ground: Ground,
+    export: ExportParams,
+    evaluate: EvaluateParams,
+    describe: Describe,
+) -> tuple[ExportRecord, dict[str, float]]:
+    """Export a model with all gates, keep its int8 file, and score that on dev and test, each row by itself."""
+    from pipestill.predict import Classifier as Runner
+
+    classifier = load_classifier(source)
+    dev = ground.splits["dev"]
+    record = export_folder(
+        name,
+        classifier,
+        source,
+        target,
+        DevRows(dev.texts, dev.label_ids),
+        export,
+        lambda: describe(classifier),
+    )
+    (target / record.fp32.path).unlink()  # nothing reads it again
+    runner = Runner(target, file=ONNX_FILES[INT8], threads=evaluate.threads)
+    return record, {
+        split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)
+        for split, rows in ground.splits.items()
+    }
+
+
+def _predictions(ground: Ground, scratch: Path, seeds: tuple[int, ...]) -> dict[str, Predictions]:
+    return {
+        split: Predictions(
+            content_ids=tuple(rows.content_ids),
+            label_ids=rows.label_ids,
+            logits={f"seed_{seed}": np.load(scratch / f"seed-{seed}" / f"{split}.npy") for seed in seeds},
+        )
+        for split, rows in ground.splits.items()
+    }

@@ -1,0 +1,159 @@
+"""The table as Markdown and as a figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from pipestill.ablation.records import AblationRecord, AblationRow, Spread
+from pipestill.environment import Environment
+from pipestill.metrics.uncertainty import Estimate
+from pipestill.records import write_bytes, write_json
+from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, save_figure, student_colours, styled
+
+NOTHING = "-"
+SYSTEMS = "| system | recipe | accuracy on test | retention | less the teacher | int8 accuracy | int8 size | p50 |"
+CELLS = (
+    "| student | recipe | accuracy on dev | accuracy on test | less the recipe before | less the teacher "
+    "| training | int8 accuracy | int8 size | p50 |"
+)
+
+
+def write_report(record: AblationRecord, folder: Path) -> Figure:
+    """Write ablation.json, ablation.md and the figure; returns the figure."""
+    write_json(folder / "ablation.json", record)
+    write_bytes(folder / "ablation.md", f"# The ablation\n\n{systems_table(record)}\n{cells_table(record)}".encode())
+    figure = plot_cells(record)
+    save_figure(figure, folder / "accuracy")
+    return figure
+
+
+def systems_table(record: AblationRecord) -> str:
+    """One row a student, with the recipe that is best on dev, and what the table rests on; ends in a newline."""
+    chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
+    lines = [
+        SYSTEMS,
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            _line(
+                [
+                    row.student_title,
+                    row.recipe_title,
+                    _spread(row.test_accuracy),
+                    _percent(row.retention),
+                    _points(row.difference_to_teacher),
+                    f"{row.int8_test_accuracy:.3f}",
+                    f"{row.int8_size_bytes / 1e6:.1f} MB",
+                    f"{row.model_p50_ms:.2f} ms",
+                ]
+            )
+            for row in chosen
+        ),
+    ]
+    return "\n".join(["## Systems", "", *lines, "", *notes(record), ""])
+
+
+def cells_table(record: AblationRecord) -> str:
+    """One row a cell; ends in a newline."""
+    lines = [CELLS, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|", *map(_cell_line, record.rows)]
+    return "\n".join(["## Every student with every recipe", "", *lines, ""])
+
+
+def notes(record: AblationRecord) -> list[str]:
+    """What the numbers are, which rows and machine they are from, and how the choice was made."""
+    teacher, resampling = record.teacher, record.resampling
+    seeds = ", ".join(map(str, record.seeds))
+    machines = "; ".join(map(_machine, record.training_environments))
+    return [
+        (
+            f"Accuracy is a fraction: mean ± sample standard deviation over {len(record.seeds)} seeds ({seeds}), on "
+            f"{record.num_test_rows:,} test rows. The recipe of a system and the epoch of a training are those that "
+            f"are best on {record.num_dev_rows:,} dev rows; test chose nothing. The PyTorch teacher: "
+            f"{teacher.test_accuracy:.3f}. Brackets: {resampling.confidence:.0%} paired-bootstrap intervals "
+            f"({resampling.replicates:,} replicates); differences in percentage points. {record.pooling}"
+        ),
+        "",
+        (
+            "int8 accuracy: the int8 ONNX file of the first seed, each row by itself. p50: median latency of the "
+            "student's int8 file, batch 1, one thread, tokenisation left out, all subjects in turns in one run; the "
+            f"PyTorch teacher {teacher.torch_p50_ms:.2f} ms, the int8 teacher {teacher.int8_p50_ms:.2f} ms. Training: "
+            "wall time of one seed."
+        ),
+        "",
+        f"Trained on {machines}. Timed on {_machine(record.latency_environment)}.",
+        "",
+    ]
+
+
+def plot_cells(record: AblationRecord) -> Figure:
+    """Accuracy on test of each student by recipe: a point a seed's mean, a bar from the lowest to the highest seed."""
+    students = list(dict.fromkeys(row.student for row in record.rows))
+    recipes = list(dict.fromkeys(row.recipe for row in record.rows))
+    titles = {row.recipe: row.recipe_title for row in record.rows}
+    colours = student_colours(students)
+    with styled():
+        figure = new_figure(9.0, 4.6)
+        axes = figure.subplots()
+        axes.axhline(record.teacher.test_accuracy, color=TEACHER_COLOUR, linewidth=1, linestyle="--", label="teacher")
+        for number, student in enumerate(students):
+            own = [row for row in record.rows if row.student == student]
+            shift = (number - (len(students) - 1) / 2) * 0.8 / max(1, len(students))
+            places = [recipes.index(row.recipe) + shift for row in own]
+            means = [row.test_accuracy.mean for row in own]
+            below = [row.test_accuracy.mean - row.test_accuracy.lowest for row in own]
+            above = [row.test_accuracy.highest - row.test_accuracy.mean for row in own]
+            axes.errorbar(
+                places, means, yerr=[below, above], color=colours[student], marker="o", markersize=4.5,
+                linewidth=1, elinewidth=1, alpha=0.95, label=own[0].student_title,
+            )  # fmt: skip
+        axes.set_xticks(range(len(recipes)), [titles[recipe] for recipe in recipes])
+        axes.set_ylabel(f"accuracy on test, {len(record.seeds)} seeds: mean, lowest, highest")
+        axes.set_title("What each part of a recipe adds")
+        axes.grid(visible=False, axis="x")
+        axes.tick_params(colors=QUIET)
+        figure.legend(loc="outside right upper", fontsize=8.5)
+    return figure
+
+
+def _cell_line(row: AblationRow) -> str:
+    return _line(
+        [
+            row.student_title,
+            row.recipe_title,
+            _spread(row.dev_accuracy),
+            _spread(row.test_accuracy),
+            _points(row.difference_to_before),
+            _points(row.difference_to_teacher),
+            f"{row.train_wall_time_s.mean:.0f} s",
+            f"{row.int8_test_accuracy:.3f}",
+            f"{row.int8_size_bytes / 1e6:.1f} MB",
+            f"{row.model_p50_ms:.2f} ms",
+        ]
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(spread: Spread) -> str:
+    deviation = "" if spread.deviation is None else f" ± {spread.deviation:.3f}"
+    return f"{spread.mean:.3f}{deviation}"
+
+
+def _points(estimate: Estimate | None) -> str:
+    """A difference of fractions in percentage points."""
+    if estimate is None:
+        return NOTHING
+    return f"{100 * estimate.value:+.1f} [{100 * estimate.lower:+.1f}, {100 * estimate.upper:+.1f}]"
+
+
+def _percent(estimate: Estimate | None) -> str:
+    """A ratio in percent."""
+    if estimate is None:
+        return NOTHING
+    return f"{estimate.value:.1%} [{estimate.lower:.1%}, {estimate.upper:.1%}]"
+
+
+def _machine(environment: Environment) -> str:
+    return f"{environment.cpu_model}, {environment.num_cpus} CPUs"

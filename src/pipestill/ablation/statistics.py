@@ -1,0 +1,59 @@
+"""Figures over seeds, and paired intervals of what several seeds came to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipestill.ablation.records import Spread
+from pipestill.errors import RecordError
+from pipestill.evaluation.params import BootstrapParams
+from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of, mean_of, ratio_of
+
+Right = npt.NDArray[np.float64]
+"""Of each row the share of seeds that have it right, `[row]`."""
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation of a figure over seeds."""
+    found = np.asarray(values, dtype=np.float64)
+    deviation = float(found.std(ddof=1)) if len(found) > 1 else None
+    return Spread(mean=float(found.mean()), deviation=deviation, lowest=float(found.min()), highest=float(found.max()))
+
+
+def share_right(logits: Sequence[npt.NDArray[np.float32]], label_ids: npt.NDArray[np.int64]) -> Right:
+    """Pool seeds row by row.
+
+    Args:
+        logits: of each seed, `[row, label]`, the same rows.
+        label_ids: hard labels, `[row]`.
+    """
+    right: Right = np.mean([one.argmax(axis=1) == label_ids for one in logits], axis=0, dtype=np.float64)
+    return right
+
+
+def compare(one: Right, other: Right, params: BootstrapParams) -> tuple[Estimate, Estimate | None]:
+    """Mean of one less that of another, and their ratio, each with its interval over the same drawn rows.
+
+    Args:
+        one: of each row the share of seeds that have it right.
+        other: the same, of the same rows.
+        params: replicates, seed and confidence.
+
+    Returns:
+        The difference, and the ratio; None where the other has no row right in a replicate.
+
+    Raises:
+        RecordError: they are of other numbers of rows.
+    """
+    if len(one) != len(other):
+        raise RecordError("two cells were scored on other rows", found=f"{len(one)} and {len(other)} rows")
+    first, second = mean_of(one), mean_of(other)
+    found = bootstrap(
+        {"difference": difference_of(first, second), "ratio": ratio_of(first, second)},
+        len(one),
+        **params.model_dump(),
+    )
+    difference = found["difference"]
+    assert difference is not None, "a difference of means is always defined"
+    return difference, found["ratio"]

@@ -1,0 +1,182 @@
+"""From the cells, their logits and the timings to the table's record."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipestill.ablation.params import Cell, Recipe, StudentSettings
+from pipestill.ablation.records import AblationRecord, AblationRow, CellRecord, CellTimes, TeacherRow
+from pipestill.ablation.statistics import Right, compare, share_right, spread
+from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
+from pipestill.data.tables import Rows
+from pipestill.environment import Environment
+from pipestill.evaluation.params import BootstrapParams
+from pipestill.evaluation.predictions import join_logits, read_predictions
+from pipestill.evaluation.scored import TORCH
+from pipestill.fingerprint import sha256_file
+from pipestill.metrics.records import Resampling
+from pipestill.metrics.uncertainty import Estimate
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that was measured of one cell: its figures, its times, and of each test row the share of seeds right."""
+
+    record: CellRecord
+    times: CellTimes
+    right: Right
+
+
+def ordered_cells(cells: Mapping[str, Cell], students: Sequence[str], recipes: Sequence[str]) -> list[str]:
+    """The names of the cells by student and then recipe, in the order of params."""
+    return sorted(cells, key=lambda name: (students.index(cells[name].student), recipes.index(cells[name].recipe)))
+
+
+def timed_cells(cells: Mapping[str, Cell], students: Sequence[str], recipes: Sequence[str]) -> dict[str, str]:
+    """Of each student the first of its cells, whose int8 file is timed."""
+    found: dict[str, str] = {}
+    for name in ordered_cells(cells, students, recipes):
+        found.setdefault(cells[name].student, name)
+    return found
+
+
+def read_right(predictions: Path, test: Rows, variants: Sequence[str]) -> Right:
+    """Of each test row the share of some variants that have it right.
+
+    Raises:
+        RecordError: the predictions are missing, or of other rows or variants.
+    """
+    held = read_predictions(predictions, "test")
+    logits = [join_logits(held, variant, tuple(test.content_ids)) for variant in variants]
+    return share_right(logits, test.label_ids)
+
+
+def build_table(
+    measured: Mapping[str, Measured],
+    students: Mapping[str, StudentSettings],
+    recipes: Mapping[str, Recipe],
+    cells: Mapping[str, Cell],
+    teacher: Path,
+    rows: Mapping[str, tuple[Path, Rows]],
+    benchmark: BenchmarkRecord,
+    bootstrap: BootstrapParams,
+) -> AblationRecord:
+    """Put everything side by side.
+
+    Args:
+        measured: of each cell.
+        students: by name, in the order of the table.
+        recipes: by name, from the least to the most.
+        cells: by name.
+        teacher: the teacher's predictions.
+        rows: dev and test, each with its file.
+        benchmark: the latencies.
+        bootstrap: of the intervals.
+    """
+    test_file, test = rows["test"]
+    teacher_right = read_right(teacher, test, [TORCH])
+    timed = timed_cells(cells, list(students), list(recipes))
+    speeds = {(subject.model, subject.variant): subject for subject in benchmark.subjects}
+    found: list[AblationRow] = []
+    for name in ordered_cells(cells, list(students), list(recipes)):
+        before = found[-1].recipe if found and found[-1].student == cells[name].student else None
+        right_before = measured[f"{cells[name].student}-{before}"].right if before else None
+        latency_of = timed[cells[name].student]
+        found.append(
+            _row(
+                measured[name],
+                (students[cells[name].student].title, recipes[cells[name].recipe].title),
+                teacher_right,
+                before,
+                right_before,
+                latency_of,
+                speeds[latency_of, "onnx_int8"],
+                bootstrap,
+            )
+        )
+    torch, int8 = speeds["teacher", "torch"], speeds["teacher", "onnx_int8"]
+    return AblationRecord(
+        seeds=tuple(seed.seed for seed in next(iter(measured.values())).record.seeds),
+        resampling=Resampling(**bootstrap.model_dump()),
+        num_dev_rows=len(rows["dev"][1].content_ids),
+        num_test_rows=len(test.content_ids),
+        test_sha256=sha256_file(test_file),
+        teacher_predictions_sha256=sha256_file(teacher),
+        teacher=TeacherRow(
+            test_accuracy=float(np.mean(teacher_right)),
+            torch_p50_ms=torch.model_ms.p50,
+            int8_p50_ms=int8.model_ms.p50,
+            int8_size_bytes=int8.size_bytes,
+        ),
+        rows=tuple(found),
+        systems=best_of_each(found),
+        training_environments=_different([one.times.environment for one in measured.values()]),
+        latency_environment=benchmark.environment,
+    )
+
+
+def best_of_each(rows: Sequence[AblationRow]) -> tuple[str, ...]:
+    """Of each student the cell with the best mean accuracy on dev; of equal ones the first. Test has no say."""
+    best: dict[str, AblationRow] = {}
+    for row in rows:
+        if row.student not in best or row.dev_accuracy.mean > best[row.student].dev_accuracy.mean:
+            best[row.student] = row
+    return tuple(f"{row.student}-{row.recipe}" for row in best.values())
+
+
+def headline(record: AblationRecord) -> dict[str, float]:
+    """The figures that are compared between runs."""
+    return {
+        f"{row.student}-{row.recipe}/{name}": value
+        for row in record.rows
+        for name, value in (
+            ("dev_accuracy", row.dev_accuracy.mean),
+            ("test_accuracy", row.test_accuracy.mean),
+            ("difference_to_teacher", row.difference_to_teacher.value),
+        )
+    }
+
+
+def _row(
+    cell: Measured,
+    titles: tuple[str, str],
+    teacher: Right,
+    before: str | None,
+    right_before: npt.NDArray[np.float64] | None,
+    latency_of: str,
+    speed: SubjectRecord,
+    bootstrap: BootstrapParams,
+) -> AblationRow:
+    record = cell.record
+    to_teacher, retention = compare(cell.right, teacher, bootstrap)
+    to_before: Estimate | None = None if right_before is None else compare(cell.right, right_before, bootstrap)[0]
+    return AblationRow(
+        student=record.student,
+        student_title=titles[0],
+        recipe=record.recipe,
+        recipe_title=titles[1],
+        dev_accuracy=spread([seed.dev_accuracy for seed in record.seeds]),
+        test_accuracy=spread([seed.test_accuracy for seed in record.seeds]),
+        retention=retention,
+        difference_to_teacher=to_teacher,
+        before=before,
+        difference_to_before=to_before,
+        train_wall_time_s=spread(cell.times.train_wall_time_s),
+        num_parameters=record.num_parameters,
+        fp32_size_bytes=record.fp32.size_bytes,
+        int8_size_bytes=record.int8.size_bytes,
+        int8_test_accuracy=record.int8_test_accuracy,
+        model_p50_ms=speed.model_ms.p50,
+        latency_of=latency_of,
+    )
+
+
+def _different(environments: Sequence[Environment]) -> tuple[Environment, ...]:
+    found: list[Environment] = []
+    for environment in environments:
+        if environment not in found:
+            found.append(environment)
+    return tuple(found)

@@ -1,0 +1,44 @@
+"""Put every cell of the ablation side by side: table, figure, record."""
+
+from pathlib import Path
+
+from pipestill.ablation.params import Cell, Recipe, StudentSettings
+from pipestill.ablation.records import CellRecord, CellTimes
+from pipestill.ablation.report import cells_table, systems_table, write_report
+from pipestill.ablation.table import Measured, build_table, headline, read_right
+from pipestill.benchmark.records import BenchmarkRecord
+from pipestill.data.tables import DEV, TEST, read_columns
+from pipestill.evaluation.params import EvaluateParams
+from pipestill.params import load_section, parse_section, read_params
+from pipestill.records import read_record
+from pipestill.tracking import run_main, stage_run
+
+PARAMS = Path("pipelines/ablation/params.yaml")
+METRICS, REPORTS = Path("metrics/ablation"), Path("reports/ablation")
+TEACHER = Path("metrics/predictions/teacher.parquet")
+
+
+def main() -> None:
+    """Read params and records, write the report."""
+    bootstrap = load_section("evaluate", EvaluateParams, PARAMS).bootstrap
+    content = read_params(PARAMS)
+    students = {name: parse_section(content, f"students.{name}", StudentSettings) for name in content["students"]}
+    recipes = {name: parse_section(content, f"recipes.{name}", Recipe) for name in content["recipes"]}
+    cells = {name: parse_section(content, f"cells.{name}", Cell) for name in content["cells"]}
+    with stage_run({"bootstrap": bootstrap.model_dump(), "cells": list(cells)}) as run:
+        rows = {"dev": (DEV, read_columns(DEV)), "test": (TEST, read_columns(TEST))}
+        measured = {}
+        for name in cells:
+            record = read_record(METRICS / "cells" / f"{name}.json", CellRecord)
+            variants = [f"seed_{seed.seed}" for seed in record.seeds]
+            right = read_right(METRICS / "logits" / f"{name}.parquet", rows["test"][1], variants)
+            measured[name] = Measured(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), right)
+        latency = read_record(METRICS / "latency.json", BenchmarkRecord)
+        table = build_table(measured, students, recipes, cells, TEACHER, rows, latency, bootstrap)
+        run.log_figure("accuracy.png", write_report(table, REPORTS))
+        run.log_text("ablation.md", f"{systems_table(table)}\n{cells_table(table)}")
+        run.log_metrics(headline(table))
+
+
+if __name__ == "__main__":
+    run_main(main)
