@@ -12,7 +12,7 @@ from pipestill.params import load_section, read_params
 from pipestill.settings import SECTIONS, check_settings
 
 ROOT = Path(__file__).parents[1]
-STUDENT = "bert_l3"
+STUDENT = "bert_l2"
 
 
 @pytest.fixture

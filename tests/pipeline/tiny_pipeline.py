@@ -18,7 +18,7 @@ import tiny
 from tracking.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = ("bert_l3", "bert_l3_alone")
+STUDENTS = ("bert_l2", "bert_l3_alone")
 LABELS = ("bad", "fine", "good")
 STAGES = {
     "check",
@@ -173,11 +173,7 @@ def scaled_down(params: Any) -> Any:
         "base": {"kind": "local", "path": "data/local/base", "licence": "internal"},
     }
     params["prepare"]["split"] |= {"dev_fraction": 0.25, "test_fraction": 0.25}
-    crop = next(item for item in params["transfer"]["augmentations"] if item["kind"] == "crop_ngrams")
-    others = [{"kind": "mask_words", "copies": 1, "fraction": 0.15}, {"kind": "mix_rows", "copies": 1}]
-    params["transfer"]["augmentations"] = [crop | {"copies": 1}, *others, {"kind": "unlabelled", "fraction": 1.0}]
     params["students"] = {name: params["students"][name] for name in STUDENTS}
-    params["students"][STUDENTS[0]]["vocabulary"] = {"kind": "pruned", "min_count": 1}
     for model in (params["finetune_teacher"], *params["students"].values()):
         model["max_length"] = 24
         model["training"] |= {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_steps": 10}

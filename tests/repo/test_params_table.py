@@ -17,7 +17,7 @@ PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml")
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # pygtrie, which DVC's index uses
 
-DISTILLED = ("bert_l4", "bert_l3")
+DISTILLED = ("bert_l3", "bert_l2")
 STUDENTS = (*DISTILLED, "bert_l3_alone")
 
 
