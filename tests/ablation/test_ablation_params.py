@@ -21,9 +21,15 @@ def grid() -> dict[str, Any]:
 def test_the_grid_has_every_system_of_the_literature_and_what_each_part_adds(grid: dict[str, Any]) -> None:
     cells = check_grid(grid)
     assert {student.architecture.kind for student in cells.values()} == SYSTEMS
-    for student in grid["students"]:
-        own = {name.partition("-")[2] for name in cells if name.startswith(f"{student}-")}
-        assert {"alone", "soft", "augmented"} <= own, "without a teacher, and from it"
+    own = {
+        student: {cell["recipe"] for cell in grid["cells"].values() if cell["student"] == student}
+        for student in grid["students"]
+    }
+    assert all("augmented" in recipes for recipes in own.values()), "every system learns from the teacher"
+    assert own["bert_l3"] == set(grid["recipes"]), "what each part adds"
+    assert all({"alone", "labels", "soft"} <= own[student] for student in ("bilstm", "static")), (
+        "also without attention"
+    )
     assert list(grid["recipes"]) == ["alone", "labels", "soft", "augmented", "features"]
     assert len(grid["repeats"]["seeds"]) >= 3
 
