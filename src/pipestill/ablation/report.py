@@ -66,7 +66,7 @@ def notes(record: AblationRecord) -> list[str]:
     machines = "; ".join(map(_machine, record.training_environments))
     return [
         (
-            f"Accuracy is a fraction: mean ± sample standard deviation over {len(record.seeds)} seeds ({seeds}), on "
+            f"Accuracy is a fraction: mean ± sample standard deviation over the seeds {seeds}, on "
             f"{record.num_test_rows:,} test rows. The recipe of a system and the epoch of a training are those that "
             f"are best on {record.num_dev_rows:,} dev rows; test chose nothing. The PyTorch teacher: "
             f"{teacher.test_accuracy:.3f}. Brackets: {resampling.confidence:.0%} paired-bootstrap intervals "
