@@ -41,7 +41,7 @@ mlm: setup ## distil a task-agnostic student, which students can begin as (docs/
 	@dvc repro pipelines/mlm/dvc.yaml
 	-@python -m pipestill.tracking sync
 
-ablation: setup ## measure every student with every recipe, on what the pipeline made (an hour or two)
+ablation: setup ## measure every student with every recipe, on what the pipeline made (about an hour)
 	@dvc repro pipelines/ablation/dvc.yaml
 	-@python -m pipestill.tracking sync
 	@cat reports/ablation/ablation.md
