@@ -29,8 +29,11 @@ from pipestill.teacher import Classifier, load_classifier, new_classifier, save_
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole pipelines first: they take minutes, and the other workers have seconds enough to fill them."""
-    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+    """Tests of whole pipelines first: they take minutes, and the other workers have seconds enough to fill them.
+
+    Of these the one that builds a pipeline for itself comes before those that would wait for the shared one.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, "built" in item.fixturenames))
 
 
 @pytest.fixture(scope="session")
