@@ -118,7 +118,7 @@ def clone_of(pipeline: TinyPipeline, folder: Path) -> TinyPipeline:
 def test_a_fresh_clone_runs_nothing_and_pulls_the_same_bytes(pushed: TinyPipeline, tmp_path: Path) -> None:
     clone = clone_of(pushed, tmp_path)
     assert clone.repro("--pull", "--allow-missing") == []
-    clone.run("dvc", "pull")
+    clone.run("dvc", "pull", "dvc.yaml")
     for paths in pushed.out_files().values():
         for path in paths:
             assert (clone.root / path.relative_to(pushed.root)).read_bytes() == path.read_bytes()

@@ -146,7 +146,7 @@ def test_main_commits_the_lock_and_a_fresh_clone_has_everything(team: Team, tmp_
     fresh.run("python", "-m", "pipestill.reporting", "readme", "--check")
     fresh.run("python", "ci/gate.py")
     assert fresh.repro("--pull", "--allow-missing") == []
-    fresh.run("dvc", "pull")
+    fresh.run("dvc", "pull", "dvc.yaml")
     for made in (team.author, worker):
         assert_same_bytes(made, fresh)
     store = "\n".join(dump(server))

@@ -59,15 +59,15 @@ def test_experiments_land_in_the_one_store_and_the_sweep_ranks_them_on_dev(
     assert [path.parent for path in clone.root.rglob("mlflow.db") if "ci-out" not in path.parts] == [clone.root]
     assert outputs["dvc queue status"].count("Success") == 3
     shown = outputs["dvc exp show --md --only-changed"]
-    assert all(word in shown for word in ("warm", "slow", "students.bert_l3.training.learning_rate"))
-    ranked = [line.split() for line in outputs["python tools/sweep.py bert_l3"].splitlines()[1:]]
+    assert all(word in shown for word in ("warm", "slow", "students.bert_l2.training.learning_rate"))
+    ranked = [line.split() for line in outputs["python tools/sweep.py bert_l2"].splitlines()[1:]]
     assert {words[0] for words in ranked} == names | {"HEAD"}
     changes = {words[0]: words[3:] for words in ranked}
     assert changes["HEAD"] == []
-    assert changes["slow"] == ["students.bert_l3.training.learning_rate=5e-05"]
+    assert changes["slow"] == ["students.bert_l2.training.learning_rate=5e-05"]
     qualities = [float(words[1]) for words in ranked]
     assert qualities == sorted(qualities, reverse=True)
-    applied = outputs["python tools/sweep.py bert_l3 --apply"].splitlines()[-1]
+    applied = outputs["python tools/sweep.py bert_l2 --apply"].splitlines()[-1]
     assert applied.startswith(f"{ranked[0][0]} is applied") or ranked[0][0] == "HEAD"
 
 
@@ -78,4 +78,4 @@ def test_clean_up_takes_nothing_that_a_commit_or_an_experiment_names(tried: tupl
     assert clone.run("dvc", "status").returncode == 0
     assert not (clone.root / ".scratch").exists()
     clone.run("dvc", "exp", "apply", "slow")
-    assert (clone.root / "models/students/bert_l3/model.safetensors").is_file()
+    assert (clone.root / "models/students/bert_l2/model.safetensors").is_file()

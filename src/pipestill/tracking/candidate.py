@@ -141,7 +141,7 @@ def _missing(path: Path) -> RegistryError:
     return RegistryError(
         f"{path} is not here as dvc.lock says it was made",
         expected="the outs of the last run, which are what was measured",
-        next_step="run `dvc pull` to fetch them, or `dvc repro` to make them",
+        next_step="run `dvc pull dvc.yaml` to fetch them, or `dvc repro` to make them",
     )
 
 
