@@ -12,7 +12,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# --no-compile: Python compiles what is imported, once; pip would compile everything, which takes as long as all the rest.
+# pip compiles on one core, and takes as long for it as for all the rest; where PYTHONDONTWRITEBYTECODE is set, nobody else
+# would ever do it, and each process would compile torch again. Files that are no Python of this version fail, quietly.
+COMPILE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >> $(LOG) 2>&1 || true
+
 setup: $(VENV)/ready ## make .venv and install the pinned dependencies
 
 $(VENV)/ready: requirements.lock pyproject.toml
@@ -22,6 +25,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements.lock"; exit 1; }
 	@$(BIN)/python -m pip install --require-virtualenv --no-compile --no-deps --no-build-isolation -e . >> $(LOG) 2>&1 \
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install pipestill"; exit 1; }
+	@$(COMPILE)
 	@touch $@
 
 services: $(VENV)/services ## install what a remote on S3 and test-services need on top
@@ -29,6 +33,7 @@ services: $(VENV)/services ## install what a remote on S3 and test-services need
 $(VENV)/services: $(VENV)/ready requirements-services.lock
 	@$(BIN)/python -m pip install --require-virtualenv --no-compile -c requirements.lock -r requirements-services.lock >> $(LOG) 2>&1 \
 		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements-services.lock"; exit 1; }
+	@$(COMPILE)
 	@touch $@
 
 repro: setup ## run the pipeline and show the table
