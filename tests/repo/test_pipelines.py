@@ -10,6 +10,7 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from pipestill.tracking.releases import CHAMPION_FOLDER, CHOICE
 from repo.test_dependencies import PIPELINES, ROOT
 
 OTHERS = [folder for folder in PIPELINES if folder != "."]
@@ -47,6 +48,14 @@ def test_the_main_pipeline_depends_on_no_other(stages: list[Any]) -> None:
     made_by_others = {out.def_path for pipeline in OTHERS for stage in of(stages, pipeline) for out in stage.outs}
     read = {dep.def_path for stage in of(stages, ".") for dep in stage.deps}
     assert made_by_others & read == set()
+
+
+def test_the_champion_s_folder_is_made_from_the_choice_that_a_release_looks_at(stages: list[Any]) -> None:
+    """Else `release_tags` would hold nothing against nothing."""
+    report, package = ({stage.name: stage for stage in stages}[name] for name in ("report", "package"))
+    assert CHOICE in {out.def_path for out in report.outs}
+    assert CHOICE in {dep.def_path for dep in package.deps}
+    assert CHAMPION_FOLDER.as_posix() in {out.def_path for out in package.outs}
 
 
 @pytest.mark.parametrize("pipeline", OTHERS)

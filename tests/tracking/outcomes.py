@@ -122,8 +122,8 @@ STAGES = {
     "prepare": ([], ["data/prepared/card.json", "data/prepared/dev.parquet"]),
     "finetune_teacher": ([], ["models/teacher"]),
     "export@small": (["data/prepared/dev.parquet", "models/teacher"], ["models/onnx/small"]),
-    "report": ([], ["reports"]),
-    "package": (["reports"], ["models/champion"]),
+    "report": ([], ["reports/summary.json"]),
+    "package": (["reports/summary.json"], ["models/champion"]),
 }
 
 

@@ -86,6 +86,6 @@ def test_a_folder_packaged_from_another_choice_is_not_the_version_s(repository: 
     assert TAG in release_tags(Lock(repository.root))
     path = repository.root / "dvc.lock"
     lock = YAML(typ="safe").load(path)
-    lock["stages"]["package"]["deps"][0]["md5"] = "0" * 32 + ".dir"
+    lock["stages"]["package"]["deps"][0]["md5"] = "0" * 32
     YAML(typ="safe").dump(lock, path)
     assert release_tags(Lock(repository.root)) == {}

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pipestill.errors import PipestillError
+from pipestill.tracking.candidate import SUMMARY
 from pipestill.tracking.identity import git_tags
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.store import SQLITE, open_store, tracking_uri
 
 CHAMPION_FOLDER = Path("models/champion")
-CHOICE = "reports"
+CHOICE = SUMMARY.as_posix()
 """The out that says who is champion; a folder made from another one is another champion's."""
 CONTENT_TAG = f"dvc.out/{CHAMPION_FOLDER.as_posix()}"
 RELEASE_TAG = "release"
@@ -33,8 +34,8 @@ def release_tags(lock: Lock) -> dict[str, str]:
         The folder's md5, if `package` made it from the choice that the lock names; the releases of HEAD, if HEAD holds
         this lock.
     """
-    made = lock.maker(CHAMPION_FOLDER)
-    if made is None or made.identity.deps.get(CHOICE) != lock.outs().get(CHOICE):
+    made, choice = lock.maker(CHAMPION_FOLDER), lock.outs().get(CHOICE)
+    if made is None or choice is None or made.identity.deps.get(CHOICE) != choice:
         return {}
     tags = {CONTENT_TAG: made.outs[CHAMPION_FOLDER.as_posix()]}
     releases = git_tags(lock.root, f"{ARTIFACT}@*") if lock.is_committed() else ()
