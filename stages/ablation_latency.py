@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from pipestill.ablation.grid import timed_cells
 from pipestill.ablation.params import Cell
-from pipestill.ablation.table import timed_cells
 from pipestill.benchmark.params import BenchmarkParams
 from pipestill.benchmark.records import headline
 from pipestill.benchmark.rounds import run_benchmark

@@ -16,11 +16,12 @@ import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from pipestill.ablation.grid import timed_cells
 from pipestill.closure import closure
 
 PIPELINE = Path("dvc.yaml")
@@ -32,6 +33,14 @@ ABLATION = OTHERS / "ablation" / PARAMS
 
 Patterns = tuple[tuple[str, str], ...]
 """Groups of names, and a path with a place for the name."""
+
+
+class Place(NamedTuple):
+    """Where a cell stands in the ablation's grid."""
+
+    student: str
+    recipe: str
+
 
 CHECK = "check"
 """The stage that reads every member of a registration package; in another pipeline `<pipeline>_check`."""
@@ -128,13 +137,9 @@ def code_deps(stage: str, script: str) -> list[str]:
 
 
 def first_cells(grid: Mapping[str, Any]) -> list[str]:
-    """Of each student of the ablation its first cell in the order of the recipes: its int8 file is timed."""
-    first: dict[str, str] = {}
-    for recipe in grid["recipes"]:
-        for name, cell in grid["cells"].items():
-            if cell["recipe"] == recipe:
-                first.setdefault(cell["student"], name)
-    return [first[student] for student in grid["students"] if student in first]
+    """Of each student of the ablation the cell whose int8 file is timed."""
+    cells = {name: Place(cell["student"], cell["recipe"]) for name, cell in grid["cells"].items()}
+    return list(timed_cells(cells, list(grid["students"]), list(grid["recipes"])).values())
 
 
 def follows_lists(stage: str) -> bool:

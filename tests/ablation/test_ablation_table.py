@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipestill.ablation.grid import timed_cells
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import AblationRecord, CellRecord, CellTimes, SeedRecord
 from pipestill.ablation.report import write_report
-from pipestill.ablation.table import Measured, build_table, headline, read_right, timed_cells
+from pipestill.ablation.table import Measured, build_table, headline, read_right
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.benchmark.statistics import LatencyMs, Ratio
 from pipestill.data.tables import Rows

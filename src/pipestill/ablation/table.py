@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipestill.ablation.grid import ordered_cells, timed_cells
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import AblationRecord, AblationRow, CellRecord, CellTimes, TeacherRow
 from pipestill.ablation.statistics import Right, compare, share_right, spread
@@ -28,19 +29,6 @@ class Measured:
     record: CellRecord
     times: CellTimes
     right: Right
-
-
-def ordered_cells(cells: Mapping[str, Cell], students: Sequence[str], recipes: Sequence[str]) -> list[str]:
-    """The names of the cells by student and then recipe, in the order of params."""
-    return sorted(cells, key=lambda name: (students.index(cells[name].student), recipes.index(cells[name].recipe)))
-
-
-def timed_cells(cells: Mapping[str, Cell], students: Sequence[str], recipes: Sequence[str]) -> dict[str, str]:
-    """Of each student the first of its cells, whose int8 file is timed."""
-    found: dict[str, str] = {}
-    for name in ordered_cells(cells, students, recipes):
-        found.setdefault(cells[name].student, name)
-    return found
 
 
 def read_right(predictions: Path, test: Rows, variants: Sequence[str]) -> Right:
