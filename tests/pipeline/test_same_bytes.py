@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.tiny_pipeline import STAGES, STUDENTS, TinyPipeline
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline again"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 TIMED = {"benchmark", "report", "package"}
 """Stages whose outs hold times, or what was made of them."""

@@ -10,7 +10,7 @@ import pytest
 from pipestill.fingerprint import sha256_files
 from release_projects import ROOT, Project, get, new_project
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("release"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

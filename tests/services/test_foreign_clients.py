@@ -33,7 +33,7 @@ from services.clients import (
     theirs,
 )
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1200), pytest.mark.xdist_group("foreign clients")]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
 
 JAVASCRIPT = Path(__file__).parent / "javascript"
 FILES = {"q8": "onnx/model_quantized.onnx", "fp32": "onnx/model.onnx"}
