@@ -51,7 +51,10 @@ def test_a_queued_grid_with_two_workers_lands_in_the_main_store_under_the_experi
 
 @pytest.fixture
 def trials(repository: Repository) -> Repository:
-    """A repository with a training and two experiments with it."""
+    """A repository with a training, two experiments with it, and another pipeline, which never ran."""
+    other = repository.root / "pipelines/other/dvc.yaml"
+    other.parent.mkdir(parents=True)
+    other.write_text("stages: {never: {cmd: touch never.txt, outs: [never.txt]}}")
     write_training(repository)
     for name, rate in (("near", 0.25), ("far", 0.9)):
         repository.run("dvc", "exp", "run", "--temp", "-q", "-n", name, "-S", f"second.lr={rate}")
