@@ -1,6 +1,7 @@
 """docs/recipes: every block can be pasted under `students:`, and together they use everything there is."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,16 +9,13 @@ import pytest
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+import recipes
 from pipestill.losses import Loss
 from pipestill.students import StudentKind
 from pipestill.training.student_params import StudentParams
 
-TEXT = (Path(__file__).parents[2] / "docs/recipes/README.md").read_text()
-BLOCKS: dict[str, Any] = {
-    name: settings
-    for block in re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
-    for name, settings in YAML(typ="safe", pure=True).load(block).items()
-}
+TEXT = (Path(__file__).parents[2] / recipes.RECIPES).read_text()
+BLOCKS = recipes.read_recipes(TEXT)
 
 
 def kinds(union: Any) -> set[str]:
@@ -38,3 +36,22 @@ def test_every_student_and_every_loss_is_in_some_recipe() -> None:
 
 def test_a_block_stands_under_a_heading_of_its_own() -> None:
     assert len(BLOCKS) == TEXT.count("```yaml") == TEXT.count("\n### ")
+
+
+def test_recipes_become_the_students_of_params_yaml_and_the_rest_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    for path in (recipes.PARAMS, recipes.RECIPES):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / path, tmp_path / path)
+    monkeypatch.chdir(tmp_path)
+    before = YAML(typ="safe").load(recipes.PARAMS)
+    assert recipes.main(["use", "albert", "nothing"]) == 1
+    assert "['nothing']" in capsys.readouterr().err
+    assert YAML(typ="safe").load(recipes.PARAMS) == before
+    assert recipes.main(["use", "albert", "static"]) == 0
+    after = YAML(typ="safe").load(recipes.PARAMS)
+    assert after == before | {"students": {name: BLOCKS[name] for name in ("albert", "static")}}
+    assert recipes.main(["use"]) == 0
+    assert set(YAML(typ="safe").load(recipes.PARAMS)["students"]) == set(BLOCKS)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import recipes
 from pipeline.tiny_pipeline import LABELS, ROOT, STAGES, STUDENTS, TinyPipeline, slim_python
-from pipestill.records import read_json
+from pipestill.records import read_json, read_record
+from pipestill.reporting.summary import Summary
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -32,6 +34,25 @@ def test_the_table_names_every_model(built: TinyPipeline) -> None:
     table = (built.root / "reports/table.txt").read_text()
     for model in ("baseline", "teacher", *STUDENTS):
         assert model in table
+
+
+def test_the_recipes_page_says_what_the_run_reached(
+    built: TinyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = STUDENTS[0]
+    settings = json.dumps({student: built.params()["students"][student], "another": {}})
+    (tmp_path / "recipes.md").write_text(f"### One\n\n```yaml\n{settings}\n```\n")
+    monkeypatch.setattr(recipes, "RECIPES", tmp_path / "recipes.md")
+    monkeypatch.chdir(built.root)
+    summary = read_record(Path("reports/summary.json"), Summary)
+    (reached,) = (row for row in summary.rows if row.subject == f"{student}/onnx_int8")
+    (line,) = (line for line in recipes.results().splitlines() if line.startswith("| `"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert len(cells) == len(recipes.HEADINGS.split("|"))
+    assert cells[0] == f"`{student}`"
+    assert f"{reached.dev.accuracy.value:.3f}" in cells
+    assert cells[4].startswith(f"{reached.test.accuracy.value:.3f} [")
+    assert cells[-1].endswith(f"{built.params()['students'][student]['training']['epochs']}")
 
 
 def test_no_out_holds_a_run_s_id_or_where_it_was_made(built: TinyPipeline) -> None:

@@ -1,0 +1,149 @@
+"""The recipes of docs/recipes: put them into params.yaml, and write down what they reached.
+
+python tools/recipes.py use [NAME ...]   all, or those named, become the students of params.yaml in place of its own
+python tools/recipes.py results          docs/recipes/results.md from the last run: reports/, metrics/ and runs/
+
+Between the two: `make deps` and `dvc repro`, in a clone, for the students of before leave params.yaml.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipestill.errors import PipestillError
+from pipestill.exporters.records import ExportRecord
+from pipestill.records import read_record, write_bytes
+from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
+from pipestill.reporting.summary import SUMMARY, Summary
+from pipestill.reporting.tables import hardware, megabytes, milliseconds, times, with_interval
+from pipestill.reporting.walltimes import duration
+from pipestill.tracking.run_record import RunRecord
+from pipestill.training.records import TrainingRecord
+from pipestill.transfer.build import TransferCard
+
+RECIPES = Path("docs/recipes/README.md")
+RESULTS = RECIPES.with_name("results.md")
+PARAMS = Path("params.yaml")
+INT8 = "onnx_int8"
+LINEAR, TEACHER_TORCH = f"{BASELINE}/linear", f"{TEACHER}/torch"
+HEADINGS = "recipe | student | losses | dev | test | retention | size | p50 ms | vs PyTorch | int8 share | trained in"
+WIDTH = 118
+NOT_SAID = "-"
+
+
+class RecipeError(PipestillError):
+    """There is no such recipe, or nothing that one reached."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command from the repository's root; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    use = commands.add_parser("use", help="make recipes the students of params.yaml")
+    use.add_argument("names", nargs="*", metavar="NAME", help="a recipe; all of them without one")
+    commands.add_parser("results", help=f"write {RESULTS} from the last run")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "use":
+            use_recipes(chosen.names)
+        else:
+            write_bytes(RESULTS, results().encode())
+            print(f"{RESULTS} says what the last run reached")
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def read_recipes(text: str) -> dict[str, Any]:
+    """The blocks of the document, each a student's settings, by name in the order of the document."""
+    blocks = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    return {name: settings for block in blocks for name, settings in _yaml().load(block).items()}
+
+
+def use_recipes(names: Sequence[str]) -> None:
+    """Put recipes into params.yaml in place of its students; comments outside of them stay.
+
+    Raises:
+        RecipeError: no recipe has such a name.
+    """
+    recipes = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    unknown = sorted(set(names) - set(recipes))
+    if unknown:
+        raise RecipeError(f"{RECIPES} has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
+    params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
+    params["students"] = {name: recipes[name] for name in names or recipes}
+    with PARAMS.open("w", encoding="utf-8") as file:
+        _yaml().dump(params, file)
+    print(f"the students of {PARAMS} are now {', '.join(params['students'])}; next: make deps, dvc repro")
+
+
+def results() -> str:
+    """The page: a row for each student of the last run that is a recipe, its int8 file's figures, and the machine.
+
+    Raises:
+        RecipeError: the last run had none.
+        RecordError: its records are not there.
+    """
+    recipes = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    summary = read_record(Path("reports") / SUMMARY, Summary)
+    reached = {row.model: row for row in summary.rows if row.variant == INT8 and row.model in recipes}
+    if not reached:
+        raise RecipeError(
+            "no student of the last run is a recipe",
+            found=sorted({row.model for row in summary.rows} - {BASELINE, TEACHER}),
+            next_step="run `python tools/recipes.py use`, `make deps` and `dvc repro`",
+        )
+    lines = [_row(name, recipes[name], row) for name, row in reached.items()]
+    yardsticks = [
+        f"{row.model} {row.test.accuracy.value:.3f}" for row in summary.rows if row.subject in (LINEAR, TEACHER_TORCH)
+    ]
+    card = read_record(Path("data/transfer/card.json"), TransferCard)
+    said = (
+        f"Of each recipe's int8 file: accuracy on dev ({summary.num_dev_rows:,} rows) and test "
+        f"({summary.num_test_rows:,} rows; {', '.join(yardsticks)}), with {summary.confidence:.0%} paired-bootstrap "
+        "intervals; retention of the PyTorch teacher's accuracy on test. `data/transfer` had "
+        f"{card.num_rows:,} rows. `trained in` is the wall time of the stage `distill`. Every file has passed parity "
+        "and the gates of `export`. One seed each: a difference below a point is within what another seed does."
+    )
+    head = f"| {HEADINGS} |\n|{'---|' * len(HEADINGS.split('|'))}\n"
+    timed = f"Latency of one row on one thread, tokenisation included, every file in turns, on {hardware(summary)}."
+    generated = "<sub>Generated by `python tools/recipes.py results`.</sub>"
+    title, table = "# What the recipes reached", head + "".join(lines).rstrip()
+    return "\n\n".join((title, fill(said, WIDTH), table, fill(timed, WIDTH), generated)) + "\n"
+
+
+def _row(name: str, recipe: Mapping[str, Any], row: ComparisonRow) -> str:
+    export = read_record(Path(f"metrics/export/{name}.json"), ExportRecord)
+    training = read_record(Path(f"metrics/training/{name}.json"), TrainingRecord)
+    run = read_record(Path(f"runs/distill-{name}.json"), RunRecord)
+    cells = (
+        f"`{name}`",
+        f"{recipe['architecture']['kind']}",
+        ", ".join(term["loss"]["kind"] for term in recipe["objective"]),
+        f"{row.dev.accuracy.value:.3f}",
+        with_interval(row.test.accuracy),
+        with_interval(row.test.retention, percent=True),
+        megabytes(row.size_bytes),
+        milliseconds(row.speed.p50_ms) if row.speed else NOT_SAID,
+        times(row.speedup),
+        f"{export.quantised_share.quantised_fraction:.0%}",
+        f"{duration(run.wall_time_s)}, {training.num_rows:,} rows x {len(training.epochs)}",
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.width = 120
+    return yaml
+
+
+if __name__ == "__main__":
+    sys.exit(main())
