@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
@@ -17,6 +18,11 @@ CELLS = (
     "| student | recipe | accuracy on dev | accuracy on test | less the recipe before | less the teacher "
     "| training | int8 accuracy | int8 size | p50 |"
 )
+
+DODGE = 0.5
+"""How much of the way to the next recipe the students of one are spread over, so that their bars lie side by side."""
+LABEL_WIDTH = 18
+"""Characters in a line below the axis."""
 
 
 def write_report(record: AblationRecord, folder: Path) -> Figure:
@@ -92,12 +98,12 @@ def plot_cells(record: AblationRecord) -> Figure:
     titles = {row.recipe: row.recipe_title for row in record.rows}
     colours = student_colours(students)
     with styled():
-        figure = new_figure(9.0, 4.6)
+        figure = new_figure(9.0, 5.6)
         axes = figure.subplots()
         axes.axhline(record.teacher.test_accuracy, color=TEACHER_COLOUR, linewidth=1, linestyle="--", label="teacher")
         for number, student in enumerate(students):
             own = [row for row in record.rows if row.student == student]
-            shift = (number - (len(students) - 1) / 2) * 0.8 / max(1, len(students))
+            shift = (number - (len(students) - 1) / 2) * DODGE / max(1, len(students))
             places = [recipes.index(row.recipe) + shift for row in own]
             means = [row.test_accuracy.mean for row in own]
             below = [row.test_accuracy.mean - row.test_accuracy.lowest for row in own]
@@ -106,12 +112,13 @@ def plot_cells(record: AblationRecord) -> Figure:
                 places, means, yerr=[below, above], color=colours[student], marker="o", markersize=4.5,
                 linewidth=1, elinewidth=1, alpha=0.95, label=own[0].student_title,
             )  # fmt: skip
-        axes.set_xticks(range(len(recipes)), [titles[recipe] for recipe in recipes])
+        axes.set_xticks(range(len(recipes)), [fill(titles[recipe], LABEL_WIDTH) for recipe in recipes])
+        axes.set_xlim(-0.5, len(recipes) - 0.5)
         axes.set_ylabel(f"accuracy on test, {len(record.seeds)} seeds: mean, lowest, highest")
         axes.set_title("What each part of a recipe adds")
         axes.grid(visible=False, axis="x")
         axes.tick_params(colors=QUIET)
-        figure.legend(loc="outside right upper", fontsize=8.5)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
 
 
