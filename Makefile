@@ -90,8 +90,10 @@ deps: setup ## write the computed dependencies into dvc.yaml
 lock: ## pin what is installed in .venv into requirements.lock
 	@$(BIN)/python tools/lock.py
 
-readme: setup ## write the last run's table into README.md
+readme: setup ## write the last run's table into README.md, and the ablation's into docs
 	@python -m pipestill.reporting readme
+	@if [ -f reports/ablation/ablation.md ]; then cp reports/ablation/ablation.md docs/ablation-results.md; \
+		cp reports/ablation/accuracy.png docs/images/ablation.png; fi
 
 compare-teachers: setup ## time offline against online distillation
 	@python tools/compare_teachers.py

@@ -1,7 +1,11 @@
 """The README's table is the one that the locked run made, and its commands exist."""
 
+import hashlib
 import re
 from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
 
 from pipestill.reporting.readme import stale_reason
 
@@ -10,6 +14,17 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_table_in_the_readme_comes_from_the_locked_report() -> None:
     assert stale_reason(ROOT / "README.md", ROOT / "reports", ROOT / "dvc.lock") is None
+
+
+@pytest.mark.parametrize(
+    ("copy", "out"),
+    [("ablation-results.md", "ablation.md"), ("images/ablation.png", "accuracy.png")],
+)
+def test_the_ablation_s_page_is_the_one_that_its_lock_names(copy: str, out: str) -> None:
+    lock = YAML(typ="safe", pure=True).load(ROOT / "pipelines/ablation/dvc.lock")
+    md5 = {item["path"]: item["md5"] for item in lock["stages"]["ablation_table"]["outs"]}
+    content = (ROOT / "docs" / copy).read_bytes()
+    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == md5[f"reports/ablation/{out}"]
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
