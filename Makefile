@@ -7,7 +7,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro mlm ablation test test-fast test-services check format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services check format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,13 +60,16 @@ ui: setup ## open MLflow on the runs
 register: setup ## put the champion into MLflow's registry; champion there too, if it passes the gate
 	@python -m pipestill.tracking register
 
-test: setup ## run all tests but test-services, the pipeline on tiny data among them
+test: setup ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
 	@coverage erase
-	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not services" --cov --cov-report=
+	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not services" --durations=15 --cov --cov-report=
 	@coverage report --fail-under=90
 
+test-slow: setup ## run the tests of other pipelines, of memory at many rows, of ranks and queues
+	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow --durations=15
+
 test-fast: setup ## run the tests that take seconds
-	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not services"
+	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not slow and not services"
 
 test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium
 	@python tools/programs.py

@@ -1,15 +1,13 @@
 """Prepare: splits that stay put, nothing in two splits, the same bytes whatever the order."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw_sets import CSV, RULES, csv_bytes, good_rows
+from raw_sets import CSV, csv_bytes, good_rows
 
 from pipestill.data.card import DataCard
 from pipestill.data.cleaning import normalise
@@ -125,37 +123,6 @@ def test_a_table_that_is_none_is_an_error(content: bytes | None, tmp_path: Path)
         read_columns(path)
     with pytest.raises(DataError, match=r"train\.parquet"):
         open_table(path, tmp_path / "scratch")
-
-
-MEASURE = """
-import resource, sys
-from pathlib import Path
-from pipestill.data import scratch
-from pipestill.data.params import PrepareParams
-from pipestill.data.prepare import prepare
-scratch._CACHE_KIB = 1024  # fills up in the smaller run already
-from pipestill.raw import RawFile, RawManifest, Reader
-root, count = Path(sys.argv[1]), int(sys.argv[2])
-root.mkdir()
-with (root / "all").open("w") as file:
-    file.writelines(f"{i % 2}\\t{'some words of a row '* 8}{i}\\n" for i in range(count))
-reader = Reader(format="tsv", text_column=1, label_column=0, header=False, quoted=False)
-files = (RawFile(path="all", sha256="", size_bytes=0, role="all"),)
-manifest = RawManifest(kind="local", name="n", origin="o", licence="l", files=files, reader=reader)
-params = PrepareParams.model_validate(__RULES__)
-prepare(manifest, root, root / "out", params, root / "scratch")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    peaks = []
-    for count in (20_000, 100_000):
-        script = MEASURE.replace("__RULES__", repr(RULES))
-        command = [sys.executable, "-c", script, str(tmp_path / str(count)), str(count)]
-        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    # The larger input is 14 MB longer.
-    assert peaks[1] - peaks[0] < 7_000, peaks
 
 
 def test_a_reader_without_header_cannot_name_a_column(run_prepare: Run) -> None:

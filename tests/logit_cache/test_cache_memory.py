@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from memory_use import grown_kib
 
+pytestmark = pytest.mark.slow
 PREPARE = """
 import numpy as np
 from pipestill.logit_cache import identify, write_logit_cache

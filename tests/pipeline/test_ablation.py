@@ -12,7 +12,7 @@ from pipestill.ablation.records import AblationRecord, CellRecord
 from pipestill.evaluation.predictions import read_predictions
 from pipestill.records import read_record
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 FOLDER = "pipelines/ablation"
 CELLS = ("bert_l3-features", "static-alone", "static-soft")
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from pipeline.tiny_pipeline import TinyPipeline
 from pipestill.records import read_json
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
 STUDENT = "bert_l3_alone"
 STAGES = ["mlm_settings", "mlm_masks", "mlm_teacher", "mlm_cache", "mlm_distill"]

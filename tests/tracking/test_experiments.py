@@ -25,6 +25,7 @@ def wait_for_queue(repository: Repository, seconds: float = 600) -> str:
         time.sleep(1)
 
 
+@pytest.mark.slow
 def test_a_queued_grid_with_two_workers_lands_in_the_main_store_under_the_experiments_names(
     repository: Repository,
 ) -> None:

@@ -9,6 +9,7 @@ from repositories import Repository
 from pipestill.records import read_record
 from pipestill.tracking.run_record import RunRecord, record_path
 
+pytestmark = pytest.mark.slow
 STAGE = """
 import json, os, pathlib
 import torch

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from memory_use import grown_kib
 from transfer.prepared_sets import sentences, write_prepared
 
+pytestmark = pytest.mark.slow
 PREPARE = """
 from pipestill.data import scratch
 from pipestill.data.tables import open_table
