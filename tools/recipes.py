@@ -1,7 +1,7 @@
 """The recipes of docs/recipes: put them into params.yaml, and write down what they reached.
 
 python tools/recipes.py use [NAME ...]   all, or those named, become the students of params.yaml in place of its own
-python tools/recipes.py results          docs/recipes/results.md from the last run: reports/, metrics/ and runs/
+python tools/recipes.py results [FILE]   docs/recipes/results.md from the last run: reports/, metrics/ and runs/
 
 Between the two: `make deps` and `dvc repro`, in a clone, for the students of before leave params.yaml.
 """
@@ -31,6 +31,8 @@ RECIPES = Path("docs/recipes/README.md")
 RESULTS = RECIPES.with_name("results.md")
 PARAMS = Path("params.yaml")
 INT8 = "onnx_int8"
+TEACHERS = ("more_teachers", "committees")
+COMMITTEES = "data/committees/"
 LINEAR, TEACHER_TORCH = f"{BASELINE}/linear", f"{TEACHER}/torch"
 HEADINGS = "recipe | student | losses | dev | test | retention | size | p50 ms | vs PyTorch | int8 share | trained in"
 WIDTH = 118
@@ -47,14 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     use = commands.add_parser("use", help="make recipes the students of params.yaml")
     use.add_argument("names", nargs="*", metavar="NAME", help="a recipe; all of them without one")
-    commands.add_parser("results", help=f"write {RESULTS} from the last run")
+    write = commands.add_parser("results", help="write down what the last run reached")
+    write.add_argument("file", nargs="?", type=Path, default=RESULTS, help=f"{RESULTS} if none is named")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "use":
             use_recipes(chosen.names)
         else:
-            write_bytes(RESULTS, results().encode())
-            print(f"{RESULTS} says what the last run reached")
+            write_bytes(chosen.file, results().encode())
+            print(f"{chosen.file} says what the last run reached")
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -62,26 +65,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_recipes(text: str) -> dict[str, Any]:
-    """The blocks of the document, each a student's settings, by name in the order of the document."""
-    blocks = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
-    return {name: settings for block in blocks for name, settings in _yaml().load(block).items()}
+    """The students of the document, each with its settings, by name in the order of the document."""
+    return {name: settings for block in _blocks(text) for name, settings in block.items() if name not in TEACHERS}
+
+
+def read_teachers(text: str) -> dict[str, Any]:
+    """The sections with the teachers of those recipes that ask a committee."""
+    return {name: settings for block in _blocks(text) for name, settings in block.items() if name in TEACHERS}
 
 
 def use_recipes(names: Sequence[str]) -> None:
-    """Put recipes into params.yaml in place of its students; comments outside of them stay.
+    """Put recipes into params.yaml in place of its students, with the committees they ask; all else stays.
 
     Raises:
         RecipeError: no recipe has such a name.
     """
-    recipes = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    text = RECIPES.read_text(encoding="utf-8")
+    recipes = read_recipes(text)
     unknown = sorted(set(names) - set(recipes))
     if unknown:
         raise RecipeError(f"{RECIPES} has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
     params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
     params["students"] = {name: recipes[name] for name in names or recipes}
+    if any(student["targets"].startswith(COMMITTEES) for student in params["students"].values()):
+        params.update(read_teachers(text))
     with PARAMS.open("w", encoding="utf-8") as file:
         _yaml().dump(params, file)
     print(f"the students of {PARAMS} are now {', '.join(params['students'])}; next: make deps, dvc repro")
+
+
+def _blocks(text: str) -> list[dict[str, Any]]:
+    return [_yaml().load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
 
 
 def results() -> str:
