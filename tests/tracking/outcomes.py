@@ -122,7 +122,7 @@ STAGES = {
     "prepare": ([], ["data/prepared/card.json", "data/prepared/dev.parquet"]),
     "finetune_teacher": ([], ["models/teacher"]),
     "export@small": (["data/prepared/dev.parquet", "models/teacher"], ["models/onnx/small"]),
-    "report": ([], ["reports/summary.json"]),
+    "report": ([], ["reports/summary.json", "reports/table.md"]),
     "package": (["reports/summary.json"], ["models/champion"]),
 }
 
