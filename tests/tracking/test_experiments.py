@@ -85,3 +85,14 @@ def test_head_is_kept_where_no_experiment_beats_it_and_a_missing_record_is_said(
     said = capsys.readouterr().err
     assert "far is left out" in said
     assert "dvc repro distill@large" in said
+
+
+def test_applied_by_hand_an_experiment_is_there_though_dvc_ends_with_an_error_over_the_other_pipeline(
+    trials: Repository,
+) -> None:
+    """As docs/operations.md says; should DVC change its mind, `sweep.apply` can be that command again."""
+    done = trials.run("dvc", "exp", "apply", "near", check=False)
+    assert done.returncode != 0
+    assert "never.txt" in done.stderr
+    assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.25
+    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev_macro_f1"] == 0.25
