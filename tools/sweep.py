@@ -25,6 +25,7 @@ from pipestill.training.records import TrainingRecord
 HEAD = "HEAD"
 RECORDS = Path("metrics/training")
 PARAMS = "params.yaml"
+PIPELINE = "dvc.yaml"
 
 
 class SweepError(PipestillError):
@@ -123,10 +124,14 @@ def apply(best: Trial) -> None:
 
     try:
         with Repo() as repo:
-            # As `dvc exp apply` does it, which fails where another pipeline never ran: its outs are nowhere.
-            repo.experiments.apply(best.name, allow_missing=True)
+            # As `dvc exp apply` does it, but for this pipeline alone: another one's outs are nowhere before it ran.
+            repo.experiments.apply(best.name, targets=[PIPELINE])
     except DvcException as error:
-        raise SweepError(f"experiment {best.name} cannot be applied", found=str(error)) from error
+        raise SweepError(
+            f"experiment {best.name} cannot be applied whole",
+            found=str(error),
+            next_step=f"its params are in the workspace: `dvc pull {PIPELINE}` or `dvc repro` brings the rest",
+        ) from error
     print(f"{best.name} is applied: `dvc repro` makes what follows from it, `dvc exp show` and git diff show it")
 
 

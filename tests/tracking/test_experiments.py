@@ -1,6 +1,7 @@
 """Experiments through a real `dvc exp run`: where their runs go, and how the best one is found and applied."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_the_best_experiment_on_dev_is_listed_first_and_applied(
     assert said[4].startswith("near is applied")
     assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.25
     assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev_macro_f1"] == 0.25
+
+
+def test_an_experiment_whose_outs_are_gone_is_not_said_to_be_applied(trials: Repository) -> None:
+    best = sweep.ranked("small", "accuracy")[0]
+    assert best.name == "near"
+    shutil.rmtree(trials.root / ".dvc/cache")
+    with pytest.raises(sweep.SweepError, match="near cannot be applied whole") as raised:
+        sweep.apply(best)
+    assert "metrics/training/small.json" in str(raised.value)
 
 
 def test_head_is_kept_where_no_experiment_beats_it_and_a_missing_record_is_said(
