@@ -64,14 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_recipes(text: str) -> dict[str, Any]:
-    """The students of the document, each with its settings, by name in the order of the document."""
-    return {name: settings for block in _blocks(text) for name, settings in block.items() if name not in TEACHERS}
+def read_recipes(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the document's blocks of YAML hold.
 
-
-def read_teachers(text: str) -> dict[str, Any]:
-    """The sections with the teachers of those recipes that ask a committee."""
-    return {name: settings for block in _blocks(text) for name, settings in block.items() if name in TEACHERS}
+    Returns:
+        The students, each with its settings, by name in the order of the document; and the sections with the teachers
+        of those that ask a committee.
+    """
+    students: dict[str, Any] = {}
+    teachers: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL):
+        for name, settings in _yaml().load(block).items():
+            (teachers if name in TEACHERS else students)[name] = settings
+    return students, teachers
 
 
 def use_recipes(names: Sequence[str]) -> None:
@@ -80,22 +85,17 @@ def use_recipes(names: Sequence[str]) -> None:
     Raises:
         RecipeError: no recipe has such a name.
     """
-    text = RECIPES.read_text(encoding="utf-8")
-    recipes = read_recipes(text)
+    recipes, teachers = read_recipes(RECIPES.read_text(encoding="utf-8"))
     unknown = sorted(set(names) - set(recipes))
     if unknown:
         raise RecipeError(f"{RECIPES} has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
     params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
     params["students"] = {name: recipes[name] for name in names or recipes}
     if any(student["targets"].startswith(COMMITTEES) for student in params["students"].values()):
-        params.update(read_teachers(text))
+        params.update(teachers)
     with PARAMS.open("w", encoding="utf-8") as file:
         _yaml().dump(params, file)
     print(f"the students of {PARAMS} are now {', '.join(params['students'])}; next: make deps, dvc repro")
-
-
-def _blocks(text: str) -> list[dict[str, Any]]:
-    return [_yaml().load(block) for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)]
 
 
 def results() -> str:
@@ -105,7 +105,7 @@ def results() -> str:
         RecipeError: the last run had none.
         RecordError: its records are not there.
     """
-    recipes = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    recipes, _ = read_recipes(RECIPES.read_text(encoding="utf-8"))
     summary = read_record(Path("reports") / SUMMARY, Summary)
     reached = {row.model: row for row in summary.rows if row.variant == INT8 and row.model in recipes}
     if not reached:

@@ -15,7 +15,7 @@ from pipestill.students import StudentKind
 from pipestill.training.student_params import StudentParams
 
 TEXT = (Path(__file__).parents[2] / recipes.RECIPES).read_text()
-BLOCKS = recipes.read_recipes(TEXT)
+BLOCKS, _ = recipes.read_recipes(TEXT)
 
 
 def kinds(union: Any) -> set[str]:

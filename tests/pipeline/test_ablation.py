@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipeline.tiny_pipeline import STUDENTS, TinyPipeline, stages_in
+from pipeline.tiny_pipeline import STUDENTS, TinyPipeline, measure_little, stages_in
 from pipestill.ablation.records import AblationRecord, CellRecord
 from pipestill.evaluation.predictions import read_predictions
 from pipestill.records import read_record
@@ -26,13 +26,7 @@ def scaled_down(grid: Any) -> Any:
         student["training"] |= {"epochs": 2, "batch_size": 16, "checkpoint_steps": 10}
     grid["recipes"]["features"]["objective"][1]["loss"]["relation_heads"] = 2
     grid["cells"] = {name: dict(zip(("student", "recipe"), name.split("-"), strict=True)) for name in CELLS}
-    grid["export"]["int8"] |= {
-        "min_quantised_fraction": 0.0,
-        "max_size_fraction": 1.0,
-        "max_accuracy_drop_fraction": 1.0,
-    }
-    grid["evaluate"]["bootstrap"]["replicates"] = 100
-    grid["benchmark"] |= {"num_rows": 4, "warmup_runs": 1, "rounds": 2, "throughput_batches": 1}
+    measure_little(grid)
     return grid
 
 

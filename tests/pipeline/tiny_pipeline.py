@@ -178,15 +178,20 @@ def scaled_down(params: Any) -> Any:
         model["max_length"] = 24
         model["training"] |= {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_steps": 10}
     params["cache_logits"] |= {"batch_size": 16, "shard_rows": 64}
+    params["baseline"] |= {"min_rows": 1, "inverse_regularisation": [1.0]}
+    measure_little(params)
+    return params
+
+
+def measure_little(params: Any) -> None:
+    """Gates that a tiny model's int8 file passes, few replicates and few timed rows."""
     params["export"]["int8"] |= {
         "min_quantised_fraction": 0.0,
         "max_size_fraction": 1.0,
         "max_accuracy_drop_fraction": 1.0,
     }
-    params["baseline"] |= {"min_rows": 1, "inverse_regularisation": [1.0]}
     params["evaluate"]["bootstrap"]["replicates"] = 100
     params["benchmark"] |= {"num_rows": 4, "warmup_runs": 1, "rounds": 2, "throughput_batches": 1}
-    return params
 
 
 def slim_python(folder: Path) -> tuple[str, ...]:
