@@ -1,7 +1,9 @@
 """The recipes of docs/recipes: put them into params.yaml, and write down what they reached.
 
-python tools/recipes.py use [NAME ...]   all, or those named, become the students of params.yaml in place of its own
-python tools/recipes.py results [FILE]   docs/recipes/results.md from the last run: reports/, metrics/ and runs/
+python tools/recipes.py use [NAME[:SEED] ...]
+    all, or those named, become the students of params.yaml in place of its own; NAME:19 is NAME_seed19, with that seed
+python tools/recipes.py results [FILE]
+    docs/recipes/results.md from the last run: reports/, metrics/ and runs/
 
 Between the two: `make deps` and `dvc repro`, in a clone, for the students of before leave params.yaml.
 """
@@ -10,6 +12,7 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -33,6 +36,7 @@ PARAMS = Path("params.yaml")
 INT8 = "onnx_int8"
 TEACHERS = ("more_teachers", "committees")
 COMMITTEES = "data/committees/"
+SEED_MARK = "_seed"
 LINEAR, TEACHER_TORCH = f"{BASELINE}/linear", f"{TEACHER}/torch"
 HEADINGS = "recipe | student | losses | dev | test | retention | size | p50 ms | vs PyTorch | int8 share | trained in"
 WIDTH = 118
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     use = commands.add_parser("use", help="make recipes the students of params.yaml")
-    use.add_argument("names", nargs="*", metavar="NAME", help="a recipe; all of them without one")
+    use.add_argument("names", nargs="*", metavar="NAME[:SEED]", help="a recipe; all of them without one")
     write = commands.add_parser("results", help="write down what the last run reached")
     write.add_argument("file", nargs="?", type=Path, default=RESULTS, help=f"{RESULTS} if none is named")
     chosen = parser.parse_args(arguments)
@@ -79,23 +83,39 @@ def read_recipes(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return students, teachers
 
 
+def seeded(recipes: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 (settings as they stand in the document)
+    """The settings of a student that is named after a recipe, `NAME` or `NAME_seed19`; None where none is."""
+    if name in recipes:
+        return recipes[name]
+    recipe, mark, seed = name.rpartition(SEED_MARK)
+    if not (mark and recipe in recipes and seed.isdecimal()):
+        return None
+    settings = deepcopy(recipes[recipe])  # of its own, or both are written as one with an alias
+    settings["seed"] = int(seed)
+    return settings
+
+
 def use_recipes(names: Sequence[str]) -> None:
     """Put recipes into params.yaml in place of its students, with the committees they ask; all else stays.
 
+    Args:
+        names: of recipes, each with another seed after a colon where it is to have one; all recipes if empty.
+
     Raises:
-        RecipeError: no recipe has such a name.
+        RecipeError: no recipe has such a name, or a seed is no number.
     """
     recipes, teachers = read_recipes(RECIPES.read_text(encoding="utf-8"))
-    unknown = sorted(set(names) - set(recipes))
+    students = {name: seeded(recipes, name) for name in (name.replace(":", SEED_MARK) for name in names or recipes)}
+    unknown = sorted(name for name, settings in students.items() if settings is None)
     if unknown:
         raise RecipeError(f"{RECIPES} has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
     params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
-    params["students"] = {name: recipes[name] for name in names or recipes}
-    if any(student["targets"].startswith(COMMITTEES) for student in params["students"].values()):
+    params["students"] = students
+    if any(student["targets"].startswith(COMMITTEES) for student in students.values()):
         params.update(teachers)
     with PARAMS.open("w", encoding="utf-8") as file:
         _yaml().dump(params, file)
-    print(f"the students of {PARAMS} are now {', '.join(params['students'])}; next: make deps, dvc repro")
+    print(f"the students of {PARAMS} are now {', '.join(students)}; next: make deps, dvc repro")
 
 
 def results() -> str:
@@ -107,14 +127,14 @@ def results() -> str:
     """
     recipes, _ = read_recipes(RECIPES.read_text(encoding="utf-8"))
     summary = read_record(Path("reports") / SUMMARY, Summary)
-    reached = {row.model: row for row in summary.rows if row.variant == INT8 and row.model in recipes}
+    reached = {row.model: row for row in summary.rows if row.variant == INT8 and seeded(recipes, row.model)}
     if not reached:
         raise RecipeError(
             "no student of the last run is a recipe",
             found=sorted({row.model for row in summary.rows} - {BASELINE, TEACHER}),
             next_step="run `python tools/recipes.py use`, `make deps` and `dvc repro`",
         )
-    lines = [_row(name, recipes[name], row) for name, row in reached.items()]
+    lines = [_row(name, seeded(recipes, name), row) for name, row in reached.items()]
     yardsticks = [
         f"{row.model} {row.test.accuracy.value:.3f}" for row in summary.rows if row.subject in (LINEAR, TEACHER_TORCH)
     ]
@@ -124,7 +144,7 @@ def results() -> str:
         f"({summary.num_test_rows:,} rows; {', '.join(yardsticks)}), with {summary.confidence:.0%} paired-bootstrap "
         "intervals; retention of the PyTorch teacher's accuracy on test. `data/transfer` had "
         f"{card.num_rows:,} rows. `trained in` is the wall time of the stage `distill`. Every file has passed parity "
-        "and the gates of `export`. One seed each: a difference below a point is within what another seed does."
+        "and the gates of `export`. A difference below a point is within what another seed does."
     )
     head = f"| {HEADINGS} |\n|{'---|' * len(HEADINGS.split('|'))}\n"
     timed = f"Latency of one row on one thread, tokenisation included, every file in turns, on {hardware(summary)}."

@@ -53,6 +53,12 @@ def test_recipes_become_the_students_of_params_yaml_and_the_rest_stays(
     assert recipes.main(["use", "albert", "static"]) == 0
     after = YAML(typ="safe").load(recipes.PARAMS)
     assert after == before | {"students": {name: BLOCKS[name] for name in ("albert", "static")}}
+    assert recipes.main(["use", "static:18", "static"]) == 0
+    assert "*id" not in recipes.PARAMS.read_text()
+    seeds = YAML(typ="safe").load(recipes.PARAMS)["students"]
+    assert seeds == {"static_seed18": BLOCKS["static"] | {"seed": 18}, "static": BLOCKS["static"]}
+    assert recipes.main(["use", "static:x"]) == 1
+    assert "['static_seedx']" in capsys.readouterr().err
     assert recipes.main(["use"]) == 0
     assert set(YAML(typ="safe").load(recipes.PARAMS)["committees"]) == {"three"}
     assert set(YAML(typ="safe").load(recipes.PARAMS)["students"]) == set(BLOCKS)
