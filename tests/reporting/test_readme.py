@@ -17,9 +17,9 @@ stages:
   report:
     cmd: python stages/report.py
     outs:
-    - path: reports
+    - path: reports/summary.json
       hash: md5
-      md5: {md5}.dir
+      md5: {md5}
 """
 
 
@@ -75,10 +75,10 @@ def test_markers_that_are_missing_or_out_of_order_are_refused(repository: Path, 
         update_readme(*paths(repository))
 
 
-def test_the_md5_of_a_summary_listed_by_itself_is_found_and_its_absence_refused(tmp_path: Path) -> None:
+def test_the_md5_of_the_summary_is_found_and_its_absence_refused(tmp_path: Path) -> None:
     lock = tmp_path / "dvc.lock"
-    lock.write_text(LOCK.format(md5="c" * 32).replace("path: reports", "path: reports/summary.json"), encoding="utf-8")
-    assert report_md5(lock) == "c" * 32 + ".dir"
+    lock.write_text(LOCK.format(md5="c" * 32), encoding="utf-8")
+    assert report_md5(lock) == "c" * 32
     lock.write_text("stages: {}\n", encoding="utf-8")
     with pytest.raises(RecordError, match="names no report"):
         report_md5(lock)

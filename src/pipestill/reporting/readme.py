@@ -85,19 +85,19 @@ def split_block(text: str, readme: Path) -> tuple[str, str, str]:
 
 
 def report_md5(lock: Path) -> str:
-    """The md5 of the report stage's outputs in dvc.lock: of its folder, or of summary.json where files are listed.
+    """The md5 of the report's summary in dvc.lock.
 
     Raises:
-        RecordError: dvc.lock has no report stage with such an output.
+        RecordError: dvc.lock has no report stage with that output.
     """
     stages = read_params(lock).get("stages", {})
     outs = stages.get(REPORT_STAGE, {}).get("outs", [])
     for out in outs:
-        if Path(out["path"]).name in (SUMMARY, "reports"):
+        if Path(out["path"]).name == SUMMARY:
             return str(out["md5"])
     raise RecordError(
         f"{lock} names no report",
         found=[out["path"] for out in outs],
-        expected=f"an output `reports` or `reports/{SUMMARY}` of the stage `{REPORT_STAGE}`",
+        expected=f"an output `reports/{SUMMARY}` of the stage `{REPORT_STAGE}`",
         next_step="run `dvc repro` first",
     )
