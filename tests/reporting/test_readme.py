@@ -48,7 +48,7 @@ def test_the_block_is_written_between_the_markers_and_then_is_up_to_date(reposit
     assert text.startswith(f"# A title\n\n{BEGIN}\n| model |")
     assert text.endswith(f"{END}\n\nThe end.\n")
     assert "A Processor" in text
-    assert f"`{'a' * 32}.dir`" in text
+    assert f"`{'a' * 32}`" in text
     assert stale_reason(*paths(repository)) is None
     assert not update_readme(*paths(repository))
 
