@@ -1,6 +1,7 @@
 """What a pipeline would have left behind, written by hand: a tiny artifact, dev rows, a summary, and their dvc.lock."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,12 @@ STAGES = {
 
 
 def write_lock(root: Path) -> None:
-    """dvc.lock for what lies there now, as DVC would have written it."""
+    """dvc.lock for what lies there now, and the reports in the cache, as DVC would have written them."""
     with Repo(str(root)) as repo:
+        for path in STAGES["report"][1]:
+            cached = Path(repo.cache.local.oid_to_path(md5_of(repo, str(root / path))))
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / path, cached)
 
         def entries(paths: list[str]) -> list[dict[str, str]]:
             return [{"path": path, "hash": "md5", "md5": md5_of(repo, str(root / path))} for path in paths]

@@ -1,6 +1,9 @@
+import os
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +97,41 @@ def test_a_server_that_accepts_and_never_answers_is_given_two_seconds(
             open_store(tmp_path)
         assert start_live_run(tmp_path, "first", 0, {}, {}) is None
         assert time.monotonic() - start_s < 5
+    assert "out of reach" in capsys.readouterr().err
+
+
+class OnlyHealth(BaseHTTPRequestHandler):
+    """Says that it is well, and hangs when anything is asked of it."""
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.send_response(200)
+            self.end_headers()
+        else:
+            time.sleep(8)
+
+    do_POST = do_GET  # noqa: N815 (the name that http.server asks for)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_server_that_is_well_but_answers_nothing_costs_under_five_seconds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OnlyHealth)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        start_s = time.monotonic()
+        assert start_live_run(tmp_path, "first", 0, {}, {}) is None
+        assert time.monotonic() - start_s < 5
+    finally:
+        server.shutdown()
+        server.server_close()
     assert "out of reach" in capsys.readouterr().err
 
 

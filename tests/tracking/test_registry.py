@@ -3,6 +3,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from outcomes import TEXTS, write_artifact, write_lock, write_outcome
 from repositories import Repository
@@ -90,6 +91,8 @@ def test_the_model_answers_batches_and_texts_of_any_length(
     for texts in (["good"], TEXTS[:3], ["bad " * 50], ["", "good bad"], []):
         answers = model.predict(texts, params={"batch_size": 1})
         assert [answer.model_dump() for answer in answers] == [row._asdict() for row in classifier.predict(texts)]
+    with pytest.raises(MlflowException, match="batch_size is 0"):
+        model.predict(["good"], params={"batch_size": 0})
 
 
 def test_equal_bytes_are_one_version(outcome: Repository) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mlflow.exceptions import MlflowException
 from outcomes import write_outcome
 from repositories import Repository
 from ruamel.yaml import YAML
@@ -77,7 +78,19 @@ def test_a_server_that_is_away_does_not_stop_a_release(repository: Repository, m
     write_outcome(repository.root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     line, is_champion = note_release(repository.root, RELEASE)
-    assert "MLflow's registry was not told: no MLflow server answers" in line
+    assert f"MLflow's registry was not told of {RELEASE}: no MLflow server answers" in line
+    assert "make register" in line
+    assert not is_champion
+
+
+def test_a_server_that_refuses_does_not_stop_a_release(repository: Repository, monkeypatch: Any) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise MlflowException("403, forbidden")
+
+    write_outcome(repository.root)
+    monkeypatch.setattr("mlflow.tracking.MlflowClient.search_model_versions", refused)
+    line, is_champion = note_release(repository.root, RELEASE)
+    assert "403, forbidden" in line
     assert not is_champion
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from repositories import Repository
 
-from pipestill.tracking.store import anchor_artifacts, tracking_uri
+from pipestill.tracking.store import anchor_artifacts, open_store, tracking_uri
+from pipestill.tracking.ui import run_ui
 
 
 @pytest.mark.pipeline
@@ -49,8 +50,37 @@ def test_anchoring_changes_nothing_in_a_repository_that_was_not_moved(repository
 def test_paths_outside_of_the_artifacts_folder_are_left_alone(repository: Repository) -> None:
     client = repository.client()
     client.create_experiment("elsewhere", artifact_location="s3://bucket/runs")
+    client.create_experiment("team", artifact_location="s3://team/mlartifacts/runs")
     database = repository.root / "mlflow.db"
     assert anchor_artifacts(database, Path("/new/mlartifacts")) > 0
     with closing(sqlite3.connect(database)) as connection:
         locations = {row[0] for row in connection.execute("SELECT artifact_location FROM experiments")}
-    assert locations == {"/new/mlartifacts/default/0", "/new/mlartifacts/runs", "s3://bucket/runs"}
+    here = {"/new/mlartifacts/default/0", "/new/mlartifacts/runs"}
+    assert locations == here | {"s3://bucket/runs", "s3://team/mlartifacts/runs"}
+
+
+def test_a_database_that_two_repositories_share_keeps_its_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'shared.db'}")
+    locations = []
+    for name in ("first", "second"):
+        store = open_store(tmp_path / name)
+        locations.append(store.client.get_experiment(store.experiment_id).artifact_location)
+    assert locations == [str(tmp_path / "first/mlartifacts/runs")] * 2
+
+
+def test_an_experiment_that_was_deleted_in_the_ui_is_there_again(repository: Repository) -> None:
+    store = open_store(repository.root)
+    store.client.delete_experiment(store.experiment_id)
+    again = open_store(repository.root)
+    assert again.experiment_id == store.experiment_id
+    assert again.client.create_run(again.experiment_id).info.status == "RUNNING"
+
+
+def test_the_ui_of_a_server_is_named_and_none_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example:5000")
+    run_ui(tmp_path, 5000)
+    assert "https://mlflow.example:5000" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from pipestill.records import read_record, write_json
 from pipestill.tracking import stage_run
 from pipestill.tracking.__main__ import main
 from pipestill.tracking.lock import Lock, read_lock
-from pipestill.tracking.pipeline_run import write_pipeline_run
+from pipestill.tracking.pipeline_run import KEPT_COMMITS, REPORTS, write_pipeline_run
 from pipestill.tracking.run_record import RunRecord, record_path
 from pipestill.tracking.store import open_store
 from pipestill.tracking.sync import points_of, reap, replay, sync
@@ -178,6 +178,38 @@ def test_the_pipeline_run_shows_the_table_and_a_second_sync_writes_nothing(repos
     before = dump(repository)
     assert not sync(repository.root).pipeline_changed
     assert dump(repository) == before
+
+
+def test_a_report_that_was_out_of_reach_comes_with_a_later_sync(repository: Repository) -> None:
+    write_outcome(repository.root)
+    md5 = Lock(repository.root).files(REPORTS)["summary.json"]
+    cached = repository.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    content = cached.read_bytes()
+    cached.unlink()
+    sync(repository.root)
+    (run,) = repository.runs()
+    assert "champion" not in run.data.tags
+    assert run.data.tags["mlflow.note.content"] == "| model | accuracy |\n"
+    cached.write_bytes(content)
+    assert sync(repository.root).pipeline_changed
+    (run,) = repository.runs()
+    assert run.data.tags["champion"] == "small/onnx_int8"
+    assert run.data.metrics["champion/test.accuracy"] == 0.75
+
+
+def test_the_same_lock_in_many_commits_names_the_newest_and_stays_idempotent(repository: Repository) -> None:
+    write_outcome(repository.root)
+    repository.commit()
+    sync(repository.root)
+    (run,) = repository.runs()
+    many = " ".join(f"{number:040x}" for number in range(KEPT_COMMITS))
+    repository.client().set_tag(run.info.run_id, "git.commits", many)
+    assert sync(repository.root).pipeline_changed
+    (run,) = repository.runs()
+    commit = repository.run("git", "rev-parse", "HEAD").stdout.strip()
+    commits = run.data.tags["git.commits"].split()
+    assert (len(commits), commits[0], commits[-1]) == (KEPT_COMMITS, f"{1:040x}", commit)
+    assert not sync(repository.root).pipeline_changed
 
 
 def test_records_that_were_missing_fill_the_pipeline_run_later(repository: Repository, in_stage: Enter) -> None:

@@ -26,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "ui":
             run_ui(Path.cwd(), chosen.port)
-        if chosen.command == "register":
+        elif chosen.command == "register":
             return run_register(Path.cwd(), promote=not chosen.challenger)
-        run_sync(Path.cwd())
+        else:
+            run_sync(Path.cwd())
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

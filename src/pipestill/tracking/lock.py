@@ -1,6 +1,7 @@
-"""What a dvc.lock says was made, and the run records that belong to it: fetched one by one, never a model."""
+"""What a dvc.lock says was made, its run records and reports: fetched one by one, never a model."""
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,9 +54,7 @@ class Lock:
     def records(self) -> dict[str, RunRecord]:
         """The run record of each stage that has one, from the cache or, where it is not there, from the remote."""
         md5s = {made.identity.stage: made.record_md5 for made in self.stages if made.record_md5}
-        missing = sorted({md5 for md5 in md5s.values() if not self._cached(md5).exists()})
-        if missing:
-            self._pull(missing)
+        self._fetch(md5s.values(), "run record(s)")
         records = {}
         for made in self.stages:
             stage = made.identity.stage
@@ -86,14 +85,19 @@ class Lock:
             return False
         return md5_of(self._repo, str(self.root / out)) == outs[out]
 
-    def unchanged_files(self, folder: str) -> list[Path]:
-        """The files below `folder` that lie in the workspace exactly as dvc.lock says; sorted."""
-        files: set[Path] = set()
-        for path in self.outs():
-            there = self.root / path
-            if f"{path}/".startswith(folder) and self.holds(Path(path)):
-                files.update([there] if there.is_file() else (file for file in there.rglob("*") if file.is_file()))
-        return sorted(files)
+    def files(self, folder: Path) -> dict[str, str]:
+        """The md5 of each out that is a file right in a folder, by its name in there."""
+        paths = {Path(path): md5 for path, md5 in self.outs().items() if not md5.endswith(".dir")}
+        return {path.name: md5 for path, md5 in paths.items() if path.parent == folder}
+
+    def contents(self, folder: Path) -> dict[str, bytes]:
+        """What those files hold, by name, from the cache or the remote, whatever lies in the workspace.
+
+        A file that is in neither is left out, and that is said.
+        """
+        files = self.files(folder)
+        self._fetch(files.values(), f"file(s) of {folder}")
+        return {name: self._cached(md5).read_bytes() for name, md5 in files.items() if self._cached(md5).exists()}
 
     def is_committed(self) -> bool:
         """Whether git's HEAD holds this very dvc.lock."""
@@ -108,14 +112,18 @@ class Lock:
     def _cached(self, md5: str) -> Path:
         return Path(self._repo.cache.local.oid_to_path(md5))
 
-    def _pull(self, md5s: list[str]) -> None:
+    def _fetch(self, md5s: Iterable[str], what: str) -> None:
+        """Bring from the remote what the cache lacks; what cannot be had is said."""
         from dvc.exceptions import DvcException
         from dvc_data.hashfile.hash_info import HashInfo
 
+        missing = sorted({md5 for md5 in md5s if not self._cached(md5).exists()})
+        if not missing:
+            return
         try:
-            self._repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s])
+            self._repo.cloud.pull([HashInfo("md5", md5) for md5 in missing])
         except (DvcException, OSError) as error:
-            say(f"{len(md5s)} run record(s) are neither in the cache nor to be had from the remote: {error}")
+            say(f"{len(missing)} {what} are neither in the cache nor to be had from the remote: {error}")
 
 
 def repository_of(folder: Path) -> Path:

@@ -4,10 +4,10 @@ mlflow knows one parent only, so a stage's run that two states share stands unde
 naming it in its tags.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
-from pipestill.records import read_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
@@ -18,7 +18,8 @@ from pipestill.tracking.store import Store
 REPORTS = Path("reports")
 """The main pipeline's reports; each other pipeline has a folder of its own in there."""
 SUMMARY = "summary.json"
-TABLE = "table.md"
+TABLES = ("table.md", "ablation.md")
+"""The report that stands on the run's page as its description."""
 DATA_STAGE = "prepare"
 """The stage whose data sets are the pipeline's."""
 FIGURES = {
@@ -38,6 +39,8 @@ so a figure's values lie side by side for all models; the other numbers are in s
 NOT_SHOWN = "torch"
 """Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
 TEACHER = "teacher"
+KEPT_COMMITS = 100
+"""How many commits with the same dvc.lock are named, the newest: a tag holds 8,000 characters."""
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -66,9 +69,8 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
         _write_table(store, run_id, records)
         wanted["dvc.records"] = str(len(records))
     folder = REPORTS / lock.pipeline.name
-    reports = lock.unchanged_files(f"{folder}/")
-    if reports and "dvc.reports" not in tags:
-        wanted |= _write_reports(store, run_id, reports, lock.root / folder)
+    if tags.get("dvc.reports") != str(len(lock.files(folder))):
+        wanted |= _write_reports(store, run_id, lock.contents(folder), _end_time_ms(records))
     wanted = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
     if wanted:
         entities.write_tags(store, run_id, wanted)
@@ -107,8 +109,12 @@ def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> No
     write_points(store, run_id, points)
     for dataset in records[DATA_STAGE].datasets if DATA_STAGE in records else ():
         entities.write_dataset(store, run_id, dataset)
-    end_time_ms = max((record.end_time_ms for record in records.values()), default=0)
-    store.client.set_terminated(run_id, "FINISHED", end_time_ms or now_ms())
+    store.client.set_terminated(run_id, "FINISHED", _end_time_ms(records))
+
+
+def _end_time_ms(records: dict[str, RunRecord]) -> int:
+    """When the last stage ended; now, where no record is at hand."""
+    return max((record.end_time_ms for record in records.values()), default=0) or now_ms()
 
 
 def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
@@ -120,21 +126,20 @@ def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
     if commit in known:
         return {}
     named = {} if known else {"git.commit": commit, "mlflow.runName": f"{_kind(lock)} {commit[:8]}"}
-    return named | {"git.commits": " ".join([*known, commit])}
+    return named | {"git.commits": " ".join([*known, commit][-KEPT_COMMITS:])}
 
 
-def _write_reports(store: Store, run_id: str, files: list[Path], folder: Path) -> dict[str, str]:
+def _write_reports(store: Store, run_id: str, reports: dict[str, bytes], time_ms: int) -> dict[str, str]:
     """Put the reports on the run's page, the table as its description; returns the tags that say so."""
-    tags = {"dvc.reports": str(len(files))}
-    for file in files:
-        name = file.relative_to(folder).as_posix()
-        entities.write_artifact(store, run_id, name, file.read_bytes())
+    tags = {"dvc.reports": str(len(reports))} if reports else {}
+    for name, content in reports.items():
+        entities.write_artifact(store, run_id, name, content)
         if name == SUMMARY:
-            summary = read_json(file)
-            write_points(store, run_id, table_points(summary, int(file.stat().st_mtime * 1000)))
+            summary = json.loads(content)
+            write_points(store, run_id, table_points(summary, time_ms))
             tags["champion"] = str((summary.get("selection") or {}).get("champion") or "none")
-        elif name in {TABLE, f"{folder.name}.md"}:
-            tags["mlflow.note.content"] = file.read_text(encoding="utf-8")
+        elif name in TABLES:
+            tags["mlflow.note.content"] = content.decode()
     return tags
 
 

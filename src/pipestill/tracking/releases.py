@@ -52,19 +52,21 @@ def note_release(root: Path, release: str) -> tuple[str, bool]:
     Returns:
         A line for people, and whether the released folder is the registry's champion.
     """
+    from mlflow.exceptions import MlflowException
+
     uri = tracking_uri(root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         return f"MLflow's registry has no champion, since there is no store here: {REGISTER}", False
     try:
         lock = Lock(root)
         md5 = lock.outs()[CHAMPION_FOLDER.as_posix()]
-        client = open_store(root).client
+        client = open_store(root, patient=True).client
         found = client.search_model_versions(f"tags.`{CONTENT_TAG}` = '{md5}'")
         if not found:
             return f"MLflow's registry does not know the released folder (md5 {md5}): {REGISTER}", False
         return _note(client, found[0], release)
-    except PipestillError as error:
-        return f"MLflow's registry was not told: {error}", False
+    except (PipestillError, MlflowException) as error:
+        return f"MLflow's registry was not told of {release}: {error}\n  next: {REGISTER}", False
 
 
 def _note(client: Any, version: Any, release: str) -> tuple[str, bool]:  # noqa: ANN401 (mlflow has no types for us)

@@ -1,6 +1,7 @@
 """Scratch folders: what an execution needs again if it is killed, such as checkpoints; found again by its request."""
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ SCRATCH_TIMEOUT_S = 5.0
 """Workers of a killed process hold its lock for a moment longer."""
 KEPT_S = 7 * 24 * 3600
 """Whoever has not resumed a failed run within a week will not."""
+_CLAIMED = re.compile(r".+-[0-9a-f]{16}(-\d+)?")
+"""The names that `claim_scratch` gives; downloads and tables, which lie beside them, stay."""
 
 
 def claim_scratch(root: Path, stage: str, key: str) -> tuple[Path, FileLock]:
@@ -53,8 +56,8 @@ def collect_scratch(root: Path, now_s: float | None = None) -> list[str]:
     """
     limit_s = (time.time() if now_s is None else now_s) - KEPT_S
     removed = []
-    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
-        if max(path.stat().st_mtime for path in (folder, *folder.rglob("*"))) > limit_s:
+    for folder in sorted(path for path in root.glob("*") if path.is_dir() and _CLAIMED.fullmatch(path.name)):
+        if max(_changed_s(path) for path in (folder, *folder.rglob("*"))) > limit_s:
             continue
         try:
             with FileLock(f"{folder}.lock", timeout=0):
@@ -64,3 +67,11 @@ def collect_scratch(root: Path, now_s: float | None = None) -> list[str]:
             continue
         Path(f"{folder}.lock").unlink(missing_ok=True)
     return removed
+
+
+def _changed_s(path: Path) -> float:
+    """When a file or a link was last written; 0 for one that its process has removed meanwhile."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0

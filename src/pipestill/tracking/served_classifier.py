@@ -6,6 +6,7 @@ No pickle: the model is this file, the rooms it imports, and an artifact folder.
 from pathlib import Path
 
 import mlflow
+from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
 from pipestill.predict import Classifier
@@ -29,6 +30,8 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):
     def predict(self, model_input: list[str], params: dict[str, int] | None = None) -> list[Answer]:
         """Classify texts; see `Classifier.predict` for what `batch_size` among the params does."""
         batch_size = (params or {}).get("batch_size", 1)
+        if batch_size < 1:
+            raise MlflowException.invalid_parameter_value(f"batch_size is {batch_size}; it must be at least 1")
         return [Answer(**found._asdict()) for found in self._classifier.predict(model_input, batch_size=batch_size)]
 
 

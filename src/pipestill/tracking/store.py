@@ -28,6 +28,7 @@ EXPERIMENT_TAGS = {
 }
 """Without a kind the UI takes the experiment for one of prompts and agents."""
 SQLITE = "sqlite:///"
+DATABASE = "mlflow.db"
 _LOCATIONS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -51,7 +52,7 @@ class Store(NamedTuple):
 
 def tracking_uri(home: Path) -> str:
     """The store's address: MLFLOW_TRACKING_URI, else the repository's own SQLite file."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home.absolute() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home.absolute() / DATABASE}"
 
 
 def experiment_name() -> str:
@@ -74,9 +75,9 @@ def open_store(home: Path, *, patient: bool = False) -> Store:
     """
     uri = tracking_uri(home)
     _probe(uri)
-    _set_up_mlflow(timeout_s=60 if patient else 4, retries=3 if patient else 1)
+    _set_up_mlflow(timeout_s=60 if patient else 2, retries=3 if patient else 0)
     if uri.startswith(SQLITE):
-        _prepare_database(Path(uri.removeprefix(SQLITE)), home.absolute() / "mlartifacts")
+        _prepare_database(Path(uri.removeprefix(SQLITE)), home.absolute())
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -87,6 +88,8 @@ def _experiment(client: Any, name: str, home: Path | None) -> str:  # noqa: ANN4
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":  # in the UI; its name stays taken
+        client.restore_experiment(found.experiment_id)
     if found is None:
         location = str(home.absolute() / "mlartifacts" / "runs") if home else None
         try:
@@ -131,14 +134,19 @@ def _set_up_mlflow(timeout_s: int, retries: int) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _prepare_database(database: Path, artifacts: Path) -> None:
-    """Create the database whole or not at all, by one of the processes that find none; then anchor its artifacts."""
+def _prepare_database(database: Path, home: Path) -> None:
+    """Create the database whole or not at all, by one of the processes that find none.
+
+    The repository's own is anchored then; one that several repositories share keeps the paths it has.
+    """
+    artifacts = home / "mlartifacts"
     if not database.exists():
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock", timeout=CREATION_TIMEOUT_S):
             if not database.exists():
                 _create_database(database, artifacts)
-    anchor_artifacts(database, artifacts)
+    if database == home / DATABASE:
+        anchor_artifacts(database, artifacts)
 
 
 def _create_database(database: Path, artifacts: Path) -> None:
@@ -185,7 +193,7 @@ def anchor_artifacts(database: Path, artifacts: Path) -> int:
 
 
 def _artifact_root(location: str | None, name: str) -> str | None:
-    """The folder called `name` that a stored path lies in; None if it lies in no such folder."""
-    if not location or f"/{name}/" not in location:
+    """The folder called `name` that a stored path lies in; None if it lies in no such folder of this machine."""
+    if not location or not location.startswith("/") or f"/{name}/" not in location:
         return None
     return location[: location.rindex(f"/{name}/")] + f"/{name}"
