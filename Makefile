@@ -71,8 +71,8 @@ test-slow: setup ## run the tests of other pipelines, of memory at many rows, of
 test-fast: setup ## run the tests that take seconds
 	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not slow and not services"
 
-test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium
-	@python tools/programs.py
+test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium; root on Debian gets them by apt-get
+	@python tools/programs.py --install
 	@pytest -n $(WORKERS) --dist loadfile -m services
 
 check: setup ## format, lint, types, import contracts, dvc.yaml, fast tests

@@ -19,21 +19,26 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipestill.tracking.lock import Made, read_lock
+from pipestill.tracking.lock import LOCK, PIPELINES, Made, pipelines_with_lock, read_lock
 from pipestill.tracking.run_record import flatten
 
 SUMMARY = "reports/summary.json"
 MODELS = "models/"
 CHAMPION = "models/champion"
 """A copy of one of the models with a card that holds figures: the stage `package` makes no model."""
-FIGURES = (".png", ".svg")
+FIGURES = (".png",)
+"""Which any viewer of Markdown shows; the same pictures as .svg stay in reports/."""
 NOTHING = "nothing"
+ESTIMATES = ("accuracy", "macro_f1", "agreement", "retention")
 UNITS = {"size_bytes": "bytes", "p50_ms": "ms"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What a commit, or the workspace, says: the lock's stages by name, params and the summary's numbers by subject."""
+    """What a commit, or the workspace, says: the locks' stages, params and the summary's numbers by subject.
+
+    A stage of another pipeline than the main one is named as `dvc repro` does it: `pipelines/mlm/dvc.yaml:mlm_cache`.
+    """
 
     stages: dict[str, Made] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
@@ -93,7 +98,7 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
             if base.results
             else "The base has no results to compare with.\n",
             "## Figures\n",
-            "".join(f"- figures/{name}\n" for name in figures) or "None.\n",
+            "".join(f"![{name}](figures/{name})\n" for name in figures) or "None.\n",
             "## Gate before the run\n",
             f"```\n{gate.strip()}\n```\n",
         ]
@@ -102,8 +107,9 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
 
 def outcome(base: State, here: State, ran: list[str]) -> str:
     """The first sentences: how many stages ran, and whether a model was made anew."""
-    first = f"{len(ran)} of {len(here.stages)} stages ran here" + (f": {', '.join(ran)}." if ran else ".")
-    models = [stage for stage in ran if models_of(here.stages[stage])]
+    of_main = [stage for stage in here.stages if ":" not in stage]
+    first = f"{len(ran)} of {len({*of_main, *ran})} stages ran here" + (f": {', '.join(ran)}." if ran else ".")
+    models = [stage for stage in ran if stage in here.stages and models_of(here.stages[stage])]
     if models:
         return f"**{first} Models were made anew by {', '.join(models)}.**"
     before, after = (
@@ -119,7 +125,7 @@ def models_of(made: Made) -> dict[str, str]:
 
 
 def stage_rows(base: State, here: State, ran: list[str]) -> Iterator[list[str]]:
-    """A row for each stage that ran or differs from the base's: its name, what was done here, and why."""
+    """A row for each stage that ran, is gone or differs from the base's: its name, what was done here, and why."""
     for stage, made in here.stages.items():
         why = list(reasons(base.stages.get(stage), made))
         if stage in ran:
@@ -128,6 +134,9 @@ def stage_rows(base: State, here: State, ran: list[str]) -> Iterator[list[str]]:
             yield [f"`{stage}`", done, "; ".join(why) or "no cache or remote had its outs"]
         elif why:
             yield [f"`{stage}`", "came from the remote", "; ".join(why)]
+    for stage in base.stages:
+        if stage not in here.stages:
+            yield [f"`{stage}`", "gone", "dvc.yaml has it no more"]
 
 
 def reasons(before: Made | None, after: Made) -> Iterator[str]:
@@ -192,7 +201,7 @@ def state_here() -> State:
     """The workspace's state."""
     summary = Path(SUMMARY)
     return State(
-        stages=stages_of(Path("dvc.lock").read_text(encoding="utf-8")),
+        stages=stages_of({folder / LOCK: (folder / LOCK).read_text("utf-8") for folder in pipelines_with_lock(Path())}),
         params=params_of(Path("params.yaml").read_text(encoding="utf-8")),
         results=numbers(summary.read_text(encoding="utf-8")) if summary.exists() else {},
     )
@@ -203,25 +212,35 @@ def state_at(commit: str) -> State:
     import dvc.api
     from dvc.exceptions import DvcException
 
-    lock, params = git("show", f"{commit}:dvc.lock"), git("show", f"{commit}:params.yaml")
+    listed = (git("ls-tree", "-r", "--name-only", commit, LOCK.name, f"{PIPELINES}/") or "").splitlines()
+    locks = {Path(path): git("show", f"{commit}:{path}") or "" for path in listed if Path(path).name == LOCK.name}
+    params = git("show", f"{commit}:params.yaml")
     try:
         summary = dvc.api.read(SUMMARY, rev=commit)
     except (DvcException, OSError) as error:
         print(f"the base's {SUMMARY} is not to be had: {error}", file=sys.stderr)
         summary = None
     return State(
-        stages=stages_of(lock) if lock else {},
+        stages=stages_of(locks),
         params=params_of(params) if params else {},
         results=numbers(summary) if summary else {},
     )
 
 
-def stages_of(lock: str) -> dict[str, Made]:
-    """The stages in the text of a dvc.lock."""
+def stages_of(locks: Mapping[Path, str]) -> dict[str, Made]:
+    """The stages in the texts of some dvc.lock files, by the name that `dvc repro` gives them.
+
+    Args:
+        locks: the texts, by the path of the file in the repository.
+    """
+    stages: dict[str, Made] = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "dvc.lock"
-        path.write_text(lock, encoding="utf-8")
-        return {made.identity.stage: made for made in read_lock(path)}
+        copy = Path(folder) / LOCK
+        for path, text in locks.items():
+            copy.write_text(text, encoding="utf-8")
+            prefix = "" if path == LOCK else f"{path.with_suffix('.yaml').as_posix()}:"
+            stages |= {prefix + made.identity.stage: made for made in read_lock(copy)}
+    return stages
 
 
 def params_of(text: str) -> dict[str, str]:
@@ -233,15 +252,14 @@ def numbers(summary: str) -> dict[str, dict[str, float]]:
     """The numbers that people compare, by subject; read as plain JSON: the base's may have other fields than ours."""
     content: dict[str, Any] = json.loads(summary)
     results: dict[str, dict[str, float]] = {}
-    for row in content["rows"]:
-        test = {name: row["test"].get(name) for name in ("accuracy", "macro_f1", "agreement", "retention")}
-        found = {name: estimate["value"] for name, estimate in test.items() if estimate}
-        found |= {name: row["test"][name] for name in ("nll_nats", "ece") if name in row["test"]}
-        if row.get("size_bytes"):
-            found["size_bytes"] = row["size_bytes"]
-        if row.get("speed"):
-            found["p50_ms"] = row["speed"]["p50_ms"]
-        results[f"{row['model']}/{row['variant']}"] = found
+    for row in content.get("rows", []):
+        test = row.get("test") or {}
+        places = {name: (test.get(name) or {}).get("value") for name in ESTIMATES}
+        places |= {name: test.get(name) for name in ("nll_nats", "ece")}
+        places |= {"size_bytes": row.get("size_bytes"), "p50_ms": (row.get("speed") or {}).get("p50_ms")}
+        results[f"{row.get('model')}/{row.get('variant')}"] = {
+            name: value for name, value in places.items() if value is not None
+        }
     return results
 
 

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         trials = ranked(chosen.student, metric)
         print("\n".join(lines(trials, metric)))
         if chosen.apply:
-            apply(trials[0])
+            apply(trials)
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -114,9 +114,19 @@ def lines(trials: list[Trial], metric: str) -> list[str]:
     ]
 
 
-def apply(best: Trial) -> None:
-    """Bring the best one's params and outs into the workspace."""
-    if best.name == HEAD:
+def apply(trials: list[Trial]) -> None:
+    """Bring the best one's params and outs into the workspace, if its quality is above HEAD's.
+
+    Raises:
+        SweepError: there is no HEAD to compare with, or outs are missing.
+    """
+    best, head = trials[0], next((trial for trial in trials if trial.name == HEAD), None)
+    if head is None:
+        raise SweepError(
+            "HEAD has no training record of this student, so nothing can be said to beat it",
+            next_step="`dvc pull dvc.yaml`, or `dvc repro` and commit dvc.lock",
+        )
+    if best.quality <= head.quality:
         print("no experiment beats HEAD on dev: nothing to apply")
         return
     from dvc.exceptions import DvcException

@@ -8,6 +8,9 @@ Artifacts, in the main pipeline: `check` writes two files for each student, and 
 results list them one by one. A folder as a dependency would do with plain `dvc repro`, but with `--pull
 --allow-missing` DVC would run the stage on the few folders that happen to be there.
 
+A stage that is gone from dvc.yaml, as that of a deleted student, goes from dvc.lock too: DVC leaves it there, and
+whatever reads the lock would go on showing it.
+
 Usage: `python tools/sync_deps.py` writes, `--check` only says what is out of date and exits with 1.
 """
 
@@ -93,7 +96,34 @@ def main() -> int:
             code = 1
         elif before != after:
             path.write_text(after, encoding="utf-8")
+        gone = gone_stages(path)
+        if gone and check:
+            print(f"{path.with_suffix('.lock')} names {', '.join(gone)}, now gone: run `make deps`", file=sys.stderr)
+            code = 1
+        elif gone:
+            forget(path, gone)
     return code
+
+
+def gone_stages(pipeline: Path) -> list[str]:
+    """The stages that a pipeline's dvc.lock names and its dvc.yaml does not."""
+    from dvc.repo import Repo
+
+    lock = pipeline.with_suffix(".lock")
+    if not lock.exists():
+        return []
+    with Repo() as repo:
+        present = {stage.name for stage in repo.stage.load_all(str(pipeline))}
+    return [name for name in _yaml().load(lock)["stages"] if name not in present]
+
+
+def forget(pipeline: Path, stages: list[str]) -> None:
+    """Take stages out of a pipeline's dvc.lock."""
+    from dvc.utils.serialize import modify_yaml
+
+    with modify_yaml(str(pipeline.with_suffix(".lock"))) as lock:
+        for stage in stages:
+            del lock["stages"][stage]
 
 
 def pipelines() -> list[Path]:

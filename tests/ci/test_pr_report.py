@@ -59,7 +59,7 @@ def test_the_report_shows_results_that_moved_came_and_went_and_no_others() -> No
     assert "| `gone accuracy` | 0.5 | none |  |" in text
     assert "| `new size_bytes` | none | 2,000,000 B |  |" in text
     assert "a accuracy" not in text
-    assert "- figures/curves.png" in text
+    assert "![curves.png](figures/curves.png)" in text
 
 
 def test_a_base_without_results_is_said_to_have_none() -> None:
@@ -68,8 +68,31 @@ def test_a_base_without_results_is_said_to_have_none() -> None:
     assert "| `finetune_teacher` | ran | new stage |" in text
 
 
-def test_a_lock_of_text_is_read_as_the_file_is(tmp_path: Path) -> None:
+def test_locks_of_text_are_read_as_the_files_are() -> None:
     lock = {"stages": {"a": {"cmd": "x", "deps": [{"path": "d", "md5": "1"}], "outs": [{"path": "o", "md5": "2"}]}}}
-    read = pr_report.stages_of(json.dumps(lock))
+    text = json.dumps(lock)
+    read = pr_report.stages_of({Path("dvc.lock"): text, Path("pipelines/mlm/dvc.lock"): text})
+    assert set(read) == {"a", "pipelines/mlm/dvc.yaml:a"}
     assert read["a"].identity.deps == {"d": "1"}
     assert read["a"].outs == {"o": "2"}
+
+
+def test_stages_of_another_pipeline_that_ran_count_and_those_that_did_not_do_not() -> None:
+    ours, other = made("distill@general", {"models/students/general": "1"}), made("m", {"models/mlm/student": "2"})
+    stages = {"distill@general": ours, "pipelines/mlm/dvc.yaml:m": other, "pipelines/x/dvc.yaml:x": other}
+    ran = ["pipelines/mlm/dvc.yaml:m", "distill@general"]
+    said = pr_report.outcome(state(), pr_report.State(stages=stages), ran)
+    assert "2 of 2 stages ran here: pipelines/mlm/dvc.yaml:m, distill@general." in said
+    assert "Models were made anew by pipelines/mlm/dvc.yaml:m, distill@general." in said
+
+
+def test_a_stage_that_is_gone_is_said_to_be() -> None:
+    assert list(pr_report.stage_rows(state(TEACHER, LEAF), state(TEACHER), [])) == [
+        ["`benchmark`", "gone", "dvc.yaml has it no more"]
+    ]
+
+
+def test_a_summary_of_another_schema_gives_the_numbers_it_has() -> None:
+    rows = [{"model": "a", "variant": "x"}, {"model": "b", "variant": "x", "test": {"ece": 0.1, "accuracy": None}}]
+    assert pr_report.numbers(json.dumps({"rows": rows})) == {"a/x": {}, "b/x": {"ece": 0.1}}
+    assert pr_report.numbers("{}") == {}

@@ -211,6 +211,25 @@ def test_dvc_yaml_is_up_to_date() -> None:
     assert done.returncode == 0, done.stderr
 
 
+DVC = (sys.executable, "-m", "dvc")
+
+
+def test_a_stage_that_is_gone_goes_from_the_lock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["git", "init", "-q"], [*DVC, "init", "-q"]):
+        subprocess.run(command, check=True)
+    stages = {"keep": {"matrix": {"n": ["a", "b"]}, "cmd": "echo ${item.n}"}, "lose": {"cmd": "echo c"}}
+    YAML().dump({"stages": stages}, Path("dvc.yaml"))
+    subprocess.run([*DVC, "repro", "-q"], check=True)
+    assert sync_deps.gone_stages(Path("dvc.yaml")) == []
+    stages["keep"]["matrix"] = {"n": ["b"]}
+    del stages["lose"]
+    YAML().dump({"stages": stages}, Path("dvc.yaml"))
+    assert sync_deps.gone_stages(Path("dvc.yaml")) == ["keep@a", "lose"]
+    sync_deps.forget(Path("dvc.yaml"), ["keep@a", "lose"])
+    assert set(YAML(typ="safe").load(Path("dvc.lock"))["stages"]) == {"keep@b"}
+
+
 class TestSyncDeps:
     @pytest.fixture(autouse=True)
     def _in_the_repository(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,13 @@ def test_a_bare_clone_runs_nothing_and_shows_every_run_without_a_byte_of_a_model
     downloaded, sizes = team.downloads(since), team.s3.sizes(team.bucket)
     assert sum(sizes[key] for key in downloaded if key in team.model_keys()) == 0
     assert set(downloaded) >= {key_of(md5) for md5 in clone.md5s("runs/")}  # the log does see downloads
-    assert clone.cached() == clone.md5s("runs/")
+    assert clone.cached() == clone.md5s("runs/") | clone.md5s("reports/")
+    (whole,) = [run for run in clone.runs() if "dvc.pipeline" in run.data.tags]
+    assert whole.data.tags["mlflow.note.content"].startswith("| model |")
+    assert whole.data.metrics["test.accuracy/teacher.torch"] > 0
+    assert whole.data.metrics["p50_ms/bert_l2.onnx_int8"] > 0
+    shown = {item.path for item in clone.client().list_artifacts(whole.info.run_id)}
+    assert {"summary.json", "tradeoff.png", "confusion.png", "reliability.png", "curves.png"} <= shown
     runs = [run for run in clone.runs() if "dvc.stage" in run.data.tags]
     assert {run.data.tags["dvc.stage"] for run in runs} == STAGES
     assert {run.info.status for run in runs} == {"FINISHED"}

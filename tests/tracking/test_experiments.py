@@ -76,12 +76,22 @@ def test_the_best_experiment_on_dev_is_listed_first_and_applied(
 
 
 def test_an_experiment_whose_outs_are_gone_is_not_said_to_be_applied(trials: Repository) -> None:
-    best = sweep.ranked("small", "accuracy")[0]
-    assert best.name == "near"
+    ranked = sweep.ranked("small", "accuracy")
+    assert ranked[0].name == "near"
     shutil.rmtree(trials.root / ".dvc/cache")
     with pytest.raises(sweep.SweepError, match="near cannot be applied whole") as raised:
-        sweep.apply(best)
+        sweep.apply(ranked)
     assert "metrics/training/small.json" in str(raised.value)
+
+
+def test_an_experiment_as_good_as_head_is_not_applied_and_without_head_none_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    head, near = (sweep.Trial(name, 0.8, nll, {}) for name, nll in ((sweep.HEAD, 0.5), ("near", 0.4)))
+    sweep.apply([near, head])
+    assert "no experiment beats HEAD" in capsys.readouterr().out
+    with pytest.raises(sweep.SweepError, match="HEAD has no training record"):
+        sweep.apply([near])
 
 
 def test_head_is_kept_where_no_experiment_beats_it_and_a_missing_record_is_said(
