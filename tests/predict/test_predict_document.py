@@ -1,4 +1,4 @@
-"""docs/predict.md: each of its commands and each block of Python is run as it stands there."""
+"""docs/predict.md and README.md: their commands and blocks of Python about artifacts are run as they stand there."""
 
 import json
 import os
@@ -13,15 +13,22 @@ from tiny_artifact import save_artifact
 
 from pipestill.predict import Classifier
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/predict.md").read_text()
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/predict.md").read_text()
 COMMANDS = [
     command
     for block in re.findall(r"```console\n(.*?)```", DOCUMENT, re.DOTALL)
     for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE)
-    if not command.startswith("pip ")
+    if not command.startswith("pip ")  # tests/services/test_real_champion.py runs it
 ]
 SNIPPETS = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-"""The class, ten lines of onnxruntime, and optimum, which tests/services runs in an environment of its own."""
+"""The class, and optimum, which tests/services runs in an environment of its own."""
+(PLAIN,) = (
+    snippet
+    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    if "pipestill" not in snippet
+)
+"""Ten lines of onnxruntime."""
 REVIEWS = ("good", "bad good good")
 
 
@@ -61,7 +68,7 @@ def test_a_command_of_the_page_does_what_the_page_says(folder: Path, command: st
 
 
 def test_the_page_s_python_runs(folder: Path) -> None:
-    assert len(SNIPPETS) == 3
+    assert len(SNIPPETS) == 2
     done = run(folder, sys.executable, "-W", "error", "-c", SNIPPETS[0])
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["yes", "yes", "yes", "yes"]
@@ -69,8 +76,7 @@ def test_the_page_s_python_runs(folder: Path) -> None:
 
 def test_ten_lines_of_onnxruntime_give_what_pipestill_gives(folder: Path) -> None:
     """Not one line of them imports pipestill."""
-    assert "pipestill" not in SNIPPETS[1]
-    done = run(folder, sys.executable, "-c", SNIPPETS[1], "models/champion", *REVIEWS)
+    done = run(folder, sys.executable, "-c", PLAIN, "models/champion", *REVIEWS)
     assert done.returncode == 0, done.stderr
     found = [line.split() for line in done.stdout.splitlines()]
     for (label, score), expected in zip(found, Classifier(folder / "models/champion").predict(REVIEWS), strict=True):

@@ -47,13 +47,14 @@ def test_a_cell_says_what_was_measured(summary: Summary) -> None:
     assert row["vs int8"] == "2.4x"
     assert row["size"] == "17.7 MB"
     assert row["p50 ms"] == "0.87"
+    assert row["model ms"] == "0.70"
     assert row["accuracy"].startswith("0.846 [")
     assert cells(summary)[1]["retention"] == "-"
 
 
 def test_markdown_has_as_many_cells_in_each_row_and_the_champion_in_bold(summary: Summary) -> None:
     lines = markdown_table(summary).splitlines()
-    assert {line.count("|") for line in lines} == {14}
+    assert {line.count("|") for line in lines} == {15}
     assert [line for line in lines if "**bert_l3**" in line and "**ONNX int8**" in line] == [lines[7]]
 
 

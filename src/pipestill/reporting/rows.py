@@ -18,9 +18,10 @@ VARIANT_TITLES = {
 
 
 class Speed(Record):
-    """What the benchmark measured of one file, tokenisation in and out.
+    """What the benchmark measured of one file.
 
-    Latency in milliseconds at `batch_size` rows on `threads` threads; throughput in rows a second at the benchmark's
+    Latency in milliseconds from text to logits, `model_p50_ms` without the tokenisation, at `batch_size` rows on
+    `threads` threads; throughput in rows a second at the benchmark's
     larger batch. The speed-ups are the teacher's latency over this one's, as the benchmark paired them round by round.
     """
 
@@ -29,6 +30,7 @@ class Speed(Record):
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    model_p50_ms: float
     batch_size: int
     threads: int
     throughput_per_s: float

@@ -30,6 +30,7 @@ def speeds_of(record: BenchmarkRecord) -> dict[str, Speed]:
             p50_ms=subject.latency_ms.p50,
             p95_ms=subject.latency_ms.p95,
             p99_ms=subject.latency_ms.p99,
+            model_p50_ms=subject.model_ms.p50,
             batch_size=record.batch_size,
             threads=record.threads,
             throughput_per_s=subject.throughput_per_s,

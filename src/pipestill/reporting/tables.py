@@ -14,7 +14,7 @@ from pipestill.reporting.summary import Summary
 NOTHING = "-"
 TEXT_WIDTH = 160
 """Columns of the plain-text table: wide enough that no cell is cut."""
-DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "agreement", "vs int8", "size", "p50 ms")
+DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
 """Columns that a narrow terminal does without, the first to go first."""
 
 
@@ -38,6 +38,7 @@ COLUMNS = (
     Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed else NOTHING),
     Column("p95 ms", lambda row: milliseconds(row.speed.p95_ms) if row.speed else NOTHING),
     Column("p99 ms", lambda row: milliseconds(row.speed.p99_ms) if row.speed else NOTHING),
+    Column("model ms", lambda row: milliseconds(row.speed.model_p50_ms) if row.speed else NOTHING),
     Column("vs PyTorch", lambda row: times(row.speed.speedup_over_teacher_torch if row.speed else None)),
     Column("vs int8", lambda row: times(row.speed.speedup_over_teacher_int8 if row.speed else None)),
 )
@@ -92,7 +93,7 @@ def notes(summary: Summary) -> str:
     if speed is not None:
         timing = (
             f"Latency of one call with {_count(speed.batch_size, 'row')} on {_count(speed.threads, 'thread')}, "
-            f"tokenisation in and out, on {hardware(summary)}. "
+            f"from text to logits, on {hardware(summary)}; `model ms`: its median without tokenisation. "
             "`vs PyTorch` and `vs int8`: how many times faster than those forms of the teacher."
         )
         lines.append(timing)

@@ -30,6 +30,7 @@ FIGURES = {
     "test.ece": ("test", "ece"),
     "size_bytes": ("size_bytes",),
     "p50_ms": ("speed", "p50_ms"),
+    "model_p50_ms": ("speed", "model_p50_ms"),
     "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
     "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
 }
