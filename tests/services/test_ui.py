@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 import programs
+from pipeline.tiny_pipeline import TinyPipeline
 from services.servers import answers, free_port, running
 from tracking.outcomes import write_outcome
 from tracking.repositories import Repository
@@ -26,6 +28,20 @@ def dom(url: str, profile: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
+def shows(repository: Repository, folder: Path, pages: Mapping[str, Sequence[str]]) -> None:
+    """Start the UI and look at pages, each a path below the experiments; every word must stand on its page."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = (sys.executable, "-m", "pipestill.tracking", "ui", "--port", str(port))
+    ready = lambda: answers(f"{url}/health")  # noqa: E731
+    with running(
+        command, folder / "log", ready, environment=repository.environment(), cwd=repository.root, seconds=300
+    ):
+        for page, words in pages.items():
+            content = dom(f"{url}/#/experiments/{page}", folder / "profile")
+            assert [word for word in words if word not in content] == [], page
+
+
 def test_a_browser_finds_the_pipeline_s_run_with_its_table_and_champion(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "repository")
     repository.root.mkdir()
@@ -35,15 +51,24 @@ def test_a_browser_finds_the_pipeline_s_run_with_its_table_and_champion(tmp_path
     write_outcome(repository.root)
     repository.run("python", "-m", "pipestill.tracking", "register")
     (run,) = repository.runs()
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = (sys.executable, "-m", "pipestill.tracking", "ui", "--port", str(port))
-    environment = repository.environment()
-    log = tmp_path / "log"
-    ready = lambda: answers(f"{url}/health")  # noqa: E731
-    with running(command, log, ready, environment=environment, cwd=repository.root, seconds=300):
-        experiment = f"{url}/#/experiments/{run.info.experiment_id}/runs"
-        assert run.info.run_name in dom(experiment, tmp_path / "profile")
-        page = dom(f"{experiment}/{run.info.run_id}", tmp_path / "profile")
-    assert "small/onnx_int8" in page
-    assert "pipestill-words-2" in page
+    page = f"{run.info.experiment_id}/runs"
+    words = ("small/onnx_int8", "pipestill-words-2")
+    shows(repository, tmp_path, {page: (run.info.run_name,), f"{page}/{run.info.run_id}": words})
+
+
+def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyPipeline, tmp_path: Path) -> None:
+    pipeline = built.copy(tmp_path / "copy")
+    pipeline.run("python", "-m", "pipestill.tracking", "sync")
+    runs = {run.data.tags.get("dvc.stage", "pipeline"): run for run in pipeline.runs()}
+    whole, student = runs["pipeline"].info, runs["distill@bert_l2"]
+    digest = student.inputs.dataset_inputs[0].dataset.digest
+    teacher = student.data.tags["dvc.dep/models/teacher"]
+    page = f"{whole.experiment_id}/runs"
+    pages = {
+        page: (whole.run_name,),
+        f"{page}/{whole.run_id}": ("TF-IDF", "test.accuracy", "p50_ms", "wall_time_s"),
+        f"{page}/{whole.run_id}/artifacts": ("tradeoff.png", "confusion.png", "reliability.png", "summary.json"),
+        f"{page}/{student.info.run_id}": ("distill@bert_l2", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
+        f"{page}/{student.info.run_id}/model-metrics": ("train.loss",),
+    }
+    shows(pipeline, tmp_path, pages)
