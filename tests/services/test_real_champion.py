@@ -47,8 +47,10 @@ def test_what_the_pipeline_made_is_registered_served_and_released(released: tupl
     (made,) = clone.md5s("models/champion")
     assert version.tags["dvc.out/models/champion"] == made
     assert "the registry's champion" in said["release"]
-    folder = Path(version.source) if version.source.startswith("/") else None
-    model = mlflow.pyfunc.load_model(str(folder) if folder else f"models:/pipestill-tiny/{version.version}")
+    uri = f"sqlite:///{clone.root}/mlflow.db"
+    address = f"models:/pipestill-tiny/{version.version}"
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri)
+    model = mlflow.pyfunc.load_model(str(folder))
     expected = Classifier(clone.root / "models/champion").predict(TEXTS)
     assert [answer.model_dump() for answer in model.predict(list(TEXTS))] == [row._asdict() for row in expected]
 
@@ -64,7 +66,7 @@ def test_somebody_with_python_and_the_repository_s_address_gets_it_and_runs_it(
     )
     assert sha256_files(place / "champion") == sha256_files(clone.root / "models/champion")
     venv.create(tmp_path / "venv", with_pip=True)
-    address = f"pipestill @ git+file://{team.origin}"
+    address = f"git+file://{team.origin}"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", address], check=True)
     listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "transformers", "mlflow", "dvc"} & {line.split()[0] for line in listed.splitlines()}

@@ -69,6 +69,5 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
         f"{page}/{whole.run_id}": ("TF-IDF", "test.accuracy", "p50_ms", "wall_time_s"),
         f"{page}/{whole.run_id}/artifacts": ("tradeoff.png", "confusion.png", "reliability.png", "summary.json"),
         f"{page}/{student.info.run_id}": ("distill@bert_l2", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
-        f"{page}/{student.info.run_id}/model-metrics": ("train.loss",),
     }
     shows(pipeline, tmp_path, pages)
