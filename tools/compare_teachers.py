@@ -15,21 +15,14 @@ from pathlib import Path
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TRANSFER, Rows, open_table, read_columns
 from pipestill.environment import read_environment
-from pipestill.logit_cache import LogitCache
-from pipestill.logit_cache.card import CARD_FILE, CacheCard
 from pipestill.params import load_section
-from pipestill.records import read_record
-from pipestill.teacher import load_classifier
-from pipestill.training.distillation import TEACHER, build_student
+from pipestill.training.distillation import LOGITS, TEACHER, build_student, signal_for
 from pipestill.training.material import Material
-from pipestill.training.params import TrainingParams
 from pipestill.training.rows import TrainingRows
-from pipestill.training.signals import Signal
 from pipestill.training.student_params import StudentParams
-from pipestill.training.teachers import CachedTeacher, OnlineTeacher
 from pipestill.training.trainer import Listener, train
 
-CACHE = Path("data/logits")
+SCRATCH = ".scratch"
 SILENT = Listener(on_step=lambda _step, _loss, _rate: None, on_epoch=lambda _point: None)
 
 
@@ -41,45 +34,47 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="each round times both, in turns")
     arguments = parser.parse_args()
     params = load_section(f"students.{arguments.student}", StudentParams)
-    once = params.training.model_copy(update={"epochs": 1})
+    if not params.asks_teacher:
+        parser.error(f"{arguments.student} asks no teacher: there is nothing to compare")
+    params = params.model_copy(update={"training": params.training.model_copy(update={"epochs": 1})})
     table = open_table(TRANSFER)
-    table = table.select(range(0, len(table), max(1, len(table) // arguments.rows))).select(range(arguments.rows))
-    labels = read_labels(LABELS)
-    cache = LogitCache.open(CACHE, read_record(CACHE / CARD_FILE, CacheCard).identity)
-    teacher = load_classifier(TEACHER)
-    dev = read_columns(DEV)
+    num_rows = min(arguments.rows, len(table))
+    table = table.select(range(0, len(table), len(table) // num_rows)).select(range(num_rows))
+    labels, dev = read_labels(LABELS), read_columns(DEV)
     few = Rows(dev.content_ids[:1], dev.texts[:1], dev.label_ids[:1])  # scoring dev is no part of what is compared
+    Path(SCRATCH).mkdir(exist_ok=True)
 
-    def timed(signal: Signal, training: TrainingParams) -> tuple[float, float]:
-        with tempfile.TemporaryDirectory(dir=".scratch") as scratch:
+    def timed(targets: Path) -> tuple[float, float]:
+        """Seconds of an epoch with one teacher, and those of its answers."""
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
             material = Material(labels=labels, table=table, dev=few, scratch=Path(scratch))
-            student = build_student(params, material).classifier
-            rows = TrainingRows(table, student.tokenizer, Path(scratch))
+            student, _, old_ids = build_student(params, material)
+            asked = params.model_copy(update={"targets": str(targets)})
+            signal = signal_for(asked, student, material, old_ids)
             start = time.perf_counter()
             train(
-                name=type(signal).__name__,
+                name=str(targets),
                 classifier=student,
-                rows=rows,
+                rows=TrainingRows(table, student.tokenizer, Path(scratch)),
                 dev=few,
                 objective=params.terms,
                 signal=signal,
-                params=training,
+                params=params.training,
                 seed=params.seed,
                 scratch=Path(scratch),
                 listener=SILENT,
             )
-            seconds = time.perf_counter() - start
-        return seconds, signal.seconds
+            return time.perf_counter() - start, signal.seconds
 
     offline, online, shares = [], [], []
     for _ in range(arguments.rounds):
-        offline.append(timed(CachedTeacher(cache, list(table["content_id"])), once)[0])
-        seconds, teacher_seconds = timed(OnlineTeacher(teacher, once.precision), once)
+        offline.append(timed(LOGITS)[0])
+        seconds, teacher_seconds = timed(TEACHER)
         online.append(seconds)
         shares.append(teacher_seconds / seconds)
     ratios = [slow / fast for slow, fast in zip(online, offline, strict=True)]
     environment = read_environment()
-    print(f"student {arguments.student}, {arguments.rows} rows, {arguments.rounds} rounds, on {environment.cpu_model}")
+    print(f"student {arguments.student}, {num_rows} rows, {arguments.rounds} rounds, on {environment.cpu_model}")
     print(f"offline {statistics.median(offline):.1f} s, online {statistics.median(online):.1f} s an epoch (medians)")
     print(f"online / offline {statistics.median(ratios):.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
     print(f"the teacher's forward takes {statistics.median(shares):.0%} of an online epoch")

@@ -62,3 +62,12 @@ def test_recipes_become_the_students_of_params_yaml_and_the_rest_stays(
     assert recipes.main(["use"]) == 0
     assert set(YAML(typ="safe").load(recipes.PARAMS)["committees"]) == {"three"}
     assert set(YAML(typ="safe").load(recipes.PARAMS)["students"]) == set(BLOCKS)
+
+
+@pytest.mark.parametrize("page", ["results.md", "committee-results.md"])
+def test_the_pages_of_results_have_the_columns_that_are_written_now_and_recipes_that_there_are(page: str) -> None:
+    lines = (Path(__file__).parents[2] / recipes.RECIPES.with_name(page)).read_text().splitlines()
+    assert f"| {recipes.HEADINGS} |" in lines
+    names = [match[1] for line in lines if (match := re.match(r"\| `(\w+)` \|", line))]
+    assert names
+    assert all(recipes.seeded(BLOCKS, name) for name in names)

@@ -62,10 +62,11 @@ def test_soft_losses_are_zero_for_equal_logits_and_not_changed_by_a_duplicated_b
 
 @pytest.mark.parametrize("labels", LABELS)
 def test_the_gradient_of_kl_keeps_its_size_over_temperatures(labels: int) -> None:
+    """For logits of about 1, whose softmax is far from saturated at every temperature."""
     norms = []
-    for temperature in (4.0, 16.0, 64.0):
-        student = random_logits(64, labels, 1).requires_grad_()
-        soft_target_kl(student, random_logits(64, labels, 2), temperature).mean().backward()
+    for temperature in (1.0, 4.0, 16.0):
+        student = (random_logits(64, labels, 1) / 3).requires_grad_()
+        soft_target_kl(student, random_logits(64, labels, 2) / 3, temperature).mean().backward()
         assert student.grad is not None
         norms.append(student.grad.norm().item())
     assert max(norms) / min(norms) < 1.6  # without T^2 the ratio would be near 256

@@ -102,3 +102,15 @@ def test_an_exported_folder_is_all_that_predict_needs(built: TinyPipeline, model
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == 2
     assert {answer["label"] for answer in answers} <= set(LABELS)
+
+
+def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_of_its_own(
+    changed: TinyPipeline,
+) -> None:
+    assert changed.params()["students"]["bert_l2"]["vocabulary"]["kind"] == "pruned"
+    said = changed.run("python", "tools/compare_teachers.py", "bert_l2", "--rounds", "1").stdout
+    assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
+    assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)
+    done = changed.run("python", "tools/compare_teachers.py", "bert_l3_alone", check=False)
+    assert done.returncode == 2
+    assert "asks no teacher" in done.stderr

@@ -130,3 +130,14 @@ def test_a_missing_member_is_an_error_that_shows_what_is_near(tmp_path: Path) ->
 def test_a_broken_archive_is_an_error(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be unpacked"):
         extract_member(write(tmp_path / "a.tar.gz", content), "rows.txt", tmp_path / "out.txt")
+
+
+def test_an_encrypted_member_is_an_error_that_says_so(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.whl", hello="pkg/rows.txt")
+    content = bytearray(archive.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(header) + flags] |= 1  # the bit for encryption, in both headers
+    archive.write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.whl cannot be unpacked") as raised:
+        extract_member(archive, "pkg/rows.txt", tmp_path / "rows.txt")
+    assert "encrypted" in str(raised.value)

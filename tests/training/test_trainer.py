@@ -1,6 +1,6 @@
 """Training: gradients, accumulation, resume, determinism, offline against online."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,22 @@ def test_accumulation_in_the_trainer_changes_no_weight(workspace: Path) -> None:
 def test_the_cache_and_the_teacher_in_the_loop_give_the_same_gradients(workspace: Path) -> None:
     fill_cache()
     assert_same_gradients(gradients([list(range(32))], cached), gradients([list(range(32))], online))
+
+
+def test_each_epoch_has_an_order_of_its_own(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_cache()
+    orders: list[list[int]] = []
+    original = LengthBucketedSampler.__iter__
+
+    def recorded(sampler: LengthBucketedSampler) -> Iterator[int]:
+        orders.append(list(original(sampler)))
+        yield from orders[-1]
+
+    monkeypatch.setattr(LengthBucketedSampler, "__iter__", recorded)
+    distil("orders", training__epochs=3)
+    assert len(orders) == 3
+    assert len({tuple(sorted(order)) for order in orders}) == 1
+    assert len({tuple(order) for order in orders}) == 3
 
 
 def test_rows_in_another_order_have_the_same_loss_each(workspace: Path) -> None:

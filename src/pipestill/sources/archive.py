@@ -65,6 +65,18 @@ def refuse_unsafe_name(name: str, archive: str) -> None:
         )
 
 
+_CANNOT_UNPACK = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,  # zipfile's word for an encrypted member,
+    NotImplementedError,  # and for a compression that it does not know
+)
+
+
 @contextmanager
 def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
     refuse_unsafe_name(member, archive.name)
@@ -79,11 +91,11 @@ def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
                 raise _missing(archive.name, member, [])
             with stream_or_none as stream:
                 yield stream
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+    except _CANNOT_UNPACK as error:
         raise SourceError(
             f"{archive.name} cannot be unpacked",
             found=error,
-            expected="a whole zip, wheel, tar, tar.gz, tar.bz2 or tar.xz",
+            expected="a whole zip, wheel, tar, tar.gz, tar.bz2 or tar.xz, not encrypted",
             next_step="delete .scratch/downloads and fetch again",
         ) from error
 

@@ -1,0 +1,47 @@
+"""A committee through the real stages on tiny data: another base, another teacher, their mean, and its student."""
+
+from pathlib import Path
+
+import pytest
+
+import sync_deps
+from pipeline.tiny_pipeline import STUDENTS, TinyPipeline
+from pipestill.logit_cache.card import CARD_FILE, CacheCard
+from pipestill.records import read_record
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_asks_it(
+    built: TinyPipeline, tmp_path: Path
+) -> None:
+    pipeline = built.copy(tmp_path)
+    params = pipeline.params()
+    teacher = {name: params["finetune_teacher"][name] for name in ("seed", "max_length", "training")}
+    params["more_bases"] = {"other": {"source": params["fetch"]["base"]}}
+    params["more_teachers"] = {"second": teacher | {"base": "models/bases/other", "seed": 18}}
+    params["committees"] = {"both": {"teachers": {"teacher": 1.0, "second": 3.0}}}
+    params["students"]["bert_l2"]["targets"] = "data/committees/both"
+    pipeline.write_params(params)
+    path = pipeline.root / "dvc.yaml"
+    path.write_text(sync_deps.synced(path.read_text(), list(STUDENTS), ["second"]))
+    ran = pipeline.repro("distill@bert_l2")
+    more = ["fetch_base@other", "finetune_more@second", "cache_more@second", "committee@both"]
+    assert sorted(ran) == sorted(["check", *more, "distill@bert_l2"])
+    assert pipeline.repro("distill@bert_l2") == []
+    cards = [
+        read_record(pipeline.root / folder / CARD_FILE, CacheCard)
+        for folder in ("data/logits", "data/more_logits/second", "data/committees/both")
+    ]
+    assert len({card.identity.num_rows for card in cards}) == 1
+
+    pipeline.change("committees.both.teachers.second", 1.0)
+    assert sorted(pipeline.repro("distill@bert_l2")) == ["check", "committee@both", "distill@bert_l2"]
+    pipeline.change("more_teachers.second.training.learning_rate", 2e-3)
+    assert sorted(pipeline.repro("distill@bert_l2")) == [
+        "cache_more@second",
+        "check",
+        "committee@both",
+        "distill@bert_l2",
+        "finetune_more@second",
+    ]
