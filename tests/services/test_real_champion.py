@@ -47,10 +47,8 @@ def test_what_the_pipeline_made_is_registered_served_and_released(released: tupl
     (made,) = clone.md5s("models/champion")
     assert version.tags["dvc.out/models/champion"] == made
     assert "the registry's champion" in said["release"]
-    uri = f"sqlite:///{clone.root}/mlflow.db"
-    address = f"models:/pipestill-tiny/{version.version}"
-    folder = mlflow.artifacts.download_artifacts(artifact_uri=address, tracking_uri=uri, registry_uri=uri)
-    model = mlflow.pyfunc.load_model(str(folder))
+    folder = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
+    model = mlflow.pyfunc.load_model(folder)
     expected = Classifier(clone.root / "models/champion").predict(TEXTS)
     assert [answer.model_dump() for answer in model.predict(list(TEXTS))] == [row._asdict() for row in expected]
 
