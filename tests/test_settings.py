@@ -87,6 +87,45 @@ def test_a_mistake_is_told_with_key_value_and_what_is_allowed(
         check_settings(content, pipeline)
 
 
+def test_a_name_that_yaml_reads_as_a_number_is_refused(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
+    content["students"][3] = content["students"][STUDENT]
+    with pytest.raises(ParamsError, match=r"students.3: YAML reads this name as int; begin it with a letter"):
+        check_settings(content, pipeline)
+
+
+PATIENT = {"weight": 1.0, "loss": {"kind": "patient_kd", "layers": "uniform"}}
+
+
+def test_a_loss_of_layers_is_refused_for_a_student_that_has_none(
+    content: dict[str, Any], pipeline: dict[str, Any]
+) -> None:
+    student = content["students"][STUDENT]
+    student["objective"] = [*student["objective"], PATIENT]
+    check_settings(content, pipeline)
+    student["architecture"] = {"kind": "static", "embedding_size": 64, "dense_size": 64}
+    with pytest.raises(ParamsError, match=r"bert_l2.objective: patient_kd reads layers, and static has none"):
+        check_settings(content, pipeline)
+
+
+def test_cached_features_of_all_tokens_and_rare_words_that_are_pruned_do_not_go_together(
+    content: dict[str, Any], pipeline: dict[str, Any]
+) -> None:
+    student = content["students"][STUDENT]
+    cosine = {"weight": 1.0, "loss": {"kind": "last_hidden_cosine"}}
+    student["vocabulary"] = {"kind": "pruned", "min_count": 2}
+    content["cache_logits"]["features"] |= {"sites": ["hidden:6"], "tokens": "all"}
+    objective = student["objective"]
+    student["objective"] = [*objective, PATIENT]
+    check_settings(content, pipeline)
+    student["objective"] = [*objective, PATIENT, cosine]
+    with pytest.raises(
+        ParamsError, match=r"bert_l2.vocabulary.min_count \(found 2\): last_hidden_cosine reads features"
+    ):
+        check_settings(content, pipeline)
+    content["cache_logits"]["features"]["sites"] = []
+    check_settings(content, pipeline)
+
+
 @pytest.mark.parametrize("section", list(SECTIONS))
 def test_a_missing_section_is_named(content: dict[str, Any], pipeline: dict[str, Any], section: str) -> None:
     del content[section]

@@ -48,6 +48,10 @@ PIPELINE = Path("dvc.yaml")
 STUDENTS = "students"
 TEACHER = "teacher"
 BASELINE = "baseline"
+LAYERLESS = ("static",)
+"""Architectures without any layer that a loss could read."""
+FIRST_TOKEN_ONLY = ("patient_kd",)
+"""Losses whose features are those of the first token, which every tokenisation of a text has."""
 
 
 def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> dict[str, StudentParams]:
@@ -76,7 +80,7 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
     if not content.get(STUDENTS):
         lines.append(f"{STUDENTS}: at least one student is needed, a name with its settings")
     if not lines:
-        lines = [*_unknown_names(content), *_unlisted(content, pipeline)]
+        lines = [*_unknown_names(content), *_unlisted(content, pipeline), *_unreadable_features(content)]
     if lines:
         raise ParamsError(
             f"params.yaml: {len(lines)} value(s) refused",
@@ -92,7 +96,10 @@ def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -
         return [f"{section} (found {named!r}): a mapping of names to settings is needed, {{}} where there are none"]
     lines = []
     for name in named:
-        lines += _name_refusals(section, str(name)) + refusals(content, f"{section}.{name}", kind)
+        if isinstance(name, str):
+            lines += _name_refusals(section, name) + refusals(content, f"{section}.{name}", kind)
+        else:
+            lines.append(f"{section}.{name}: YAML reads this name as {type(name).__name__}; begin it with a letter")
     return lines
 
 
@@ -123,6 +130,28 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
             for member in settings["teachers"]
             if member not in teachers
         ]
+    return lines
+
+
+def _unreadable_features(content: Mapping[str, Any]) -> list[str]:
+    """Losses that read features which a student does not have, or not of the tokens that the cache holds."""
+    kept = parse_section(content, "cache_logits", CacheLogitsParams).features
+    lines = []
+    for name in content[STUDENTS]:
+        student = parse_section(content, f"{STUDENTS}.{name}", StudentParams)
+        if not student.asks_features:
+            continue
+        losses = [getattr(term.loss, "kind", "a loss") for term in student.terms if term.loss.asks_features]
+        kind = student.architecture.kind
+        if kind in LAYERLESS:
+            lines.append(f"{STUDENTS}.{name}.objective: {', '.join(losses)} reads layers, and {kind} has none")
+        every_token = [loss for loss in losses if loss not in FIRST_TOKEN_ONLY]
+        min_count = getattr(student.vocabulary, "min_count", 1)
+        if every_token and kept.sites and kept.tokens == "all" and min_count > 1:
+            lines.append(
+                f"{STUDENTS}.{name}.vocabulary.min_count (found {min_count}): {', '.join(every_token)} reads features "
+                "of all tokens from the cache, and rare words have other tokens then; 1, or `features.sites: []`"
+            )
     return lines
 
 
