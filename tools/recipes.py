@@ -24,7 +24,7 @@ from pipestill.exporters.records import ExportRecord
 from pipestill.records import read_record, write_bytes
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import SUMMARY, Summary
-from pipestill.reporting.tables import NOTHING, hardware, megabytes, milliseconds, times, with_interval
+from pipestill.reporting.tables import COLUMNS, hardware
 from pipestill.reporting.walltimes import duration
 from pipestill.tracking.run_record import RunRecord
 from pipestill.training.records import TrainingRecord
@@ -137,13 +137,10 @@ def results() -> str:
             next_step="run `python tools/recipes.py use`, `make deps` and `dvc repro`",
         )
     lines = [_row(name, seeded(recipes, name), row) for name, row in reached.items()]
-    yardsticks = [
-        f"{title} {row.test.accuracy.value:.3f}"
-        for title, subject in (("linear baseline", LINEAR), ("teacher", TEACHER_TORCH))
-        for row in summary.rows
-        if row.subject == subject
-    ]
-    below = [name for name, row in reached.items() if row.test.accuracy.value < _linear(summary)]
+    accuracy = {row.subject: row.test.accuracy.value for row in summary.rows}
+    titles = {LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
+    yardsticks = [f"{title} {accuracy[subject]:.3f}" for subject, title in titles.items() if subject in accuracy]
+    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(LINEAR, 0.0)]
     card = read_record(Path("data/transfer/card.json"), TransferCard)
     said = (
         f"Of each recipe's int8 file: accuracy on dev ({summary.num_dev_rows:,} rows) and test "
@@ -165,26 +162,18 @@ def results() -> str:
     return "\n\n".join((title, fill(said, WIDTH), table, fill(timed, WIDTH), generated)) + "\n"
 
 
-def _linear(summary: Summary) -> float:
-    return max((row.test.accuracy.value for row in summary.rows if row.subject == LINEAR), default=0.0)
-
-
 def _row(name: str, recipe: Mapping[str, Any], row: ComparisonRow) -> str:
     export = read_record(Path(f"metrics/export/{name}.json"), ExportRecord)
     training = read_record(Path(f"metrics/training/{name}.json"), TrainingRecord)
     run = read_record(Path(f"runs/distill-{name}.json"), RunRecord)
+    shown = {column.heading: column.show(row) for column in COLUMNS}
     cells = (
         f"`{name}`",
         f"{recipe['architecture']['kind']}",
         ", ".join(term["loss"]["kind"] for term in recipe["objective"]),
         f"{row.dev.accuracy.value:.3f}",
-        with_interval(row.test.accuracy),
-        f"{row.test.agreement.value:.1%}" if row.test.agreement else NOTHING,
-        with_interval(row.test.retention, percent=True),
-        megabytes(row.size_bytes),
-        milliseconds(row.speed.p50_ms) if row.speed else NOTHING,
-        milliseconds(row.speed.model_p50_ms) if row.speed else NOTHING,
-        times(row.speedup),
+        shown["accuracy"],
+        *(shown[heading] for heading in ("agreement", "retention", "size", "p50 ms", "model ms", "vs PyTorch")),
         f"{export.quantised_share.total_quantised_fraction:.0%}",
         f"{duration(run.wall_time_s)}, {training.num_rows:,} rows x {len(training.epochs)}",
     )

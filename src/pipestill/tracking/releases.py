@@ -52,11 +52,11 @@ def note_release(root: Path, release: str) -> tuple[str, bool]:
     Returns:
         A line for people, and whether the released folder is the registry's champion.
     """
-    from mlflow.exceptions import MlflowException
-
     uri = tracking_uri(root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         return f"MLflow's registry has no champion, since there is no store here: {REGISTER}", False
+    from mlflow.exceptions import MlflowException
+
     try:
         lock = Lock(root)
         md5 = lock.outs()[CHAMPION_FOLDER.as_posix()]
