@@ -12,7 +12,7 @@ from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.committee import CommitteeParams
-from pipestill.logit_cache.params import CacheLogitsParams
+from pipestill.logit_cache.params import CacheLogitsParams, FeaturesParams
 from pipestill.params import parse_section, read_params, refusals
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
@@ -79,15 +79,18 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
         lines += _named_refusals(content, section, kind)
     if not content.get(STUDENTS):
         lines.append(f"{STUDENTS}: at least one student is needed, a name with its settings")
+    students: dict[str, StudentParams] = {}
     if not lines:
-        lines = [*_unknown_names(content), *_unlisted(content, pipeline), *_unreadable_features(content)]
+        students = {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in content[STUDENTS]}
+        features = parse_section(content, "cache_logits", CacheLogitsParams).features
+        lines = [*_unknown_names(content), *_unlisted(content, pipeline), *_unreadable_features(students, features)]
     if lines:
         raise ParamsError(
             f"params.yaml: {len(lines)} value(s) refused",
             found="".join(f"\n    {line}" for line in lines),
             next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
         )
-    return {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in content[STUDENTS]}
+    return students
 
 
 def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -> list[str]:
@@ -133,12 +136,10 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _unreadable_features(content: Mapping[str, Any]) -> list[str]:
+def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesParams) -> list[str]:
     """Losses that read features which a student does not have, or not of the tokens that the cache holds."""
-    kept = parse_section(content, "cache_logits", CacheLogitsParams).features
     lines = []
-    for name in content[STUDENTS]:
-        student = parse_section(content, f"{STUDENTS}.{name}", StudentParams)
+    for name, student in students.items():
         if not student.asks_features:
             continue
         losses = [getattr(term.loss, "kind", "a loss") for term in student.terms if term.loss.asks_features]

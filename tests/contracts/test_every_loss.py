@@ -25,6 +25,7 @@ from every_loss import (
 from pipestill.errors import ModelError
 from pipestill.losses._base import NO_LABEL, LossSpec
 from pipestill.losses._features import Sizes
+from pipestill.settings import FIRST_TOKEN_ONLY
 
 ABOVE_ZERO = {"soft_target_cross_entropy"}
 """Losses whose minimum is the teacher's entropy."""
@@ -151,6 +152,11 @@ def test_a_teacher_of_another_width_is_met_by_a_projection_or_needs_none(kind: t
         assert parameter.grad.abs().sum() > 0
     long = make(kind).per_row(replace(padded(given, 32, float("nan")), projection=projection))
     torch.testing.assert_close(long, loss, atol=1e-5, rtol=1e-5)
+
+
+@of_features
+def test_the_check_of_params_knows_which_losses_read_the_first_token_alone(kind: type[LossSpec]) -> None:
+    assert (make(kind).reads(SIZES, SIZES).tokens == "first") == (name_of(kind) in FIRST_TOKEN_ONLY)
 
 
 @of_features

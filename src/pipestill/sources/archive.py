@@ -72,8 +72,7 @@ _CANNOT_UNPACK = (
     lzma.LZMAError,
     EOFError,
     OSError,
-    RuntimeError,  # zipfile's word for an encrypted member,
-    NotImplementedError,  # and for a compression that it does not know
+    RuntimeError,  # zipfile's word for an encrypted member; NotImplementedError, for an unknown compression, is one
 )
 
 
