@@ -97,6 +97,25 @@ def test_the_card_gives_each_file_s_figures_on_test_with_their_intervals(
     assert result["metrics"][0]["value"] == evaluation.variants["onnx_int8"].test.accuracy.value
 
 
+@pytest.mark.parametrize(("variant", "named"), [("onnx_fp32", True), ("onnx_int8", False)])
+def test_a_champion_that_is_not_the_int8_file_comes_with_the_command_that_runs_it(
+    source: Path,
+    tmp_path: Path,
+    export: ExportRecord,
+    evaluation: EvaluateRecord,
+    evaluations: list[EvaluateRecord],
+    variant: str,
+    named: bool,
+) -> None:
+    constraints = REPORT.constraints.model_copy(update={"min_speedup": 1.0, "min_size_ratio": 1.0})
+    params = REPORT.model_copy(update={"variants": (variant,), "constraints": constraints})
+    summary = summarise(evaluations, make_speeds(), ENVIRONMENT, params)
+    assert summary.selection.champion == f"bert_l3/{variant}"
+    package_champion(source, tmp_path / "champion", export, evaluation, summary)
+    card = (tmp_path / "champion/README.md").read_text()
+    assert ("`pipestill predict FOLDER --file onnx/model.onnx`" in card) is named
+
+
 def test_no_time_is_in_the_folder(
     source: Path, tmp_path: Path, export: ExportRecord, evaluation: EvaluateRecord, evaluations: list[EvaluateRecord]
 ) -> None:

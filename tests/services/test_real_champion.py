@@ -49,7 +49,7 @@ def test_what_the_pipeline_made_is_registered_served_and_released(released: tupl
     assert "the registry's champion" in said["release"]
     folder = client.get_logged_model(version.source.removeprefix("models:/")).artifact_location
     model = mlflow.pyfunc.load_model(folder)
-    expected = Classifier(clone.root / "models/champion").predict(TEXTS)
+    expected = Classifier(clone.root / "models/champion", file=version.tags["file"]).predict(TEXTS)
     assert [answer.model_dump() for answer in model.predict(list(TEXTS))] == [row._asdict() for row in expected]
 
 

@@ -4,7 +4,7 @@ Nothing here is timed: latency belongs to a machine and would change the folder'
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipestill.errors import RecordError
@@ -16,6 +16,8 @@ from pipestill.reporting.summary import Summary
 from pipestill.reporting.tables import NOTHING, selection_lines, with_interval
 
 CARD = "README.md"
+INT8 = "onnx_int8"
+"""The variant that `pipestill predict` runs where no file is named."""
 
 
 def package_champion(
@@ -33,7 +35,7 @@ def package_champion(
     Raises:
         RecordError: a file that was scored is not the one that was exported.
     """
-    variants = {"onnx_int8": export.int8, "onnx_fp32": export.fp32}
+    variants = {INT8: export.int8, "onnx_fp32": export.fp32}
     for variant, file in variants.items():
         _check_scored(variant, file, evaluation)
     quality = quality_lines(variants, evaluation, summary)
@@ -62,9 +64,9 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
         "| file | accuracy | macro F1 | NLL (nats) | ECE | agreement | retention |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
+    champion = _champion(variants, evaluation, summary)
     for variant, file in variants.items():
-        is_champion = f"{evaluation.model}/{variant}" == summary.selection.champion
-        name = f"**{file.path}**" if is_champion else file.path
+        name = f"**{file.path}**" if variant == champion else file.path
         lines.append("| " + " | ".join([name, *_cells(evaluation.variants[variant].test)]) + " |")
     return [
         *lines,
@@ -76,6 +78,7 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
         "",
         selection_lines(summary)[0],
         "",
+        *(_how_to_run(variants[champion]) if champion != INT8 else ()),
     ]
 
 
@@ -83,7 +86,7 @@ def hub_results(
     variants: dict[str, FileRecord], evaluation: EvaluateRecord, export: ExportRecord, summary: Summary
 ) -> Sequence[object]:
     """The champion's figures in the form that model hubs read."""
-    champion = next(name for name in variants if f"{evaluation.model}/{name}" == summary.selection.champion)
+    champion = _champion(variants, evaluation, summary)
     quality = evaluation.variants[champion].test
     metrics = [
         {"type": "accuracy", "value": quality.accuracy.value},
@@ -92,6 +95,14 @@ def hub_results(
     name = export.facts.data_name
     dataset = {"type": name, "name": name, "split": "test"}
     return [{"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}]
+
+
+def _champion(variants: Iterable[str], evaluation: EvaluateRecord, summary: Summary) -> str:
+    return next(variant for variant in variants if f"{evaluation.model}/{variant}" == summary.selection.champion)
+
+
+def _how_to_run(file: FileRecord) -> list[str]:
+    return [f"The int8 file is what runs unless another is named: `pipestill predict FOLDER --file {file.path}`.", ""]
 
 
 def _cells(quality: SplitQuality) -> list[str]:
