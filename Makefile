@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOG := $(VENV)/pip.log
 WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services check format deps lock ui table register readme compare-teachers release promote clean
+.NOTPARALLEL:
+.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services check lint format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,28 +62,29 @@ ui: setup ## open MLflow on the runs
 register: setup ## put the champion into MLflow's registry; champion there too, if it passes the gate
 	@python -m pipestill.tracking register
 
-test: setup ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
-	@coverage erase
-	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not services" --durations=15 --cov --cov-report=
+test: test-fast ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
+	@pytest $(PARALLEL) -m "pipeline and not slow and not services" --durations=15 --cov --cov-append --cov-report=
 	@coverage report --fail-under=90
 
 test-slow: setup ## run the tests of other pipelines, of memory at many rows, of ranks and queues
-	@pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow --durations=15
+	@pytest $(PARALLEL) -m slow --durations=15
 
 test-fast: setup ## run the tests that take seconds
-	@pytest -n $(WORKERS) --dist loadfile -m "not pipeline and not slow and not services"
+	@coverage erase
+	@pytest $(PARALLEL) -m "not pipeline and not slow and not services" --durations=5 --cov --cov-report=
 
 test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium; root on Debian gets them by apt-get
 	@python tools/programs.py --install
-	@pytest -n $(WORKERS) --dist loadfile -m services
+	@pytest $(PARALLEL) -m services --durations=15
 
-check: setup ## format, lint, types, import contracts, dvc.yaml, fast tests
+check: lint test-fast ## format, lint, types, import contracts, dvc.yaml, fast tests
+
+lint: setup ## all of check but the tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
 	@lint-imports
 	@python tools/sync_deps.py --check
-	@$(MAKE) --no-print-directory test-fast
 
 format: setup ## format the code and mend what ruff can
 	@ruff check --fix .

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel
 
 import sync_deps
 import tiny
+from pipestill.fingerprint import sha256_files, sha256_json
 from tracking.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,11 @@ class TinyPipeline(Repository):
             stage: [file for out in entry["outs"] for file in files_in(self.root / out["path"])]
             for stage, entry in self.lock().items()
         }
+
+    def content(self) -> str:
+        """An address of all files but git's own."""
+        files = sha256_files(self.root)
+        return sha256_json({name: sha256 for name, sha256 in files.items() if not name.startswith(".git/")})
 
     def copy(self, folder: Path) -> "TinyPipeline":
         """A copy with outs and cache, for a test to change."""
