@@ -7,8 +7,7 @@ import pytest
 
 import sync_deps
 from pipeline.tiny_pipeline import STUDENTS, TinyPipeline
-from pipestill.logit_cache.card import CARD_FILE, CacheCard
-from pipestill.records import read_record
+from pipestill.logit_cache import read_stored
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -31,13 +30,17 @@ def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_ask
     assert sorted(ran) == sorted(["check", *more, "distill@bert_l2"])
     assert pipeline.repro("distill@bert_l2") == []
     cards = [
-        read_record(pipeline.root / folder / CARD_FILE, CacheCard)
+        read_stored(pipeline.root / folder)
         for folder in ("data/logits", "data/more_logits/second", "data/committees/both")
     ]
     assert len({card.identity.num_rows for card in cards}) == 1
 
     pipeline.change("committees.both.teachers.second", 1.0)
     assert sorted(pipeline.repro("distill@bert_l2")) == ["check", "committee@both", "distill@bert_l2"]
+    pipeline.change("cache_logits.features.sites", ["hidden:1"])
+    ran = pipeline.repro("committee@both")
+    assert "cache_logits" in ran
+    assert "cache_more@second" not in ran, "only the first teacher's features are read"
     pipeline.change("more_teachers.second.training.learning_rate", 2e-3)
     assert sorted(pipeline.repro("distill@bert_l2")) == [
         "cache_more@second",

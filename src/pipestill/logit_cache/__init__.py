@@ -2,7 +2,7 @@
 
 from pipestill.logit_cache.card import CacheCard, CacheIdentity, ShardCard, StorageDtype, identify
 from pipestill.logit_cache.params import CacheLogitsParams, FeaturesParams
-from pipestill.logit_cache.reader import LogitCache, check_sample
+from pipestill.logit_cache.reader import LogitCache, check_sample, read_stored
 from pipestill.logit_cache.writer import Told, write_logit_cache
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Told",
     "check_sample",
     "identify",
+    "read_stored",
     "write_logit_cache",
 ]

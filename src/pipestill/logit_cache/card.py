@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from pipestill.fingerprint import sha256_files
-from pipestill.records import Record
+from pipestill.shards import Card, Identity, Shard
 from pipestill.sites import Tokens
 
 StorageDtype = Literal["float16", "float32"]
 Precision = Literal["float32", "bfloat16"]
 
-CARD_FILE = "card.json"
 FORMAT_VERSION = 2
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
@@ -20,7 +19,7 @@ _NO_PART_OF_IT = ("config.json", "NOTICE.txt")
 """Files that are no part of the tokenizer: one has a field of its own, the other is for people."""
 
 
-class CacheIdentity(Record):
+class CacheIdentity(Identity):
     """What a logit depends on. Caches with equal identities hold the same logits but for the rounding of a machine.
 
     Attributes:
@@ -49,30 +48,28 @@ class CacheIdentity(Record):
     features: tuple[str, ...]
     feature_tokens: Tokens
 
-    def differences(self, other: "CacheIdentity") -> list[str]:
-        """What differs between two identities, one line a field."""
-        lines = []
-        for name in type(self).model_fields:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
-                lines.append(f"{name}: {_short(mine)} is not {_short(theirs)}")
-        return lines
 
+class ShardCard(Shard):
+    """One shard, in order of content id.
 
-class ShardCard(Record):
-    """One shard: consecutive rows in order of content id."""
+    Attributes:
+        ids_sha256: of the content ids.
+        logits_sha256: of the logits.
+        features_sha256: of each further file: the features of every site, and how many tokens each row has.
+    """
 
-    num_rows: int
     ids_sha256: str
     logits_sha256: str
     features_sha256: dict[str, str]
-    """Of each further file: the features of every site, and how many tokens each row has."""
+
+    def files(self, number: int) -> dict[str, str]:
+        """SHA-256 of every file of the shard, by name."""
+        return {ids_file(number): self.ids_sha256, logits_file(number): self.logits_sha256, **self.features_sha256}
 
 
-class CacheCard(Record):
+class CacheCard(Card):
     """What lies beside the shards as card.json."""
 
-    format_version: int
     identity: CacheIdentity
     shards: tuple[ShardCard, ...]
 
@@ -140,13 +137,3 @@ def feature_file(shard: int, site: str) -> str:
 def tokens_file(shard: int) -> str:
     """Name of the file with the number of tokens of each row, int32 `[row]`."""
     return f"{shard:05d}.tokens.npy"
-
-
-def checksums(number: int, shard: ShardCard) -> dict[str, str]:
-    """SHA-256 of every file of a shard, by name."""
-    return {ids_file(number): shard.ids_sha256, logits_file(number): shard.logits_sha256, **shard.features_sha256}
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."  # noqa: PLR2004 (one line of an error message)

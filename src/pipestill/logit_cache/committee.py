@@ -18,11 +18,11 @@ from pydantic import Field
 
 from pipestill.errors import CacheError
 from pipestill.fingerprint import sha256_json
-from pipestill.logit_cache.card import CARD_FILE, CacheCard, CacheIdentity
-from pipestill.logit_cache.reader import LogitCache
+from pipestill.logit_cache.card import CacheIdentity
+from pipestill.logit_cache.reader import LogitCache, read_stored
 from pipestill.logit_cache.writer import write_logit_cache
 from pipestill.params import Section
-from pipestill.records import Record, read_record
+from pipestill.records import Record
 
 
 class CommitteeParams(Section):
@@ -60,7 +60,7 @@ def open_member(folder: Path) -> LogitCache:
     Raises:
         CorruptCacheError: a file is missing, truncated or changed.
     """
-    return LogitCache.open(folder, read_record(folder / CARD_FILE, CacheCard).identity)
+    return LogitCache.open(folder, read_stored(folder).identity)
 
 
 def weighted_mean(

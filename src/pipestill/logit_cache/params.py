@@ -32,6 +32,11 @@ class FeaturesParams(Section):
     tokens: Tokens
     max_bytes: int = Field(ge=1)
 
+    @property
+    def none(self) -> "FeaturesParams":
+        """The same, but nothing is kept."""
+        return self.model_copy(update={"sites": ()})
+
 
 class CacheLogitsParams(Section):
     """How the teacher runs over the transfer set, and how its logits are kept.

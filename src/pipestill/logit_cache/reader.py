@@ -7,23 +7,29 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipestill.errors import CacheError, CorruptCacheError, RecordError, StaleCacheError
-from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_file
+from pipestill.errors import CacheError, StaleCacheError
 from pipestill.logit_cache.card import (
-    CARD_FILE,
     FORMAT_VERSION,
     CacheCard,
     CacheIdentity,
-    checksums,
     feature_file,
     ids_file,
     logits_file,
     tokens_file,
 )
 from pipestill.logit_cache.writer import Forward
-from pipestill.records import read_record
+from pipestill.shards import check_cache, pack_ids, read_card
 
 REDO = "run `dvc repro cache_logits` to write it anew"
+
+
+def read_stored(folder: Path) -> CacheCard:
+    """What a cache says it is.
+
+    Raises:
+        CorruptCacheError: it has no card: it was not finished.
+    """
+    return read_card(folder, CacheCard, redo=REDO)
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,8 @@ class LogitCache:
             StaleCacheError: it belongs to something else; the message names what differs.
             CorruptCacheError: a file is missing, truncated or changed.
         """
-        try:
-            card = read_record(folder / CARD_FILE, CacheCard)
-        except RecordError as error:
-            raise CorruptCacheError(f"{folder} is no whole logit cache", found=error.what, next_step=REDO) from error
-        if card.format_version != FORMAT_VERSION:
-            raise StaleCacheError(
-                f"{folder} has another format", found=card.format_version, expected=FORMAT_VERSION, next_step=REDO
-            )
-        if differences := card.identity.differences(expected):
-            raise StaleCacheError(
-                f"the logit cache {folder} belongs to something else",
-                found="".join(f"\n    {line}" for line in differences),
-                next_step=REDO,
-            )
-        verify(folder, card)
+        card = read_stored(folder)
+        check_cache(folder, card, expected, FORMAT_VERSION, redo=REDO)
         ids = [np.load(folder / ids_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
         logits = [np.load(folder / logits_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
         return cls(card, ids, logits, _open_features(folder, card))
@@ -91,7 +84,7 @@ class LogitCache:
         Raises:
             CacheError: an id is not in the cache.
         """
-        packed = np.frombuffer(bytes.fromhex("".join(content_ids)), dtype=np.uint8).reshape(-1, CONTENT_ID_BYTES)
+        packed = pack_ids(content_ids)
         keys = packed.view(">u8")[:, 0].astype(np.uint64)
         shards = np.maximum(np.searchsorted(self._first_keys, keys, side="right") - 1, 0)
         positions = np.empty(len(packed), dtype=np.int64)
@@ -158,22 +151,6 @@ def _open_features(folder: Path, card: CacheCard) -> list[ShardFeatures]:
         )
         for number in range(len(card.shards))
     ]
-
-
-def verify(folder: Path, card: CacheCard) -> None:
-    """Check every shard's checksum.
-
-    Raises:
-        CorruptCacheError: a file is missing, truncated or changed.
-    """
-    for number, shard in enumerate(card.shards):
-        for name, digest in checksums(number, shard).items():
-            path = folder / name
-            found = sha256_file(path) if path.is_file() else "no file"
-            if found != digest:
-                raise CorruptCacheError(
-                    f"{path} is not what was written", found=found, expected=f"sha256 {digest}", next_step=REDO
-                )
 
 
 def check_sample(

@@ -1,7 +1,5 @@
 """Writing a logit cache shard by shard: a killed run resumes at the next shard and ends with the same bytes."""
 
-import io
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +7,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipestill.errors import CacheError, RecordError
-from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_bytes, sha256_file, sha256_json
+from pipestill.errors import CacheError
 from pipestill.logit_cache.card import (
-    CARD_FILE,
     FORMAT_VERSION,
     CacheCard,
     CacheIdentity,
     ShardCard,
-    checksums,
     feature_file,
     ids_file,
     logits_file,
     tokens_file,
 )
-from pipestill.records import read_record, write_bytes, write_json
+from pipestill.shards import ShardWriter, pack_ids
 
 
 @dataclass(frozen=True)
@@ -73,38 +68,45 @@ def write_logit_cache(
     Raises:
         CacheError: ids are not ascending, or the teacher returns logits of another shape or not finite.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    key = sha256_json(identity.model_dump(mode="json"))[:16]
+    writer = ShardWriter(scratch, identity, ShardCard)
     cards: list[ShardCard] = []
     last = b""
     for number, (content_ids, texts) in enumerate(shards):
-        ids = _pack_ids(content_ids, after=last)
+        ids = _pack_ascending(content_ids, after=last)
         last = ids[-1].tobytes()
-        card = _finished_shard(scratch, number, key, ids)
+        card = writer.finished(number, ids)
         if card is None:
             told = forward(texts)
             told = Told(told, np.zeros(len(told), dtype=np.int32), {}) if isinstance(told, np.ndarray) else told
             logits = _check_logits(told.logits, rows=len(texts), labels=len(identity.labels))
-            arrays = {logits_file(number): logits.astype(identity.storage_dtype), **_features(number, told, identity)}
-            card = _write_shard(scratch, number, key, ids, arrays)
+            card = ShardCard(
+                num_rows=len(ids),
+                ids_sha256=writer.write(ids_file(number), ids),
+                logits_sha256=writer.write(logits_file(number), logits.astype(identity.storage_dtype)),
+                features_sha256={
+                    name: writer.write(name, array) for name, array in _features(number, told, identity).items()
+                },
+            )
+            writer.finish(number, card)
         cards.append(card)
         on_shard(len(texts))
     whole = CacheCard(format_version=FORMAT_VERSION, identity=identity, shards=tuple(cards))
-    _move(scratch, out, whole)
+    writer.publish(out, whole)
     return whole
 
 
-def _pack_ids(content_ids: Sequence[str], *, after: bytes) -> np.ndarray:
+def _pack_ascending(content_ids: Sequence[str], *, after: bytes) -> np.ndarray:
     """Content ids as uint8 `[row, 16]`; ascending, the first above `after`."""
-    packed = [bytes.fromhex(content_id) for content_id in content_ids]
-    for earlier, later in zip([after, *packed], packed, strict=False):
+    packed = pack_ids(content_ids)
+    ids = [row.tobytes() for row in packed]
+    for earlier, later in zip([after, *ids], ids, strict=False):
         if later <= earlier:
             raise CacheError(
                 "rows of a logit cache are not in ascending order of content id",
                 found=f"{later.hex()} after {earlier.hex()}",
                 expected="each content id once, sorted",
             )
-    return np.frombuffer(b"".join(packed), dtype=np.uint8).reshape(-1, CONTENT_ID_BYTES)
+    return packed
 
 
 def _check_logits(logits: np.ndarray, *, rows: int, labels: int) -> np.ndarray:
@@ -135,51 +137,3 @@ def _features(number: int, told: Told, identity: CacheIdentity) -> dict[str, np.
             )
         arrays[feature_file(number, site)] = stored
     return arrays
-
-
-def _write_shard(folder: Path, number: int, key: str, ids: np.ndarray, arrays: Mapping[str, np.ndarray]) -> ShardCard:
-    digests: dict[str, str] = {}
-    for name, array in {ids_file(number): ids, **arrays}.items():
-        content = _npy(array)
-        write_bytes(folder / name, content)
-        digests[name] = sha256_bytes(content)
-    card = ShardCard(
-        num_rows=len(ids),
-        ids_sha256=digests.pop(ids_file(number)),
-        logits_sha256=digests.pop(logits_file(number)),
-        features_sha256=digests,
-    )
-    write_json(_shard_card(folder, number, key), card)
-    return card
-
-
-def _finished_shard(folder: Path, number: int, key: str, ids: np.ndarray) -> ShardCard | None:
-    """The card of a shard that an earlier run of the same cache finished, or None."""
-    try:
-        card = read_record(_shard_card(folder, number, key), ShardCard)
-    except RecordError:
-        return None
-    files = checksums(number, card)
-    if not all((folder / name).is_file() for name in files) or card.ids_sha256 != sha256_bytes(_npy(ids)):
-        return None
-    return card if all(sha256_file(folder / name) == digest for name, digest in files.items()) else None
-
-
-def _shard_card(folder: Path, number: int, key: str) -> Path:
-    return folder / f"{number:05d}.{key}.json"
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _move(scratch: Path, out: Path, card: CacheCard) -> None:
-    """Put the shards and the card of the whole in place; the card comes last."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for number, shard in enumerate(card.shards):
-        for name in checksums(number, shard):
-            shutil.move(scratch / name, out / name)
-    write_json(out / CARD_FILE, card)

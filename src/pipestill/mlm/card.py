@@ -7,10 +7,9 @@ from pydantic import Field
 from pipestill.fingerprint import sha256_file, sha256_files
 from pipestill.logit_cache.card import Precision, StorageDtype
 from pipestill.params import Section
-from pipestill.records import Record
+from pipestill.shards import Card, Identity, Shard
 from pipestill.teacher.classifier import NOTICE_FILE
 
-CARD_FILE = "card.json"
 FORMAT_VERSION = 1
 ARRAYS = ("content_ids", "num_masked", "top_ids", "top_log_probabilities", "hidden")
 """The files of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
@@ -38,7 +37,7 @@ class MlmCacheParams(Section):
     max_bytes: int = Field(ge=1)
 
 
-class MlmCacheIdentity(Record):
+class MlmCacheIdentity(Identity):
     """What a cached answer depends on.
 
     Attributes:
@@ -61,44 +60,37 @@ class MlmCacheIdentity(Record):
     precision: Precision
     storage_dtype: StorageDtype
 
-    def differences(self, other: "MlmCacheIdentity") -> list[str]:
-        """What differs between two identities, one line a field."""
-        pairs = [(name, getattr(self, name), getattr(other, name)) for name in type(self).model_fields]
-        return [
-            f"{name}: {str(mine)[:200]} is not {str(theirs)[:200]}" for name, mine, theirs in pairs if mine != theirs
-        ]
 
-
-class MlmShardCard(Record):
+class MlmShardCard(Shard):
     """One shard: consecutive rows of the table.
 
     Attributes:
-        num_rows: in it.
         mass_kept: sum over its masked positions of the probability that the k tokens have together, at T.
         sha256: of each file.
     """
 
-    num_rows: int
     mass_kept: float
     sha256: dict[str, str]
 
+    def files(self, number: int) -> dict[str, str]:  # noqa: ARG002 (their names hold it)
+        """SHA-256 of every file of the shard, by name."""
+        return self.sha256
 
-class MlmCacheCard(Record):
+
+class MlmCacheCard(Card):
     """What lies beside the shards as card.json.
 
     Attributes:
-        format_version: of the files.
         identity: whose answers they are.
+        shards: their checksums.
         mass_kept_fraction: the probability that the k tokens have together at T, mean over masked positions.
         bytes_per_masked_token: of all files but this.
-        shards: their checksums.
     """
 
-    format_version: int
     identity: MlmCacheIdentity
+    shards: tuple[MlmShardCard, ...]
     mass_kept_fraction: float
     bytes_per_masked_token: float
-    shards: tuple[MlmShardCard, ...]
 
 
 def identify(

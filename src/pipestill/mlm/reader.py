@@ -5,19 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipestill.errors import CorruptCacheError, RecordError, StaleCacheError
-from pipestill.fingerprint import sha256_file
-from pipestill.mlm.card import (
-    ARRAYS,
-    CARD_FILE,
-    FORMAT_VERSION,
-    MlmCacheCard,
-    MlmCacheIdentity,
-    shard_file,
-)
+from pipestill.errors import StaleCacheError
+from pipestill.mlm.card import ARRAYS, FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, shard_file
 from pipestill.mlm.rows import CachedRow
-from pipestill.mlm.writer import pack_ids
-from pipestill.records import read_record
+from pipestill.shards import check_cache, pack_ids, read_card
 
 REDO = "run `dvc repro mlm_cache` in pipelines/mlm to write it anew"
 
@@ -28,10 +19,7 @@ def read_stored(folder: Path) -> MlmCacheCard:
     Raises:
         CorruptCacheError: it has no card: it was not finished.
     """
-    try:
-        return read_record(folder / CARD_FILE, MlmCacheCard)
-    except RecordError as error:
-        raise CorruptCacheError(f"{folder} is no whole cache", found=error.what, next_step=REDO) from error
+    return read_card(folder, MlmCacheCard, redo=REDO)
 
 
 class MlmCache:
@@ -61,17 +49,7 @@ class MlmCache:
             CorruptCacheError: a file is missing, truncated or changed.
         """
         card = read_stored(folder)
-        if card.format_version != FORMAT_VERSION:
-            raise StaleCacheError(
-                f"{folder} has another format", found=card.format_version, expected=FORMAT_VERSION, next_step=REDO
-            )
-        if differences := card.identity.differences(expected):
-            raise StaleCacheError(
-                f"the cache {folder} belongs to something else",
-                found="".join(f"\n    {line}" for line in differences),
-                next_step=REDO,
-            )
-        _verify(folder, card)
+        check_cache(folder, card, expected, FORMAT_VERSION, redo=REDO)
         shards = [
             {name: np.load(folder / shard_file(number, name), mmap_mode="r") for name in ARRAYS}
             for number in range(len(card.shards))
@@ -87,14 +65,3 @@ class MlmCache:
         begin, end = self._ends[shard][number - self._starts[shard] :][:2]
         arrays = self._shards[shard]
         return CachedRow(*(arrays[name][begin:end] for name in CachedRow._fields))
-
-
-def _verify(folder: Path, card: MlmCacheCard) -> None:
-    for shard in card.shards:
-        for name, digest in shard.sha256.items():
-            path = folder / name
-            found = sha256_file(path) if path.is_file() else "no file"
-            if found != digest:
-                raise CorruptCacheError(
-                    f"{path} is not what was written", found=found, expected=f"sha256 {digest}", next_step=REDO
-                )

@@ -3,18 +3,15 @@
 A killed run resumes at the next shard and ends with the same bytes.
 """
 
-import io
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pipestill.errors import CacheError, RecordError
-from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_bytes, sha256_file, sha256_json
-from pipestill.mlm.card import CARD_FILE, FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, MlmShardCard, shard_file
-from pipestill.records import read_record, write_bytes, write_json
+from pipestill.errors import CacheError
+from pipestill.mlm.card import FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, MlmShardCard, shard_file
+from pipestill.shards import ShardWriter, pack_ids
 
 
 class Told(NamedTuple):
@@ -51,14 +48,20 @@ def write_mlm_cache(
     Raises:
         CacheError: the teacher's answers are not finite in the type that they are kept in.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    key = sha256_json(identity.model_dump(mode="json"))[:16]
+    writer = ShardWriter(scratch, identity, MlmShardCard)
     cards: list[MlmShardCard] = []
     for number, (rows, content_ids) in enumerate(shards):
         ids = pack_ids(content_ids)
-        card = _finished(scratch, number, key, ids)
+        card = writer.finished(number, ids)
         if card is None:
-            card = _write(scratch, number, key, ids, _as_stored(ask(rows), identity))
+            told = _as_stored(ask(rows), identity)
+            arrays = {shard_file(number, name): array for name, array in {"content_ids": ids, **told._asdict()}.items()}
+            card = MlmShardCard(
+                num_rows=len(ids),
+                mass_kept=float(np.exp(told.top_log_probabilities.astype(np.float64)).sum()),
+                sha256={name: writer.write(name, array) for name, array in arrays.items()},
+            )
+            writer.finish(number, card)
         cards.append(card)
         on_shard(len(rows))
     size = sum((scratch / name).stat().st_size for card in cards for name in card.sha256)
@@ -69,18 +72,8 @@ def write_mlm_cache(
         bytes_per_masked_token=size / identity.num_masked_tokens,
         shards=tuple(cards),
     )
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    for card in cards:
-        for name in card.sha256:
-            shutil.move(scratch / name, out / name)
-    write_json(out / CARD_FILE, whole)
+    writer.publish(out, whole)
     return whole
-
-
-def pack_ids(content_ids: Sequence[str]) -> np.ndarray:
-    """Content ids as uint8 `[row, 16]`."""
-    return np.frombuffer(bytes.fromhex("".join(content_ids)), dtype=np.uint8).reshape(-1, CONTENT_ID_BYTES)
 
 
 def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
@@ -100,37 +93,3 @@ def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
             next_step="set storage_dtype of mlm_cache to float32; look at the teacher's dev figures",
         )
     return kept
-
-
-def _write(folder: Path, number: int, key: str, ids: np.ndarray, told: Told) -> MlmShardCard:
-    digests: dict[str, str] = {}
-    for name, array in {"content_ids": ids, **told._asdict()}.items():
-        content = _npy(array)
-        write_bytes(folder / shard_file(number, name), content)
-        digests[shard_file(number, name)] = sha256_bytes(content)
-    mass = float(np.exp(told.top_log_probabilities.astype(np.float64)).sum())
-    card = MlmShardCard(num_rows=len(ids), mass_kept=mass, sha256=digests)
-    write_json(_card_file(folder, number, key), card)
-    return card
-
-
-def _finished(folder: Path, number: int, key: str, ids: np.ndarray) -> MlmShardCard | None:
-    """The card of a shard that an earlier run of the same cache finished, or None."""
-    try:
-        card = read_record(_card_file(folder, number, key), MlmShardCard)
-    except RecordError:
-        return None
-    if card.sha256.get(shard_file(number, "content_ids")) != sha256_bytes(_npy(ids)):
-        return None
-    whole = all((folder / name).is_file() and sha256_file(folder / name) == sha for name, sha in card.sha256.items())
-    return card if whole else None
-
-
-def _card_file(folder: Path, number: int, key: str) -> Path:
-    return folder / f"{number:05d}.{key}.json"
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
