@@ -48,7 +48,7 @@ mlm: setup ## distil a task-agnostic student, which students can begin as (docs/
 	@dvc repro pipelines/mlm/dvc.yaml
 	-@python -m pipestill.tracking sync
 
-ablation: setup ## measure every student with every recipe, on what the pipeline made (about an hour)
+ablation: setup ## measure every student with every recipe, on what the pipeline made (under two hours)
 	@dvc repro pipelines/ablation/dvc.yaml
 	-@python -m pipestill.tracking sync
 	@cat reports/ablation/ablation.md

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.report import cells_table, systems_table, write_report
-from pipestill.ablation.table import Measured, build_table, headline, read_right
+from pipestill.ablation.table import Measured, build_table, headline, read_logits
 from pipestill.benchmark.records import BenchmarkRecord
 from pipestill.data.tables import DEV, TEST, read_columns
 from pipestill.evaluation.params import EvaluateParams
@@ -16,6 +16,7 @@ from pipestill.tracking import run_main, stage_run
 PARAMS = Path("pipelines/ablation/params.yaml")
 METRICS, REPORTS = Path("metrics/ablation"), Path("reports/ablation")
 TEACHER = Path("metrics/predictions/teacher.parquet")
+BASELINE = Path("metrics/predictions/baseline.parquet")
 
 
 def main() -> None:
@@ -31,10 +32,10 @@ def main() -> None:
         for name in cells:
             record = read_record(METRICS / "cells" / f"{name}.json", CellRecord)
             variants = [f"seed_{seed.seed}" for seed in record.seeds]
-            right = read_right(METRICS / "logits" / f"{name}.parquet", rows["test"][1], variants)
-            measured[name] = Measured(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), right)
+            logits = read_logits(METRICS / "logits" / f"{name}.parquet", rows["test"][1], variants)
+            measured[name] = Measured(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), logits)
         latency = read_record(METRICS / "latency.json", BenchmarkRecord)
-        table = build_table(measured, students, recipes, cells, TEACHER, rows, latency, bootstrap)
+        table = build_table(measured, students, recipes, cells, TEACHER, BASELINE, rows, latency, bootstrap)
         run.log_figure("accuracy.png", write_report(table, REPORTS))
         run.log_text("ablation.md", f"{systems_table(table)}\n{cells_table(table)}")
         run.log_metrics(headline(table))

@@ -8,7 +8,7 @@ from pipestill.data.tables import DEV, LABELS, TEST, TRAIN, read_columns
 from pipestill.evaluation.build import build_evaluation, headline
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import write_predictions
-from pipestill.evaluation.scored import ScoredVariant
+from pipestill.evaluation.scored import LINEAR, ScoredVariant
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
@@ -29,7 +29,7 @@ def main() -> None:
         )
         scored = ScoredVariant({}, scores.size_bytes, batch_size=1, logits=scores.logits, batching=None)
         evaluation = build_evaluation(
-            "baseline", {"linear": scored}, SPLITS, labels, evaluate, PREDICTIONS / "teacher.parquet"
+            "baseline", {LINEAR: scored}, SPLITS, labels, evaluate, PREDICTIONS / "teacher.parquet"
         )
         write_json(Path("metrics/evaluate/baseline.json"), evaluation.record)
         write_predictions(PREDICTIONS / "baseline.parquet", evaluation.predictions)

@@ -7,6 +7,7 @@ from pipestill.data.schema import read_labels
 from pipestill.data.tables import LABELS, open_table
 from pipestill.logit_cache import CacheLogitsParams
 from pipestill.params import load_section
+from pipestill.sources.base import BASE, read_mask_token
 from pipestill.teacher import load_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.caching import cache_logits
@@ -23,8 +24,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("teacher", nargs="?", help="a key of `more_teachers` in params.yaml")
     name: str | None = parser.parse_args().teacher
-    teacher, out = (TEACHER, OUT) if name is None else (MORE / name, MORE_OUT / name)
     params = load_section("cache_logits", CacheLogitsParams)
+    teacher, out, mask_token = TEACHER, OUT, None
+    if name is not None:
+        teacher, out, mask_token = MORE / name, MORE_OUT / name, read_mask_token(BASE)
+        params = params.model_copy(update={"features": params.features.none})  # only the first teacher's are read
     with stage_run(params) as run:
         run.log_dataset("transfer", ROWS, "distillation")
         metrics = cache_logits(
@@ -35,6 +39,7 @@ def main() -> None:
             table=open_table(ROWS),
             scratch=run.scratch,
             out=out,
+            mask_token=mask_token,
         )
         run.log_metrics(metrics)
 

@@ -9,7 +9,7 @@ from pipestill.ablation.grid import timed_cells
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import AblationRecord, CellRecord, CellTimes, SeedRecord
 from pipestill.ablation.report import write_report
-from pipestill.ablation.table import Measured, build_table, headline, read_right
+from pipestill.ablation.table import Measured, build_table, headline, read_logits
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.benchmark.statistics import LatencyMs, Ratio
 from pipestill.data.tables import Rows
@@ -67,8 +67,8 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
         int8_dev_accuracy=0.5,
         int8_test_accuracy=0.625,
     )
-    share = np.mean([np.arange(8) < right for right in num_right], axis=0)
-    return Measured(record, CellTimes(train_wall_time_s=(10.0, 12.0), environment=environment), share)
+    times = CellTimes(train_wall_time_s=(10.0, 12.0), environment=environment)
+    return Measured(record, times, [logits(right) for right in num_right])
 
 
 def subject(model: str, variant: str, p50: float) -> SubjectRecord:
@@ -83,8 +83,11 @@ def subject(model: str, variant: str, p50: float) -> SubjectRecord:
 
 @pytest.fixture
 def table(tmp_path: Path) -> AblationRecord:
-    teacher, test = tmp_path / "teacher.parquet", tmp_path / "test.parquet"
-    write_predictions(teacher, {"test": Predictions(tuple(TEST.content_ids), TEST.label_ids, {"torch": logits(6)})})
+    teacher, baseline, test = (tmp_path / f"{name}.parquet" for name in ("teacher", "baseline", "test"))
+    for path, variant, right in ((teacher, "torch", 6), (baseline, "linear", 5)):
+        write_predictions(
+            path, {"test": Predictions(tuple(TEST.content_ids), TEST.label_ids, {variant: logits(right)})}
+        )
     test.write_text("rows")
     timings = (("teacher", "torch", 9.0), ("teacher", "onnx_int8", 2.0), ("static-alone", "onnx_int8", 0.03))
     benchmark = BenchmarkRecord(
@@ -106,7 +109,7 @@ def table(tmp_path: Path) -> AblationRecord:
     }
     rows = {"dev": (test, TEST), "test": (test, TEST)}
     bootstrap = BootstrapParams(replicates=200, seed=1, confidence=0.95)
-    return build_table(measured, STUDENTS, RECIPES, CELLS, teacher, rows, benchmark, bootstrap)
+    return build_table(measured, STUDENTS, RECIPES, CELLS, teacher, baseline, rows, benchmark, bootstrap)
 
 
 def test_rows_lie_in_the_order_of_students_and_recipes_and_are_held_against_the_one_before(
@@ -126,6 +129,14 @@ def test_rows_lie_in_the_order_of_students_and_recipes_and_are_held_against_the_
     assert soft.retention.value == pytest.approx((5 + 6) / 16 / (6 / 8))
     assert soft.test_accuracy.mean == pytest.approx(11 / 16)
     assert soft.train_wall_time_s.mean == 11
+    assert (features.agreement, soft.agreement) == (1.0, pytest.approx((7 + 8) / 16)), "the first 5, 6 of 8; all of 6"
+
+
+def test_a_system_below_the_linear_baseline_is_named(table: AblationRecord, tmp_path: Path) -> None:
+    assert table.baseline_test_accuracy == 5 / 8
+    write_report(table, tmp_path)
+    title = STUDENTS["static"].title
+    assert f"logistic regression: 0.625, which beats {title}." in (tmp_path / "ablation.md").read_text()
 
 
 def test_dev_chooses_a_system_s_recipe_and_test_has_no_say(table: AblationRecord) -> None:
@@ -164,4 +175,6 @@ def test_the_seeds_of_a_cell_are_read_by_name(tmp_path: Path) -> None:
     path = tmp_path / "cell.parquet"
     held = Predictions(tuple(TEST.content_ids), TEST.label_ids, {"seed_3": logits(8), "seed_4": logits(4)})
     write_predictions(path, {"test": held})
-    assert read_right(path, TEST, ["seed_3", "seed_4"]).tolist() == [1.0] * 4 + [0.5] * 4
+    four, eight = read_logits(path, TEST, ["seed_4", "seed_3"])
+    np.testing.assert_array_equal(four, logits(4))
+    np.testing.assert_array_equal(eight, logits(8))

@@ -66,6 +66,13 @@ def test_logits_keep_the_order_of_the_texts_at_any_batch_size(folder: Path) -> N
     assert classifier.predict([]) == []
 
 
+def test_a_batch_of_no_texts_is_refused(folder: Path) -> None:
+    classifier = Classifier(folder)
+    for ask in (classifier.logits, classifier.predict):
+        with pytest.raises(PredictError, match=r"(?s)batch_size 0.*1 or more"):
+            ask(["good"], batch_size=0)
+
+
 def test_a_stream_is_read_one_batch_at_a_time(folder: Path) -> None:
     read: list[str] = []
 

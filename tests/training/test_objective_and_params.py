@@ -107,6 +107,10 @@ def test_a_weight_and_a_temperature_follow_their_schedules() -> None:
             {"objective": weighted(1.0, 0.0), "targets": "data/prepared/train.parquet"},
             "rows must be data/prepared/train.parquet",
         ),
+        (
+            {"init": "models/mlm/student", "objective": [{"weight": 1.0, "loss": {"kind": "last_hidden_cosine"}}]},
+            "init or targets must be models/teacher",
+        ),
         ({"training__accumulation_steps": 3}, "must divide batch_size"),
         ({"training__checkpoint_steps": 15}, "multiple of 10"),
         ({"training__learning_rate": "5e-5"}, r"training.learning_rate \(found '5e-5'\)"),

@@ -1,5 +1,6 @@
 """Training: gradients, accumulation, resume, determinism, offline against online."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams, FeaturesParams, LogitCache
 from pipestill.logit_cache.committee import open_member, write_committee
 from pipestill.seeding import seed_everything
-from pipestill.teacher import Classifier, load_classifier
+from pipestill.teacher import Classifier, load_classifier, predict_logits
 from pipestill.training.caching import cache_logits
 from pipestill.training.distillation import train_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
@@ -28,7 +29,7 @@ from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Answer, NoTeacher
-from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_committee
+from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_logits
 from pipestill.training.trainer import Listener, ObjectiveTrainer, last_checkpoint, training_arguments
 
 SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
@@ -48,7 +49,7 @@ def material(scratch: str) -> Material:
     )
 
 
-def fill_cache(scratch: str = "cache", **features: Any) -> None:
+def fill_cache(scratch: str = "cache", mask_token: str | None = None, **features: Any) -> None:
     given = material(scratch)
     kept = FeaturesParams.model_validate({"sites": [], "tokens": "first", "max_bytes": 10**6} | features)
     cache_logits(
@@ -59,6 +60,7 @@ def fill_cache(scratch: str = "cache", **features: Any) -> None:
         table=given.table,
         scratch=given.scratch,
         out=Path("data/logits"),
+        mask_token=mask_token,
     )
 
 
@@ -336,6 +338,27 @@ def test_a_student_learns_what_a_committee_says(workspace: Path) -> None:
     assert opposed.record.epochs[0].train_loss != alone.record.epochs[0].train_loss
 
 
+def test_a_student_that_does_not_begin_as_the_teacher_reads_the_cache_and_no_teacher(workspace: Path) -> None:
+    fill_cache()
+    shutil.copytree("models/base", "models/mlm/student")
+    shutil.move("models/teacher", "models/gone")  # models/mlm/student, rows and cache are all that its stage depends on
+    trained = distil("mlm", init="models/mlm/student")
+    assert trained.record.epochs[-1].train_loss < trained.record.epochs[0].train_loss
+    assert trained.classifier.labels.labels == ("bad", "fine", "good")
+    with pytest.raises(ModelError, match="models/teacher"):
+        distil("in_the_loop", init="models/mlm/student", targets="models/teacher")
+
+
+def test_a_teacher_with_another_mask_token_reads_its_own(workspace: Path) -> None:
+    fill_cache(mask_token="film")
+    teacher, rows = load_classifier(Path("models/teacher")), material("read").table
+    assert any("film" in text for text in rows["text"])
+    own = [text.replace("film", "[MASK]") for text in rows["text"]]
+    expected = predict_logits(teacher, own, batch_size=8, precision="float32")
+    found = open_member(Path("data/logits")).lookup(list(rows["content_id"]))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_committee_of_other_labels_is_refused(workspace: Path) -> None:
     fill_cache()
     teacher = open_member(Path("data/logits"))
@@ -344,7 +367,7 @@ def test_a_committee_of_other_labels_is_refused(workspace: Path) -> None:
         members={"a": teacher, "b": teacher}, weights={"a": 1.0, "b": 1.0}, out=out, scratch=Path(".scratch")
     )
     with pytest.raises(ModelError, match="other labels"):
-        open_committee(out, LabelSet(labels=("a", "b", "c")), material("labels").table)
+        open_logits(out, LabelSet(labels=("a", "b", "c")), material("labels").table)
 
 
 def test_embeddings_that_are_not_trained_stay_as_they_are(workspace: Path) -> None:

@@ -4,7 +4,6 @@ A seed that is finished is kept in the scratch folder with its logits, so that a
 """
 
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,15 @@ from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.metrics.quality import accuracy, macro_f1
 from pipestill.records import Record, read_record, write_json
-from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
-from pipestill.training.distillation import TEACHER, build_student
+from pipestill.training.distillation import TEACHER, build_student, train_built
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material
 from pipestill.training.recorder import sizes_of
-from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
 from pipestill.training.teachers import CachedFeatures, holds_features, open_cached_teacher
-from pipestill.training.trainer import Listener, train
+from pipestill.training.trainer import Listener
 from pipestill.training.vocabulary import OldIds
 
 Describe = Callable[[Classifier], CardFacts]
@@ -144,30 +141,15 @@ def train_seed(
     params: StudentParams, ground: Ground, evaluate: EvaluateParams, listener: Listener, folder: Path
 ) -> None:
     """Train one seed, score it, and keep its figures, logits and model in a folder; its figures last."""
-    name = f"seed {params.seed}"
     table = open_table(ground.tables["train" if params.rows.endswith(".parquet") else "transfer"])
     material = Material(ground.labels, table, ground.splits["dev"], folder / "training")
     student = build_student(params, material)
     signal = open_signal(params, student.classifier, material, ground.logits, student.old_ids)
-    start = time.perf_counter()
-    record = train(
-        name=name,
-        classifier=student.classifier,
-        rows=TrainingRows(table, student.classifier.tokenizer, material.scratch),
-        dev=material.dev,
-        objective=params.terms,
-        signal=signal,
-        params=params.training,
-        seed=derive_seed(params.seed, "training"),
-        scratch=material.scratch,
-        listener=listener,
-    )
-    seconds = time.perf_counter() - start
-    save_classifier(student.classifier, folder / "model")
+    trained = train_built(f"seed {params.seed}", params, student, signal, material, listener)
+    classifier, record = trained.classifier, trained.record
+    save_classifier(classifier, folder / "model")
     logits = {
-        split: predict_logits(
-            student.classifier, rows.texts, batch_size=evaluate.batch_size, precision=evaluate.precision
-        )
+        split: predict_logits(classifier, rows.texts, batch_size=evaluate.batch_size, precision=evaluate.precision)
         for split, rows in ground.splits.items()
     }
     for split, values in logits.items():
@@ -184,7 +166,12 @@ def train_seed(
         dev_macro_f1=macro_f1(logits["dev"], labels["dev"]),
         test_macro_f1=macro_f1(logits["test"], labels["test"]),
     )
-    outcome = Outcome(seed=seed, train_wall_time_s=seconds, num_parameters=record.num_parameters, facts=student.facts)
+    outcome = Outcome(
+        seed=seed,
+        train_wall_time_s=trained.train_seconds,
+        num_parameters=record.num_parameters,
+        facts=record.facts,
+    )
     write_json(folder / "outcome.json", outcome)
 
 

@@ -98,6 +98,7 @@ class AblationRow(Record):
         test_accuracy: over seeds; chooses nothing.
         retention: test accuracy, mean over seeds / the PyTorch teacher's, with its interval.
         difference_to_teacher: test accuracy, mean over seeds less the teacher's.
+        agreement: share of test rows with the teacher's label, mean over seeds.
         before: the recipe of the row before it of the same student; None for the first.
         difference_to_before: test accuracy less that row's, both means over seeds.
         train_wall_time_s: of one training, over seeds.
@@ -117,6 +118,7 @@ class AblationRow(Record):
     test_accuracy: Spread
     retention: Estimate | None
     difference_to_teacher: Estimate
+    agreement: float
     before: str | None
     difference_to_before: Estimate | None
     train_wall_time_s: Spread
@@ -143,6 +145,7 @@ UNITS = {
     "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
     "difference_to_teacher": "fraction",
     "difference_to_before": "fraction",
+    "agreement": "fraction of rows with the PyTorch teacher's label",
     "train_wall_time_s": "seconds",
     "int8_size_bytes": "bytes",
     "int8_test_accuracy": "fraction",
@@ -165,6 +168,7 @@ class AblationRecord(Record):
         num_test_rows: rows that are reported.
         test_sha256: of the table of test rows.
         teacher_predictions_sha256: of the teacher's logits.
+        baseline_test_accuracy: of TF-IDF and logistic regression, a fraction: who lies below it has to say why.
         pooling: how seeds enter the intervals.
     """
 
@@ -177,6 +181,7 @@ class AblationRecord(Record):
     test_sha256: str
     teacher_predictions_sha256: str
     teacher: TeacherRow
+    baseline_test_accuracy: float
     rows: tuple[AblationRow, ...]
     systems: tuple[str, ...]
     training_environments: tuple[Environment, ...]

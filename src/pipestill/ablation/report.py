@@ -13,7 +13,10 @@ from pipestill.records import write_bytes, write_json
 from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, save_figure, student_colours, styled
 
 NOTHING = "-"
-SYSTEMS = "| system | recipe | accuracy on test | retention | less the teacher | int8 accuracy | int8 size | p50 |"
+SYSTEMS = (
+    "| system | recipe | accuracy on test | retention | agreement | less the teacher "
+    "| int8 accuracy | int8 size | p50 |"
+)
 CELLS = (
     "| student | recipe | accuracy on dev | accuracy on test | less the recipe before | less the teacher "
     "| training | int8 accuracy | int8 size | p50 |"
@@ -39,7 +42,7 @@ def systems_table(record: AblationRecord) -> str:
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
     lines = [
         SYSTEMS,
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
         *(
             _line(
                 [
@@ -47,6 +50,7 @@ def systems_table(record: AblationRecord) -> str:
                     row.recipe_title,
                     _spread(row.test_accuracy),
                     _percent(row.retention),
+                    f"{row.agreement:.1%}",
                     _points(row.difference_to_teacher),
                     f"{row.int8_test_accuracy:.3f}",
                     f"{row.int8_size_bytes / 1e6:.1f} MB",
@@ -75,7 +79,9 @@ def notes(record: AblationRecord) -> list[str]:
             f"Accuracy is a fraction: mean ± sample standard deviation over the seeds {seeds}, on "
             f"{record.num_test_rows:,} test rows. The recipe of a system and the epoch of a training are those that "
             f"are best on {record.num_dev_rows:,} dev rows; test chose nothing. The PyTorch teacher: "
-            f"{teacher.test_accuracy:.3f}. Brackets: {resampling.confidence:.0%} paired-bootstrap intervals "
+            f"{teacher.test_accuracy:.3f}; TF-IDF and logistic regression: {record.baseline_test_accuracy:.3f}"
+            f"{_below(record)}. Agreement: rows with the teacher's label, mean over seeds. "
+            f"Brackets: {resampling.confidence:.0%} paired-bootstrap intervals "
             f"({resampling.replicates:,} replicates); differences in percentage points. {record.pooling}"
         ),
         "",
@@ -120,6 +126,13 @@ def plot_cells(record: AblationRecord) -> Figure:
         axes.tick_params(colors=QUIET)
         figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
+
+
+def _below(record: AblationRecord) -> str:
+    """Which systems the linear baseline beats."""
+    chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
+    below = [row.student_title for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
+    return f", which beats {', '.join(below)}" if below else ""
 
 
 def _cell_line(row: AblationRow) -> str:

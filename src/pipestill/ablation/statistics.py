@@ -21,6 +21,16 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean=float(found.mean()), deviation=deviation, lowest=float(found.min()), highest=float(found.max()))
 
 
+def mean_agreement(logits: Sequence[npt.NDArray[np.float32]], teacher: npt.NDArray[np.float32]) -> float:
+    """The share of rows in which a model's label is the teacher's, mean over seeds.
+
+    Args:
+        logits: of each seed, `[row, label]`, the same rows.
+        teacher: the teacher's, `[row, label]`.
+    """
+    return float(np.mean([one.argmax(axis=1) == teacher.argmax(axis=1) for one in logits]))
+
+
 def share_right(logits: Sequence[npt.NDArray[np.float32]], label_ids: npt.NDArray[np.int64]) -> Right:
     """Pool seeds row by row.
 

@@ -10,36 +10,36 @@ import numpy.typing as npt
 from pipestill.ablation.grid import ordered_cells, timed_cells
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import AblationRecord, AblationRow, CellRecord, CellTimes, TeacherRow
-from pipestill.ablation.statistics import Right, compare, share_right, spread
+from pipestill.ablation.statistics import Right, compare, mean_agreement, share_right, spread
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.data.tables import Rows
 from pipestill.environment import Environment
 from pipestill.evaluation.params import BootstrapParams
 from pipestill.evaluation.predictions import join_logits, read_predictions
-from pipestill.evaluation.scored import TORCH
+from pipestill.evaluation.scored import LINEAR, TORCH
 from pipestill.fingerprint import sha256_file
+from pipestill.metrics.quality import accuracy
 from pipestill.metrics.records import Resampling
 from pipestill.metrics.uncertainty import Estimate
 
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured of one cell: its figures, its times, and of each test row the share of seeds right."""
+    """All that was measured of one cell: its figures, its times, and each seed's logits on test, `[row, label]`."""
 
     record: CellRecord
     times: CellTimes
-    right: Right
+    logits: list[npt.NDArray[np.float32]]
 
 
-def read_right(predictions: Path, test: Rows, variants: Sequence[str]) -> Right:
-    """Of each test row the share of some variants that have it right.
+def read_logits(predictions: Path, test: Rows, variants: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+    """Some variants' logits on the test rows, in the rows' order.
 
     Raises:
         RecordError: the predictions are missing, or of other rows or variants.
     """
     held = read_predictions(predictions, "test")
-    logits = [join_logits(held, variant, tuple(test.content_ids)) for variant in variants]
-    return share_right(logits, test.label_ids)
+    return [join_logits(held, variant, tuple(test.content_ids)) for variant in variants]
 
 
 def build_table(
@@ -48,6 +48,7 @@ def build_table(
     recipes: Mapping[str, Recipe],
     cells: Mapping[str, Cell],
     teacher: Path,
+    baseline: Path,
     rows: Mapping[str, tuple[Path, Rows]],
     benchmark: BenchmarkRecord,
     bootstrap: BootstrapParams,
@@ -60,24 +61,33 @@ def build_table(
         recipes: by name, from the least to the most.
         cells: by name.
         teacher: the teacher's predictions.
+        baseline: those of the linear baseline.
         rows: dev and test, each with its file.
         benchmark: the latencies.
         bootstrap: of the intervals.
+
+    Raises:
+        RecordError: predictions are missing, or of other rows or variants.
     """
     test_file, test = rows["test"]
-    teacher_right = read_right(teacher, test, [TORCH])
+    (teacher_logits,) = read_logits(teacher, test, [TORCH])
+    (baseline_logits,) = read_logits(baseline, test, [LINEAR])
+    right = {name: share_right(one.logits, test.label_ids) for name, one in measured.items()}
+    teacher_right = share_right([teacher_logits], test.label_ids)
     timed = timed_cells(cells, list(students), list(recipes))
     speeds = {(subject.model, subject.variant): subject for subject in benchmark.subjects}
     found: list[AblationRow] = []
     for name in ordered_cells(cells, list(students), list(recipes)):
         before = found[-1].recipe if found and found[-1].student == cells[name].student else None
-        right_before = measured[f"{cells[name].student}-{before}"].right if before else None
+        right_before = right[f"{cells[name].student}-{before}"] if before else None
         latency_of = timed[cells[name].student]
         found.append(
             _row(
                 measured[name],
+                right[name],
                 (students[cells[name].student].title, recipes[cells[name].recipe].title),
                 teacher_right,
+                mean_agreement(measured[name].logits, teacher_logits),
                 before,
                 right_before,
                 latency_of,
@@ -99,6 +109,7 @@ def build_table(
             int8_p50_ms=int8.model_ms.p50,
             int8_size_bytes=int8.size_bytes,
         ),
+        baseline_test_accuracy=accuracy(baseline_logits, test.label_ids),
         rows=tuple(found),
         systems=best_of_each(found),
         training_environments=_different([one.times.environment for one in measured.values()]),
@@ -130,8 +141,10 @@ def headline(record: AblationRecord) -> dict[str, float]:
 
 def _row(
     cell: Measured,
+    right: Right,
     titles: tuple[str, str],
     teacher: Right,
+    agreement: float,
     before: str | None,
     right_before: npt.NDArray[np.float64] | None,
     latency_of: str,
@@ -139,8 +152,8 @@ def _row(
     bootstrap: BootstrapParams,
 ) -> AblationRow:
     record = cell.record
-    to_teacher, retention = compare(cell.right, teacher, bootstrap)
-    to_before: Estimate | None = None if right_before is None else compare(cell.right, right_before, bootstrap)[0]
+    to_teacher, retention = compare(right, teacher, bootstrap)
+    to_before: Estimate | None = None if right_before is None else compare(right, right_before, bootstrap)[0]
     return AblationRow(
         student=record.student,
         student_title=titles[0],
@@ -150,6 +163,7 @@ def _row(
         test_accuracy=spread([seed.test_accuracy for seed in record.seeds]),
         retention=retention,
         difference_to_teacher=to_teacher,
+        agreement=agreement,
         before=before,
         difference_to_before=to_before,
         train_wall_time_s=spread(cell.times.train_wall_time_s),

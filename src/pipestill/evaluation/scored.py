@@ -9,6 +9,8 @@ from pipestill.metrics.records import BatchSensitivity
 
 TORCH = "torch"
 """The variant that all others are compared with, in the teacher."""
+LINEAR = "linear"
+"""The one variant of the linear baseline."""
 
 Logits = npt.NDArray[np.float32]
 

@@ -80,10 +80,13 @@ class Classifier:
 
         Returns:
             float32 [batch, label], in the order of the texts.
+
+        Raises:
+            PredictError: batch_size is below 1.
         """
         if not texts:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        size = batch_size or len(texts)
+        size = len(texts) if batch_size is None else _check_batch_size(batch_size)
         return np.concatenate([self.run(self.encode(texts[at : at + size])) for at in range(0, len(texts), size)])
 
     def predict(self, texts: Sequence[str], *, top_k: int | None = None, batch_size: int = 1) -> list[Prediction]:
@@ -96,6 +99,9 @@ class Classifier:
 
         Returns:
             One prediction a text, in the order of the texts.
+
+        Raises:
+            PredictError: batch_size is below 1.
         """
         return list(self.stream(texts, top_k=top_k, batch_size=batch_size))
 
@@ -109,7 +115,11 @@ class Classifier:
 
         Yields:
             One prediction a text, in the order of the texts.
+
+        Raises:
+            PredictError: batch_size is below 1.
         """
+        _check_batch_size(batch_size)
         remaining = iter(texts)
         while batch := list(islice(remaining, batch_size)):
             yield from self._predict_batch(batch, top_k)
@@ -125,6 +135,12 @@ class Classifier:
         by_label = {self.labels[label_id]: float(probabilities[label_id]) for label_id in order}
         label, score = next(iter(by_label.items()))
         return Prediction(label=label, score=score, probabilities=by_label)
+
+
+def _check_batch_size(batch_size: int) -> int:
+    if batch_size < 1:
+        raise PredictError("no text fits into a batch", found=f"batch_size {batch_size}", expected="1 or more")
+    return batch_size
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

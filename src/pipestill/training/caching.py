@@ -25,6 +25,7 @@ def cache_logits(
     table: Dataset,
     scratch: Path,
     out: Path,
+    mask_token: str | None = None,
 ) -> dict[str, float]:
     """Run a teacher over a table and keep its logits.
 
@@ -36,6 +37,8 @@ def cache_logits(
         table: columns content_id and text, sorted by content_id.
         scratch: survives a kill.
         out: the finished cache.
+        mask_token: what stands for a hidden word in the table; a teacher that knows another reads its own. None where
+            the table has the teacher's.
 
     Returns:
         num_rows in the cache; num_computed_rows of this run, which a resume lowers; its seconds and rows_per_second.
@@ -65,6 +68,8 @@ def cache_logits(
     def forward(texts: Sequence[str]) -> Told | np.ndarray:
         nonlocal computed
         computed += len(texts)
+        if mask_token is not None and teacher.tokenizer.mask_token is not None:
+            texts = [text.replace(mask_token, teacher.tokenizer.mask_token) for text in texts]
         if params.features.sites:
             return tell(teacher, texts, params.features, batch_size=params.batch_size, precision=params.precision)
         return predict_logits(teacher, texts, batch_size=params.batch_size, precision=params.precision)

@@ -22,7 +22,7 @@ from pipestill.training.teachers import (
     OnlineTeacher,
     holds_features,
     open_cached_teacher,
-    open_committee,
+    open_logits,
 )
 from pipestill.training.trainer import Listener, train
 from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embedding
@@ -47,13 +47,20 @@ class Student(NamedTuple):
 
 def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
     """Build a student and train it on what its params name: the cache, the teacher in the loop, or hard labels."""
-    student, facts, old_ids = build_student(params, material)
-    signal = signal_for(params, student, material, old_ids)
+    student = build_student(params, material)
+    signal = signal_for(params, student.classifier, material, student.old_ids)
+    return train_built(name, params, student, signal, material, listener)
+
+
+def train_built(
+    name: str, params: StudentParams, student: Student, signal: Signal, material: Material, listener: Listener
+) -> Trained:
+    """Train a student that is built on what answers for its teacher."""
     start = time.perf_counter()
     record = train(
         name=name,
-        classifier=student,
-        rows=TrainingRows(material.table, student.tokenizer, material.scratch),
+        classifier=student.classifier,
+        rows=TrainingRows(material.table, student.classifier.tokenizer, material.scratch),
         dev=material.dev,
         objective=params.terms,
         signal=signal,
@@ -62,8 +69,8 @@ def train_student(name: str, params: StudentParams, material: Material, listener
         scratch=material.scratch,
         listener=listener,
     )
-    record = record.model_copy(update={"facts": facts})
-    return Trained(student, record, time.perf_counter() - start, signal.seconds)
+    record = record.model_copy(update={"facts": student.facts})
+    return Trained(student.classifier, record, time.perf_counter() - start, signal.seconds)
 
 
 def build_student(params: StudentParams, material: Material) -> Student:
@@ -101,8 +108,11 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     """
     if not params.asks_teacher:
         return NoTeacher()
+    targets = Path(params.targets)
+    if TEACHER not in {Path(params.init), targets}:  # then it is no dependency of the student's stage
+        return open_logits(targets, material.labels, material.table)
     teacher = _teacher(material.labels)
-    targets, sizes = Path(params.targets), sizes_of(teacher.model)
+    sizes = sizes_of(teacher.model)
     reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
     cached = targets != TEACHER and holds_features(targets, reads)
     loop_needed = targets == TEACHER or (bool(reads.teacher) and not cached)
@@ -122,7 +132,7 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
         names = ", ".join(map(str, sorted(reads.teacher)))
         print(f"the teacher runs in the loop for features that {targets} does not hold: {names}", flush=True)
     if targets != LOGITS:
-        return open_committee(targets, material.labels, material.table, in_the_loop)
+        return open_logits(targets, material.labels, material.table, in_the_loop)
     features = CachedFeatures(reads, sizes) if reads.teacher and cached else None
     return open_cached_teacher(targets, TEACHER, teacher, material.table, in_the_loop, features)
 

@@ -87,6 +87,8 @@ class StudentParams(Section):
             raise ValueError("objective asks no teacher, so targets must be data/prepared/train.parquet")
         if not learns_alone and self.init == "models/base":
             raise ValueError("targets come from the teacher, so init must be models/teacher or models/mlm/student")
+        if self.asks_features and "models/teacher" not in {self.init, self.targets}:
+            raise ValueError("objective reads the teacher's features, so init or targets must be models/teacher")
         if learns_alone and self.rows != "data/prepared/train.parquet":
             raise ValueError("targets are hard labels, so rows must be data/prepared/train.parquet: others have none")
         return self

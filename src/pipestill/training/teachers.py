@@ -14,12 +14,10 @@ import torch
 from datasets import Dataset
 
 from pipestill.data.schema import LabelSet, check_labels
-from pipestill.errors import CacheError, RecordError
-from pipestill.logit_cache import LogitCache, check_sample, identify
-from pipestill.logit_cache.card import CARD_FILE, CacheCard
+from pipestill.errors import CacheError, CorruptCacheError
+from pipestill.logit_cache import LogitCache, check_sample, identify, read_stored
 from pipestill.logit_cache.committee import open_member
 from pipestill.losses._features import Features, Reads, Sizes
-from pipestill.records import read_record
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
 from pipestill.teacher import Classifier, Precision, predict_logits
@@ -140,8 +138,8 @@ def holds_features(folder: Path, reads: Reads) -> bool:
     What is wrong with such a cache `open_cached_teacher` says.
     """
     try:
-        identity = read_record(folder / CARD_FILE, CacheCard).identity
-    except RecordError:
+        identity = read_stored(folder).identity
+    except CorruptCacheError:
         return False
     enough = reads.tokens == "first" or identity.feature_tokens == "all"
     return enough and {str(site) for site in reads.teacher} <= {*identity.features}
@@ -170,7 +168,7 @@ def open_cached_teacher(
         CacheError: it lacks some of the rows.
         CorruptCacheError: its bytes are not those that were written.
     """
-    stored = read_record(folder / CARD_FILE, CacheCard).identity
+    stored = read_stored(folder).identity
     expected = identify(
         teacher_folder,
         max_length=teacher.max_length,
@@ -196,19 +194,21 @@ def open_cached_teacher(
     return CachedTeacher(cache, list(rows["content_id"]), in_the_loop, features)
 
 
-def open_committee(
+def open_logits(
     folder: Path, labels: LabelSet, rows: Dataset, in_the_loop: OnlineTeacher | None = None
 ) -> CachedTeacher:
-    """Open the logits of a committee for some rows. Its stage has checked its members; no model can say them again.
+    """Open a cache whose teacher is not at hand for some rows, as what it says it is: DVC knows whose it is.
+
+    That is a committee's, which no model can say again, or one that a student reads which has not begun as the teacher.
 
     Args:
-        folder: the committee's cache.
+        folder: the logit cache.
         labels: of the data.
         rows: the rows to train on: column content_id.
-        in_the_loop: the teacher whose features go with the committee's logits; None where none are needed.
+        in_the_loop: the teacher whose features go with a committee's logits; None where none are needed.
 
     Raises:
-        ModelError: the committee has other labels than the data.
+        ModelError: the cache has other labels than the data.
         CacheError: it lacks some of the rows.
         CorruptCacheError: its bytes are not those that were written.
     """
