@@ -35,11 +35,14 @@ from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.exporters.trace import trace
 from pipestill.fingerprint import content_id
 from pipestill.losses.cross_entropy import CrossEntropySpec
+from pipestill.settings import LAYERLESS
+from pipestill.sites import Site
 from pipestill.students import StudentKind
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.objective import Term
 from pipestill.training.params import TrainingParams
+from pipestill.training.recorder import Recorder
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
@@ -103,6 +106,18 @@ def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(k
     assert len({fact.name for fact in facts}) == len(facts)
     assert all(0 <= fact.value <= 1 for fact in facts if fact.unit == "fraction")
     assert all(fact.name.endswith(fact.unit) for fact in facts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_check_of_params_knows_who_has_no_layer_to_read(kind: str, teacher: Classifier) -> None:
+    recorder = Recorder(build(kind, teacher), {Site("hidden", 1)})
+    ids = torch.tensor([[2, 7, 8, 9, 3]])
+    if kind in LAYERLESS:
+        with pytest.raises(ModelError, match="0 for 0 layers"):
+            recorder.run(ids, torch.ones_like(ids))
+    else:
+        _, features = recorder.run(ids, torch.ones_like(ids))
+        assert features is not None
 
 
 @pytest.mark.parametrize("kind", KINDS)
