@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services check lint format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services test-rest check lint format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ test-fast: setup ## run the tests that take seconds
 test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium; root on Debian gets them by apt-get
 	@python tools/programs.py --install
 	@pytest $(PARALLEL) -m services --durations=15
+
+test-rest: services ## test-slow and test-services at once, which is sooner than one after the other
+	@python tools/programs.py --install
+	@pytest $(PARALLEL) -m "slow or services" --durations=20
 
 check: lint test-fast ## format, lint, types, import contracts, dvc.yaml, fast tests
 

@@ -29,11 +29,17 @@ from pipestill.teacher import Classifier, load_classifier, new_classifier, save_
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole pipelines first: they take minutes, and the other workers have seconds enough to fill them.
+    """What may take longest comes first: no worker shall wait for the other's last minutes.
 
-    Of these the one that builds a pipeline for itself comes before those that would wait for the shared one.
+    Of equals the one that builds a pipeline for itself comes before those that would wait for the shared one.
     """
-    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, "built" in item.fixturenames))
+    items.sort(key=lambda item: (-_longest_s(item), "built" in item.fixturenames))
+
+
+def _longest_s(item: pytest.Item) -> float:
+    """How long a test that says so may take; 0 for all others."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 @pytest.fixture(scope="session")
