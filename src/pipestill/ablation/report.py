@@ -132,7 +132,7 @@ def _below(record: AblationRecord) -> str:
     """Which systems the linear baseline beats."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
     below = [row.student_title for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
-    return f", which beats {', '.join(below)}" if below else ""
+    return f", better than: {'; '.join(below)}" if below else ""
 
 
 def _cell_line(row: AblationRow) -> str:
