@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 WORDS = [
     "the",
@@ -84,17 +84,22 @@ def save_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def save_base(folder: Path, family: str = "bert", *, seed: int = 0) -> Path:
-    """A pretrained encoder of a family, with random weights."""
+def save_base(
+    folder: Path, family: str = "bert", *, seed: int = 0, tokenizer: PreTrainedTokenizerBase | None = None
+) -> Path:
+    """A pretrained encoder of a family, with random weights and a tokenizer of its own or the word-level one."""
     torch.manual_seed(seed)
     shared: dict[str, object] = {
-        "vocab_size": len(SPECIAL) + len(WORDS),
-        "pad_token_id": 0,
+        "vocab_size": len(tokenizer) if tokenizer else len(SPECIAL) + len(WORDS),
+        "pad_token_id": tokenizer.pad_token_id if tokenizer else 0,
         "max_position_embeddings": POSITIONS,
     }
     if family != "distilbert":
         shared |= {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
     config = AutoConfig.for_model(family, **{**shared, **SIZES[family]})
     AutoModel.from_config(config).save_pretrained(folder)
-    save_tokenizer(folder)
+    if tokenizer:
+        tokenizer.save_pretrained(folder)
+    else:
+        save_tokenizer(folder)
     return folder

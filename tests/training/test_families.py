@@ -19,6 +19,7 @@ from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
 from pipestill.training.params import TrainingParams
+from text.pretrained_tokenizers import KINDS
 
 pytestmark = [
     pytest.mark.pipeline,
@@ -29,6 +30,15 @@ FITTING: dict[str, dict[str, Any]] = dict.fromkeys(tiny.SIZES, LAYERS) | {
     "albert": {"kind": "bilstm", "embedding_size": 8, "lstm_size": 6, "dense_size": 8}  # its layers are one
 }
 """A student kind that can be made of each family."""
+TOKENIZERS = {
+    "bert": "WordPiece",
+    "distilbert": "WordPiece",
+    "electra": "WordPiece",
+    "roberta": "BPE",
+    "xlm-roberta": "Unigram",
+    "albert": "Unigram",
+}
+"""The kind of tokenizer that each family comes with; RoBERTa's positions begin after the id of its padding."""
 
 
 @pytest.mark.parametrize("family", tiny.SIZES)
@@ -36,7 +46,8 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     for folder in ("models/base", "models/teacher"):
         shutil.rmtree(folder)
     Path("models/base").mkdir()
-    tiny.save_base(Path("models/base"), family)
+    tokenizer = KINDS[TOKENIZERS[family]]()
+    tiny.save_base(Path("models/base"), family, tokenizer=tokenizer)
     params = FinetuneTeacherParams(seed=3, max_length=24, training=TrainingParams(**{**TRAINING, "epochs": 1}))
     tuned = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), SILENT)
     save_classifier(tuned.classifier, Path("models/teacher"))
