@@ -64,16 +64,16 @@ ui: setup ## open MLflow on the runs
 register: setup ## put the champion into MLflow's registry; champion there too, if it passes the gate
 	@python -m pipestill.tracking register
 
-test: test-fast ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
-	@pytest $(PARALLEL) -m "pipeline and not slow and not services" --durations=15 --cov --cov-append --cov-report=
+test: setup ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
+	@coverage erase
+	@pytest $(PARALLEL) -m "not slow and not services" --durations=15 --cov --cov-report=
 	@coverage report --fail-under=90
 
 test-slow: setup ## run the tests of other pipelines, of memory at many rows, of ranks and queues
 	@pytest $(PARALLEL) -m slow --durations=15
 
 test-fast: setup ## run the tests that take seconds
-	@coverage erase
-	@pytest $(PARALLEL) -m "not pipeline and not slow and not services" --durations=5 --cov --cov-report=
+	@pytest $(PARALLEL) -m "not pipeline and not slow and not services" --durations=5
 
 test-services: services ## run the tests that need S3, PostgreSQL, Node or Chromium; root on Debian gets them by apt-get
 	@python tools/programs.py --install
@@ -83,7 +83,8 @@ test-rest: services ## test-slow and test-services at once, which is sooner than
 	@python tools/programs.py --install
 	@pytest $(PARALLEL) -m "slow or services" --durations=20
 
-check: lint test-fast ## format, lint, types, import contracts, dvc.yaml, fast tests
+# `make test check` runs the fast tests once.
+check: lint $(if $(filter test,$(MAKECMDGOALS)),,test-fast) ## format, lint, types, import contracts, dvc.yaml, fast tests
 
 lint: setup ## all of check but the tests
 	@ruff format --check .

@@ -28,18 +28,22 @@ from pipestill.data.schema import LabelSet
 from pipestill.teacher import Classifier, load_classifier, new_classifier, save_classifier
 
 
+LONG_S = 900.0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take longest comes first: no worker shall wait for the other's last minutes.
+    """What may take a quarter of an hour comes first: no worker shall wait for the other's last minutes.
 
-    Of equals the one that builds a pipeline for itself comes before those that would wait for the shared one.
+    Of the others those that ask for the shared pipeline come last: by then a worker has built it.
     """
-    items.sort(key=lambda item: (-_longest_s(item), "built" in item.fixturenames))
+    items.sort(key=lambda item: (-_long_s(item), "built" in item.fixturenames))
 
 
-def _longest_s(item: pytest.Item) -> float:
-    """How long a test that says so may take; 0 for all others."""
+def _long_s(item: pytest.Item) -> float:
+    """How long a test that says so may take; 0 for one that takes less than LONG_S."""
     marker = item.get_closest_marker("timeout")
-    return float(marker.args[0]) if marker else 0.0
+    allowed_s = float(marker.args[0]) if marker else 0.0
+    return allowed_s if allowed_s >= LONG_S else 0.0
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pipestill.params import load_section, read_params
 from pipestill.settings import SECTIONS, check_settings
 
 ROOT = Path(__file__).parents[1]
-STUDENT = "bert_l2"
+STUDENT = "bert_thin"
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_loss_of_layers_is_refused_for_a_student_that_has_none(
     student["objective"] = [*student["objective"], PATIENT]
     check_settings(content, pipeline)
     student["architecture"] = {"kind": "static", "embedding_size": 64, "dense_size": 64}
-    with pytest.raises(ParamsError, match=r"bert_l2.objective: patient_kd reads layers, and static has none"):
+    with pytest.raises(ParamsError, match=r"bert_thin.objective: patient_kd reads layers, and static has none"):
         check_settings(content, pipeline)
 
 
@@ -119,7 +119,7 @@ def test_cached_features_of_all_tokens_and_rare_words_that_are_pruned_do_not_go_
     check_settings(content, pipeline)
     student["objective"] = [*objective, PATIENT, cosine]
     with pytest.raises(
-        ParamsError, match=r"bert_l2.vocabulary.min_count \(found 2\): last_hidden_cosine reads features"
+        ParamsError, match=r"bert_thin.vocabulary.min_count \(found 2\): last_hidden_cosine reads features"
     ):
         check_settings(content, pipeline)
     content["cache_logits"]["features"]["sites"] = []

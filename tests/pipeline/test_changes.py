@@ -27,9 +27,9 @@ def wait_for(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def test_a_student_s_temperature_reruns_that_student_and_the_leaves(changed: TinyPipeline) -> None:
-    changed.change("students.bert_l2.objective.0.loss.temperature", 4.0)
+    changed.change("students.bert_thin.objective.0.loss.temperature", 4.0)
     ran = changed.repro()
-    student = ["distill@bert_l2", "export@bert_l2", "evaluate@bert_l2"]
+    student = ["distill@bert_thin", "export@bert_thin", "evaluate@bert_thin"]
     assert sorted(ran) == sorted(["check", *student, "benchmark", "report", "package"])
 
 
@@ -78,27 +78,27 @@ def test_a_fresh_clone_reruns_what_changed_with_only_its_dependencies_pulled(
     """As CI does on a pull request: a file that a stage reads and does not declare would be missing."""
     clone = clone_of(pushed, tmp_path)
     clone.change("export.parity.tolerance", 2e-4)
-    assert clone.repro("--pull", "--allow-missing", "export@bert_l2") == ["check", "export@bert_l2"]
+    assert clone.repro("--pull", "--allow-missing", "export@bert_thin") == ["check", "export@bert_thin"]
     assert not (clone.root / "models/teacher").exists()
 
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_run_resumes(changed: TinyPipeline) -> None:
-    changed.change("students.bert_l2.training.epochs", 30)
-    process = changed.start("dvc", "repro", "distill@bert_l2")
+    changed.change("students.bert_thin.training.epochs", 30)
+    process = changed.start("dvc", "repro", "distill@bert_thin")
     try:
         saved = changed.root / ".scratch"
-        assert wait_for(lambda: [*saved.glob("distill-bert_l2-*/checkpoints/checkpoint-*/trainer_state.json")], 120)
+        assert wait_for(lambda: [*saved.glob("distill-bert_thin-*/checkpoints/checkpoint-*/trainer_state.json")], 120)
         stage = psutil.Process(process.pid).children(recursive=True)
         assert stage != []
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     assert wait_for(lambda: not any(child.is_running() for child in stage), KILL_GRACE_S)
-    output = changed.run("dvc", "repro", "distill@bert_l2").stdout
-    resumed = re.search(r"bert_l2: resumed at step (\d+) of", output)
+    output = changed.run("dvc", "repro", "distill@bert_thin").stdout
+    resumed = re.search(r"bert_thin: resumed at step (\d+) of", output)
     assert resumed
     assert int(resumed[1]) >= 10
-    assert [*(changed.root / ".scratch").glob("distill-bert_l2-*/")] == []
+    assert [*(changed.root / ".scratch").glob("distill-bert_thin-*/")] == []
 
 
 def test_wrong_params_stop_the_run_before_anything_is_fetched(changed: TinyPipeline) -> None:

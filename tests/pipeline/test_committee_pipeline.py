@@ -21,14 +21,14 @@ def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_ask
     params["more_bases"] = {"other": {"source": params["fetch"]["base"]}}
     params["more_teachers"] = {"second": teacher | {"base": "models/bases/other", "seed": 18}}
     params["committees"] = {"both": {"teachers": {"teacher": 1.0, "second": 3.0}}}
-    params["students"]["bert_l2"]["targets"] = "data/committees/both"
+    params["students"]["bert_thin"]["targets"] = "data/committees/both"
     pipeline.write_params(params)
     path = pipeline.root / "dvc.yaml"
     path.write_text(sync_deps.synced(path.read_text(), list(STUDENTS), ["second"]))
-    ran = pipeline.repro("distill@bert_l2")
+    ran = pipeline.repro("distill@bert_thin")
     more = ["fetch_base@other", "finetune_more@second", "cache_more@second", "committee@both"]
-    assert sorted(ran) == sorted(["check", *more, "distill@bert_l2"])
-    assert pipeline.repro("distill@bert_l2") == []
+    assert sorted(ran) == sorted(["check", *more, "distill@bert_thin"])
+    assert pipeline.repro("distill@bert_thin") == []
     cards = [
         read_stored(pipeline.root / folder)
         for folder in ("data/logits", "data/more_logits/second", "data/committees/both")
@@ -36,16 +36,16 @@ def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_ask
     assert len({card.identity.num_rows for card in cards}) == 1
 
     pipeline.change("committees.both.teachers.second", 1.0)
-    assert sorted(pipeline.repro("distill@bert_l2")) == ["check", "committee@both", "distill@bert_l2"]
+    assert sorted(pipeline.repro("distill@bert_thin")) == ["check", "committee@both", "distill@bert_thin"]
     pipeline.change("cache_logits.features.sites", ["hidden:1"])
     ran = pipeline.repro("committee@both")
     assert "cache_logits" in ran
     assert "cache_more@second" not in ran, "only the first teacher's features are read"
     pipeline.change("more_teachers.second.training.learning_rate", 2e-3)
-    assert sorted(pipeline.repro("distill@bert_l2")) == [
+    assert sorted(pipeline.repro("distill@bert_thin")) == [
         "cache_more@second",
         "check",
         "committee@both",
-        "distill@bert_l2",
+        "distill@bert_thin",
         "finetune_more@second",
     ]

@@ -12,7 +12,7 @@ from pipeline.tiny_pipeline import LABELS, ROOT, STAGES, STUDENTS, TinyPipeline,
 from pipestill.records import read_json, read_record
 from pipestill.reporting.summary import Summary
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
 OUTS = ("data/", "models/", "metrics/", "runs/", "reports/")
 
@@ -107,10 +107,10 @@ def test_an_exported_folder_is_all_that_predict_needs(built: TinyPipeline, model
 def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_of_its_own(
     changed: TinyPipeline,
 ) -> None:
-    assert changed.params()["students"]["bert_l2"]["vocabulary"]["kind"] == "pruned"
-    said = changed.run("python", "tools/compare_teachers.py", "bert_l2", "--rounds", "1").stdout
+    assert changed.params()["students"]["bert_thin"]["vocabulary"]["kind"] == "pruned"
+    said = changed.run("python", "tools/compare_teachers.py", "bert_thin", "--rounds", "1").stdout
     assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
     assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)
-    done = changed.run("python", "tools/compare_teachers.py", "bert_l3_alone", check=False)
+    done = changed.run("python", "tools/compare_teachers.py", "bert_thin_alone", check=False)
     assert done.returncode == 2
     assert "asks no teacher" in done.stderr

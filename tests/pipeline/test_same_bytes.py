@@ -1,4 +1,4 @@
-"""The pipeline a second time, so that another worker of pytest can do it meanwhile."""
+"""The pipeline a second time."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.tiny_pipeline import STAGES, STUDENTS, TinyPipeline
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TIMED = {"benchmark", "report", "package"}
 """Stages whose outs hold times, or what was made of them."""

@@ -60,7 +60,7 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
     pipeline = built.copy(tmp_path / "copy")
     pipeline.run("python", "-m", "pipestill.tracking", "sync")
     runs = {run.data.tags.get("dvc.stage", "pipeline"): run for run in pipeline.runs()}
-    whole, student = runs["pipeline"].info, runs["distill@bert_l2"]
+    whole, student = runs["pipeline"].info, runs["distill@bert_thin"]
     digest = student.inputs.dataset_inputs[0].dataset.digest
     teacher = student.data.tags["dvc.dep/models/teacher"]
     page = f"{whole.experiment_id}/runs"
@@ -68,6 +68,6 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
         page: (whole.run_name,),
         f"{page}/{whole.run_id}": ("TF-IDF", "test.accuracy", "p50_ms", "wall_time_s"),
         f"{page}/{whole.run_id}/artifacts": ("tradeoff.png", "confusion.png", "reliability.png", "summary.json"),
-        f"{page}/{student.info.run_id}": ("distill@bert_l2", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
+        f"{page}/{student.info.run_id}": ("distill@bert_thin", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
     }
     shows(pipeline, tmp_path, pages)
