@@ -1,7 +1,7 @@
 """The experiments of HEAD by what a student reached on dev, best first; and the best one applied.
 
-python tools/sweep.py bert_l3            list them, HEAD among them, with the params that differ from HEAD's
-python tools/sweep.py bert_l3 --apply    bring the best one's params and outs into the workspace, if it beats HEAD
+python tools/sweep.py bert_thin            list them, HEAD among them, with the params that differ from HEAD's
+python tools/sweep.py bert_thin --apply    bring the best one's params and outs into the workspace, if it beats HEAD
 
 Read are the training records that each experiment's dvc.lock names, from the cache or the remote: a result counts
 wherever it was made. Test rows have no say; docs/operations.md.
