@@ -69,7 +69,7 @@ test: setup ## run the tests, the pipeline on tiny data among them; all but test
 	@pytest $(PARALLEL) -m "not slow and not services" --durations=15 --cov --cov-report=
 	@coverage report --fail-under=90
 
-test-slow: setup ## run the tests of other pipelines, of memory at many rows, of ranks and queues
+test-slow: setup ## run the tests of other pipelines, of equal bytes, of memory at many rows, of ranks and queues
 	@pytest $(PARALLEL) -m slow --durations=15
 
 test-fast: setup ## run the tests that take seconds

@@ -64,8 +64,8 @@ SIZES: dict[str, dict[str, object]] = {
 """What each family calls its sizes; the rest they share."""
 
 
-def save_tokenizer(folder: Path) -> None:
-    """A word-level tokenizer with BERT's special tokens."""
+def word_level_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words with BERT's special tokens."""
     vocabulary = {token: index for index, token in enumerate([*SPECIAL, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -73,7 +73,7 @@ def save_tokenizer(folder: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
         unk_token="[UNK]",
@@ -81,25 +81,28 @@ def save_tokenizer(folder: Path) -> None:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=POSITIONS,
-    ).save_pretrained(folder)
+    )
+
+
+def save_tokenizer(folder: Path) -> None:
+    """The word-level tokenizer in a folder."""
+    word_level_tokenizer().save_pretrained(folder)
 
 
 def save_base(
     folder: Path, family: str = "bert", *, seed: int = 0, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> Path:
     """A pretrained encoder of a family, with random weights and a tokenizer of its own or the word-level one."""
+    tokenizer = word_level_tokenizer() if tokenizer is None else tokenizer
     torch.manual_seed(seed)
     shared: dict[str, object] = {
-        "vocab_size": len(tokenizer) if tokenizer else len(SPECIAL) + len(WORDS),
-        "pad_token_id": tokenizer.pad_token_id if tokenizer else 0,
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
         "max_position_embeddings": POSITIONS,
     }
     if family != "distilbert":
         shared |= {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
     config = AutoConfig.for_model(family, **{**shared, **SIZES[family]})
     AutoModel.from_config(config).save_pretrained(folder)
-    if tokenizer:
-        tokenizer.save_pretrained(folder)
-    else:
-        save_tokenizer(folder)
+    tokenizer.save_pretrained(folder)
     return folder

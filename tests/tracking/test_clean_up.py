@@ -9,7 +9,7 @@ from trainings import set_rate, write_training
 
 from pipestill.tracking.sync import sync
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 
 def cached(repository: Repository) -> set[str]:

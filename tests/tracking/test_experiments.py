@@ -12,7 +12,7 @@ from trainings import write_training
 
 import sweep
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 
 def wait_for_queue(repository: Repository, tasks: int, seconds: float = 600) -> str:
