@@ -65,7 +65,6 @@ register: setup ## put the champion into MLflow's registry; champion there too, 
 	@python -m pipestill.tracking register
 
 test: setup ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
-	@coverage erase
 	@pytest $(PARALLEL) -m "not slow and not services" --durations=15 --cov --cov-report=
 	@coverage report --fail-under=90
 
