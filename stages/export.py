@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipestill.data.card import DataCard
-from pipestill.data.tables import CARD, DEV, read_columns
+from pipestill.data.tables import CARD, DEV, TRAIN, open_table, read_columns
 from pipestill.exporters.artifact import DevRows, describe_model, export_folder
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardFacts, headline
@@ -32,7 +32,8 @@ def main() -> None:
             return describe_model(classifier, read_record(CARD, DataCard), recipe)
 
         dev = DevRows(rows.texts, rows.label_ids)
-        record = export_folder(name, classifier, source, Path("models/onnx") / name, dev, params, describe)
+        calibration = open_table(TRAIN)["text"][: params.equalisation.num_rows]
+        record = export_folder(name, classifier, source, Path("models/onnx") / name, dev, calibration, params, describe)
         write_json(Path("metrics/export") / f"{name}.json", record)
         run.log_dataset("dev", DEV, "selection")
         run.log_metrics(headline(record))

@@ -4,12 +4,13 @@ from typing import Any, get_args
 
 import torch
 from pydantic import TypeAdapter
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.students import StudentKind
-from pipestill.students._base import StudentSpec
+from pipestill.students._base import Built, StudentSpec
+from pipestill.text.batching import collate
 
 VOCABULARY, HIDDEN, MAX_LENGTH = 600, 64, 24
 LABELS = LabelSet(labels=("bad", "fine", "good"))
@@ -17,6 +18,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 24, "num_layers": 3, "layers": [1]},
     "bert_layers": {"layers": [0, 2]},
     "bert_narrow": {"layers": [0, 3], "hidden_size": 36, "num_heads": 3, "intermediate_size": 48},
+    "bert_thin": {"layers": [0, 1, 3], "intermediate_size": 48, "calibration_rows": 64},
     "bilstm": {"embedding_size": 40, "lstm_size": 16, "dense_size": 24},
     "distilbert": {"layers": {"preset": "uniform", "num_layers": 2}},
     "gru_transformer": {
@@ -49,6 +51,14 @@ KINDS = [kind_of(spec) for spec in members()]
 def spec_of(kind: str) -> StudentSpec:
     spec: StudentSpec = TypeAdapter(StudentKind).validate_python({"kind": kind, **SETTINGS[kind]})
     return spec
+
+
+def build_on_rows(spec: StudentSpec, model: PreTrainedModel) -> Built:
+    """Build a student with rows to look at, of tokens that the model has; seeded, as in the pipeline."""
+    draw = torch.Generator().manual_seed(0)
+    rows = [torch.randint(0, model.config.vocab_size, (2 + row % 9,), generator=draw).tolist() for row in range(16)]
+    torch.manual_seed(0)
+    return spec.build(model, [collate(rows[:8], 0), collate(rows[8:], 0)])
 
 
 def random_bert() -> BertForSequenceClassification:

@@ -20,6 +20,7 @@ from contracts.every_student import (
     RATES,
     SETTINGS,
     VOCABULARY,
+    build_on_rows,
     random_bert,
     spec_of,
 )
@@ -58,8 +59,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 
 
 def build(kind: str, teacher: Classifier) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return spec_of(kind).build(teacher.model).model.eval()
+    return build_on_rows(spec_of(kind), teacher.model).model.eval()
 
 
 def size_of(model: torch.nn.Module) -> int:
@@ -102,7 +102,7 @@ def test_a_student_is_built_the_same_twice_and_leaves_the_teacher_alone(kind: st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(kind: str, teacher: Classifier) -> None:
-    facts = spec_of(kind).build(teacher.model).facts
+    facts = build_on_rows(spec_of(kind), teacher.model).facts
     assert len({fact.name for fact in facts}) == len(facts)
     assert all(0 <= fact.value <= 1 for fact in facts if fact.unit == "fraction")
     assert all(fact.name.endswith(fact.unit) for fact in facts)
@@ -250,4 +250,4 @@ def test_the_int8_file_is_smaller_near_and_quantised_as_far_as_it_can_be(kind: s
 def test_an_architecture_that_does_not_fit_is_a_model_error(kind: str, teacher: Classifier) -> None:
     spec = TypeAdapter(StudentKind).validate_python({"kind": kind, **SETTINGS[kind], "layers": [9]})
     with pytest.raises(ModelError):
-        spec.build(teacher.model)
+        build_on_rows(spec, teacher.model)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from contracts.every_student import KINDS, LABELS, MAX_LENGTH, random_bert, spec_of
+from contracts.every_student import KINDS, LABELS, MAX_LENGTH, build_on_rows, random_bert, spec_of
 from exporters.exporter_models import int8
 from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
@@ -28,8 +28,7 @@ def small(kind: str, teacher: Classifier, texts: list[str], *, size: int | None)
     """A student of the tokens of some texts, its embedding factorised where a size is given."""
     tokenizer, kept = prune_tokenizer(teacher.tokenizer, count_tokens(teacher.tokenizer, [texts]), min_count=1)
     pick_tokens(teacher.model, kept)
-    torch.manual_seed(0)
-    model = spec_of(kind).build(teacher.model).model
+    model = build_on_rows(spec_of(kind), teacher.model).model
     if size is not None:
         factorise_embedding(model, size)
     return Classifier(model.eval(), tokenizer, teacher.labels, "")

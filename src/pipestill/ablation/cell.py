@@ -220,6 +220,7 @@ def export_first(
         source,
         target,
         DevRows(dev.texts, dev.label_ids),
+        open_table(ground.tables["train"])["text"][: export.equalisation.num_rows],
         export,
         lambda: describe(classifier),
     )

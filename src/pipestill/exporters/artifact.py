@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from pipestill.data.card import DataCard
 from pipestill.errors import ExportError
 from pipestill.exporters._base import Shape
+from pipestill.exporters.equalise import equalise
 from pipestill.exporters.gate import enforce_limits, score_int8
 from pipestill.exporters.model_card import render_card
 from pipestill.exporters.params import ExportParams
@@ -51,6 +52,7 @@ def export_folder(
     source: Path,
     target: Path,
     dev: DevRows,
+    calibration: Sequence[str],
     params: ExportParams,
     describe: Callable[[], CardFacts],
 ) -> ExportRecord:
@@ -62,6 +64,7 @@ def export_folder(
         source: the folder it was loaded from.
         target: the folder to write; emptied first.
         dev: real rows, for parity and for the int8 limits.
+        calibration: texts of the train split, for the ranges of what int8 products read.
         params: settings and limits.
         describe: the facts of the model card.
 
@@ -75,10 +78,12 @@ def export_folder(
     fp32 = params.fp32.optimise(trace(classifier.model), shape_of(classifier.model))
     _start_folder(target)
     write_graph(fp32.model, target / params.fp32.file)
-    write_graph(params.int8.convert(fp32.model), target / params.int8.file)
+    pad_id = int(classifier.tokenizer.pad_token_id)
+    calibration_rows = encode(classifier.tokenizer, calibration)
+    equalised = equalise(fp32.model, calibration_rows, params.equalisation, pad_id=pad_id)
+    write_graph(params.int8.convert(equalised.model), target / params.int8.file)
 
     rows = encode(classifier.tokenizer, dev.texts)
-    pad_id = int(classifier.tokenizer.pad_token_id)
     # From here on the files as written are what is measured, not what was in memory.
     session = open_session(target / params.fp32.file)
     parity = measure_parity(
@@ -92,7 +97,7 @@ def export_folder(
     gate = score_int8(
         target / params.fp32.file,
         target / params.int8.file,
-        params.int8.with_other_range().convert(fp32.model),
+        params.int8.with_other_range().convert(equalised.model),
         rows,
         dev.label_ids,
         pad_id=pad_id,
@@ -106,6 +111,7 @@ def export_folder(
         inputs=input_names(classifier.model),
         fused_operators=fp32.fused_operators,
         first_token_only=fp32.first_token_only,
+        equalised_inputs=equalised.num_inputs,
         fp32=files[0],
         int8=files[1],
         int8_size_fraction=files[1].size_bytes / files[0].size_bytes,

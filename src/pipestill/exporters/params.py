@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.parity import ParityParams
@@ -13,12 +14,14 @@ class ExportParams(Section):
 
     Attributes:
         fp32: settings of the fp32 file.
+        equalisation: of what the int8 file's products read.
         int8: settings and limits of the int8 file.
         parity: the limit between PyTorch and the fp32 file.
         gate_batch_size: rows of a padded batch when the int8 file is scored on dev.
     """
 
     fp32: OnnxFp32
+    equalisation: Equalisation
     int8: Int8Dynamic
     parity: ParityParams
     gate_batch_size: int = Field(ge=2)

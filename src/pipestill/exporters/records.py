@@ -84,6 +84,7 @@ class ExportRecord(Record):
         inputs: what both files take, each int64 [batch, token].
         fused_operators: nodes of each fused operator; empty where nothing was recognised.
         first_token_only: whether the last layer is computed for the first token only.
+        equalised_inputs: inputs of int8 products whose outlying channels are made smaller.
         fp32: the fp32 file.
         int8: the int8 file.
         int8_size_fraction: size of the int8 file as a fraction of the fp32 file's.
@@ -99,6 +100,7 @@ class ExportRecord(Record):
     inputs: tuple[str, ...]
     fused_operators: dict[str, int]
     first_token_only: bool
+    equalised_inputs: int
     fp32: FileRecord
     int8: FileRecord
     int8_size_fraction: float

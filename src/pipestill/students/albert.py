@@ -18,6 +18,7 @@ Pooler, classifier and activation are BERT's. With d = H, one layer and num_laye
 to that layer.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -28,7 +29,7 @@ from transformers.models.albert.modeling_albert import AlbertLayer
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer
 
 from pipestill.facts import Fact
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.surgery.bert import as_bert
 from pipestill.surgery.directions import Directions, principal_directions
 from pipestill.surgery.layers import LayerChoice, chosen_layers
@@ -60,7 +61,7 @@ class AlbertSpec(StudentSpec):
     num_layers: int = Field(ge=1)
     layers: LayerChoice
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build an ALBERT from a BERT."""
         teacher = as_bert(initial, self.kind)
         layers = chosen_layers(self.layers, int(teacher.config.num_hidden_layers))

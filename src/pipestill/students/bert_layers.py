@@ -7,12 +7,13 @@ DistilBERT, MiniLM.
 
 import copy
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.errors import ModelError
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.surgery.layers import LayerChoice, chosen_layers
 
 _LAYER = re.compile(r"\.layer\.(\d+)\.")
@@ -24,7 +25,7 @@ class BertLayersSpec(StudentSpec):
     kind: Literal["bert_layers"]
     layers: LayerChoice
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a student from some layers of a model; see `pick_layers`."""
         return Built(pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers))))
 

@@ -17,7 +17,7 @@ needs a learned projection.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -28,7 +28,7 @@ from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
 
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.surgery.bert import as_bert
 from pipestill.surgery.layers import LayerChoice, chosen_layers
 
@@ -55,7 +55,7 @@ class BertNarrowSpec(StudentSpec):
             raise ValueError("num_heads must divide hidden_size")
         return self
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a narrow BERT from a BERT."""
         teacher = as_bert(initial, self.kind)
         self._check(teacher.config)

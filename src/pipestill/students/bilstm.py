@@ -7,13 +7,14 @@ is reported) and scaled to a root mean square of 1, which is what the LSTM's ran
 random. It reads texts of any length, and ONNX Runtime quantises its LSTM.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.bilstm import BilstmConfig, BilstmForSequenceClassification
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.students._token_table import build_on_table
 
 
@@ -31,7 +32,7 @@ class BilstmSpec(StudentSpec):
     lstm_size: int = Field(ge=1)
     dense_size: int = Field(ge=1)
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a student on a model's token embeddings."""
 
         def new_model(shared: dict[str, Any]) -> BilstmForSequenceClassification:

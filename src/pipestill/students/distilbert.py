@@ -15,12 +15,13 @@ those of the teacher's layers even where every layer is kept.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig, DistilBertForSequenceClassification, PreTrainedModel
 
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.surgery.bert import as_bert
 from pipestill.surgery.layers import LayerChoice, chosen_layers
 
@@ -53,7 +54,7 @@ class DistilbertSpec(StudentSpec):
     kind: Literal["distilbert"]
     layers: LayerChoice
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a DistilBERT from some layers of a BERT."""
         teacher = as_bert(initial, self.kind)
         layers = chosen_layers(self.layers, int(teacher.config.num_hidden_layers))

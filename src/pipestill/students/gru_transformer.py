@@ -8,13 +8,14 @@ position embeddings, so the student reads texts of any length.
 ONNX Runtime has no int8 GRU: its weights stay float, which the export's record and the model card say in bytes.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from transformers import PreTrainedModel
 
 from pipestill.architectures.gru_transformer import GruTransformerConfig, GruTransformerForSequenceClassification
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.students._token_table import build_on_table
 
 
@@ -44,7 +45,7 @@ class GruTransformerSpec(StudentSpec):
             raise ValueError("num_heads must divide hidden_size")
         return self
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a student on a model's token embeddings."""
 
         def new_model(shared: dict[str, Any]) -> GruTransformerForSequenceClassification:

@@ -6,13 +6,14 @@ and scaled to a root mean square of 1. Every token's weight starts out the same;
 order is lost: "not good, bad" and "not bad, good" are one text to it. It is made of any teacher.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.static import StaticConfig, StaticForSequenceClassification
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Batch, Built, StudentSpec
 from pipestill.students._token_table import build_on_table
 
 
@@ -28,7 +29,7 @@ class StaticSpec(StudentSpec):
     embedding_size: int = Field(ge=1)
     dense_size: int = Field(ge=1)
 
-    def build(self, initial: PreTrainedModel) -> Built:
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
         """Build a student on a model's token embeddings."""
 
         def new_model(shared: dict[str, Any]) -> StaticForSequenceClassification:

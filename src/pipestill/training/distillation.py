@@ -5,12 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import Classifier, check_length, load_classifier, new_classifier
+from pipestill.text.batching import collate, length_sorted_batches
+from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
 from pipestill.training.recorder import sizes_of
@@ -29,6 +34,8 @@ from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embed
 
 TEACHER = Path("models/teacher")
 LOGITS = Path("data/logits")
+BUILD_BATCH_SIZE = 64
+"""Rows that go through a model at once while a student is built on it; speed and memory only."""
 
 
 class Student(NamedTuple):
@@ -88,10 +95,23 @@ def build_student(params: StudentParams, material: Material) -> Student:
         initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
     initial.tokenizer.model_max_length = params.max_length
     pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)
-    model, facts = params.architecture.build(pruned.initial.model)
+    batches = first_batches(material, pruned.initial.tokenizer, params.architecture.num_rows_read)
+    model, facts = params.architecture.build(pruned.initial.model, batches)
     check_length(model, params.max_length)
     shrunk = shrink_embedding(params.embedding, model)
     return Student(replace(pruned.initial, model=model), (*facts, *pruned.facts, *shrunk), pruned.old_ids)
+
+
+def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
+    """The first rows that a student will learn on, in batches of similar length.
+
+    A table is sorted by content id, a hash of the text, so its first rows are spread over it.
+    """
+    rows = encode(tokenizer, material.table[:num_rows]["text"])
+    return [
+        collate([rows[row] for row in batch], tokenizer.pad_token_id)
+        for batch in length_sorted_batches([len(row) for row in rows], BUILD_BATCH_SIZE)
+    ]
 
 
 def signal_for(params: StudentParams, student: Classifier, material: Material, old_ids: OldIds = None) -> Signal:

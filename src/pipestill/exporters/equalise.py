@@ -1,0 +1,153 @@
+"""Equalising what int8 products read: channels that lie far out are made smaller, and their weights larger.
+
+    X W = (X / s) (s W)        s[channel] = max(1, largest[channel] / limit)
+
+    largest[channel]   the largest absolute value of the channel over the calibration rows
+    limit              the `usual_quantile` of largest over the channels
+
+The activations of a product share one scale, so a single channel of 30 where all others stay below 5 costs every other
+channel most of its 8 bits. BERTs have such channels: one or two hidden dimensions and one feed-forward unit a layer.
+This is the migration of SmoothQuant (Xiao et al. 2022, arXiv:2211.10438) for the outlying channels alone. The graph
+computes the same in floats. Where an input is evenly distributed nothing is done, since each multiplication costs some
+microseconds a call.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from pydantic import Field
+
+from pipestill.exporters._graph import add_weight, finish, replace_nodes, weights
+from pipestill.exporters.session import open_session, pad
+from pipestill.params import Section
+
+PRODUCTS = ("MatMul", "Attention")
+"""Operators that multiply their first input with a weight, row by row of it."""
+
+
+class Equalisation(Section):
+    """When an input is equalised.
+
+    Attributes:
+        num_rows: calibration rows, of the train split; with 0 nothing is equalised.
+        usual_quantile: the quantile of the channels' largest values that counts as usual.
+        min_outlier_ratio: the largest channel must be more than so many times the usual one.
+    """
+
+    num_rows: int = Field(ge=0)
+    usual_quantile: Annotated[float, Field(gt=0, lt=1)]
+    min_outlier_ratio: float = Field(ge=1)
+
+    def scales(self, largest: np.ndarray) -> np.ndarray | None:
+        """What the channels of an input are divided by.
+
+        Args:
+            largest: the largest absolute value of each channel, float32 [channel].
+
+        Returns:
+            float32 [channel], at least 1; None where no channel lies far out.
+        """
+        limit = float(np.quantile(largest, self.usual_quantile))
+        if limit <= 0 or largest.max() <= self.min_outlier_ratio * limit:
+            return None
+        return np.maximum(1, largest / np.float32(limit)).astype(np.float32)
+
+
+class Equalised(NamedTuple):
+    """A graph of its own, and how many inputs of products it divides."""
+
+    model: ModelProto
+    num_inputs: int
+
+
+def equalise(model: ModelProto, rows: Sequence[Sequence[int]], params: Equalisation, *, pad_id: int) -> Equalised:
+    """Divide the outlying channels of what products read, and multiply the weights that read them.
+
+    Weights that several layers share stay shared: their inputs are divided by the same scales.
+
+    Args:
+        model: the fp32 graph.
+        rows: token ids of calibration rows; without any nothing is equalised.
+        params: when an input is equalised.
+        pad_id: of the tokenizer.
+
+    Returns:
+        A graph that computes the same up to rounding.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    inputs = _inputs_by_weight(copy.graph)
+    names = sorted({name for group in inputs.values() for name in group})
+    if not names or not rows:
+        return Equalised(copy, 0)
+    largest = largest_by_channel(model, names, rows, pad_id=pad_id)
+    scales = {group: params.scales(np.max([largest[name] for name in group], axis=0)) for group in set(inputs.values())}
+    num_inputs = _divide(copy.graph, inputs, {group: scale for group, scale in scales.items() if scale is not None})
+    return Equalised(finish(copy), num_inputs)
+
+
+def largest_by_channel(
+    model: ModelProto, names: Sequence[str], rows: Sequence[Sequence[int]], *, pad_id: int
+) -> dict[str, np.ndarray]:
+    """Run rows one by one and note each channel's largest absolute value.
+
+    Args:
+        model: a graph.
+        names: tensors of it, each float32 [..., channel].
+        rows: token ids; at least one row.
+        pad_id: of the tokenizer.
+
+    Returns:
+        float32 [channel] by tensor.
+    """
+    watched = ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session = open_session(watched)
+    inputs = [value.name for value in session.get_inputs()]
+    found: dict[str, np.ndarray] = {}
+    for row in rows:
+        batch = pad([row], pad_id=pad_id)
+        values = session.run(list(names), {name: batch[name] for name in inputs})
+        for name, value in zip(names, values, strict=True):
+            largest = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
+            found[name] = np.maximum(found[name], largest) if name in found else largest
+    return found
+
+
+def _inputs_by_weight(graph: GraphProto) -> dict[str, tuple[str, ...]]:
+    """The inputs that each weight is multiplied with, by the weight's name."""
+    constants = weights(graph)
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for node in graph.node:
+        if _is_product(node, constants):
+            found[node.input[1]].add(node.input[0])
+    return {weight: tuple(sorted(inputs)) for weight, inputs in found.items()}
+
+
+def _is_product(node: NodeProto, constants: Mapping[str, TensorProto]) -> bool:
+    return node.op_type in PRODUCTS and node.input[0] not in constants and node.input[1] in constants
+
+
+def _divide(
+    graph: GraphProto, inputs: Mapping[str, tuple[str, ...]], scales: Mapping[tuple[str, ...], np.ndarray]
+) -> int:
+    """Put a multiplication in front of products; products with the same inputs and scales share it."""
+    constants = weights(graph)
+    prefixes = {group: f"equalised/{number}" for number, group in enumerate(sorted(scales))}
+    divisions: dict[str, NodeProto] = {}
+    for node in graph.node:
+        group = inputs[node.input[1]] if _is_product(node, constants) else ()
+        if group not in scales:
+            continue
+        source, weight, scale = node.input[0], node.input[1], scales[group]
+        divided = f"{prefixes[group]}/{source}"
+        factors = add_weight(graph, f"{prefixes[group]}/factors", 1 / scale)
+        divisions.setdefault(divided, helper.make_node("Mul", [source, factors], [divided], name=divided))
+        heavier = numpy_helper.to_array(constants[weight]) * scale[:, None]
+        node.input[:2] = [divided, add_weight(graph, f"{weight}/equalised", heavier)]
+    replace_nodes(graph, [*divisions.values(), *graph.node])
+    return len(divisions)

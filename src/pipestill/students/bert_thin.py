@@ -1,0 +1,131 @@
+"""An encoder with fewer layers and fewer feed-forward units, which are refitted on rows to say what all of them said.
+
+Feed-forward units are two thirds of a layer's arithmetic, and most of what one says is in others too. Of each layer
+those stay that explain most of what the block writes on real rows, and their weights take over what can be said with
+them of the rest: see pipestill/surgery/units.py for the formula and its source. Embeddings, attention, normalisation,
+pooler and classification head are copied whole, so before any training the student already says nearly what its teacher
+says, where one that keeps the units with the largest weights says next to nothing.
+
+Works for every encoder whose layers are named as in BERT: BERT, MiniLM, RoBERTa, ELECTRA, XLM-R. Nothing is random.
+"""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from pipestill.errors import ModelError
+from pipestill.facts import Fact
+from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students.bert_layers import pick_layers
+from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.surgery.units import Moments, Thinned, thin
+
+_READER = re.compile(r"(.*\.layer\.\d+)\.output\.dense")
+"""What reads the units of a layer; the attention's own output is called `...layer.N.attention.output.dense`."""
+
+
+class BertThinSpec(StudentSpec):
+    """See the module.
+
+    Attributes:
+        layers: the teacher's layers to keep, counted from 0, or a preset.
+        intermediate_size: feed-forward units of each layer, at most the teacher's.
+        calibration_rows: rows of those it will learn on, on which units are chosen and refitted.
+    """
+
+    kind: Literal["bert_thin"]
+    layers: LayerChoice
+    intermediate_size: int = Field(ge=1)
+    calibration_rows: int = Field(ge=1)
+
+    @property
+    def num_rows_read(self) -> int:
+        """See the base class."""
+        return self.calibration_rows
+
+    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
+        """Build a thin encoder."""
+        layers = pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers)))
+        available = getattr(initial.config, "intermediate_size", None)
+        readers = {name: module for name, module in layers.named_modules() if _READER.fullmatch(name)}
+        if available is None or not readers:
+            raise ModelError(
+                "bert_thin cannot find the feed-forward units of this encoder",
+                found=type(initial).__name__,
+                expected="layers named `...layer.<number>.output.dense`, as in BERT, RoBERTa, ELECTRA or XLM-R",
+                next_step="choose another student kind for this teacher",
+            )
+        if self.intermediate_size > available or not batches:
+            raise ModelError(
+                "a thin student is wider than its initial model" if batches else "a thin student needs rows to fit on",
+                found=f"intermediate_size {self.intermediate_size}, {len(batches)} batches",
+                expected=f"at most {available}, and at least one batch of rows",
+                next_step="correct this student's architecture in params.yaml",
+            )
+        moments = measure_units(layers, readers, batches)
+        thinned = {
+            name: thin(module.weight, module.bias, moments[name], self.intermediate_size)
+            for name, module in readers.items()
+        }
+        explained = [layer.explained_fraction for layer in thinned.values()]
+        return Built(
+            _assemble(layers, thinned, self.intermediate_size),
+            (
+                Fact(name="feed_forward_explained_fraction", value=sum(explained) / len(explained), unit="fraction"),
+                Fact(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
+            ),
+        )
+
+
+def measure_units(
+    model: PreTrainedModel, readers: Mapping[str, nn.Module], batches: Sequence[Batch]
+) -> dict[str, Moments]:
+    """Run rows through a model and take the moments of what some of its modules read, padding left out.
+
+    Args:
+        model: left as it is.
+        readers: modules of the model by name.
+        batches: input_ids and attention_mask, both `[batch, token]`.
+    """
+    moments: dict[str, Moments] = {}
+    is_token = torch.empty(0)
+
+    def note(name: str, units: Tensor) -> None:
+        tokens = units[is_token].float()
+        moments.setdefault(name, Moments(tokens.shape[1])).add(tokens)
+
+    hooks = [
+        module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
+        for name, module in readers.items()
+    ]
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                is_token = batch["attention_mask"].bool()
+                model(**batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(was_training)
+    return moments
+
+
+def _assemble(whole: PreTrainedModel, thinned: Mapping[str, Thinned], units: int) -> PreTrainedModel:
+    config = copy.deepcopy(whole.config)
+    config.intermediate_size = units
+    student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    state = dict(whole.state_dict())
+    for reader, layer in thinned.items():
+        writer = reader.replace(".output.dense", ".intermediate.dense")
+        state |= {f"{writer}.{part}": state[f"{writer}.{part}"][layer.kept] for part in ("weight", "bias")}
+        state |= {f"{reader}.weight": layer.weight, f"{reader}.bias": layer.bias}
+    student.load_state_dict(state)
+    return student

@@ -1,0 +1,94 @@
+"""A BERT whose feed-forward units are chosen and refitted on rows."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pipestill.errors import ModelError
+from pipestill.params import parse_section
+from pipestill.students._base import Batch
+from pipestill.students.bert_layers import pick_layers
+from pipestill.students.bert_thin import BertThinSpec, measure_units
+from pipestill.students.distilbert import DistilbertSpec
+from pipestill.teacher import Classifier
+from pipestill.text.batching import collate
+
+WHOLE: dict[str, Any] = {"kind": "bert_thin", "layers": [0, 2], "intermediate_size": 32, "calibration_rows": 40}
+
+
+def spec(**changes: Any) -> BertThinSpec:
+    return parse_section({"s": WHOLE | changes}, "s", BertThinSpec)
+
+
+@pytest.fixture
+def batches(teacher: Classifier) -> list[Batch]:
+    """Forty rows of 3 to 14 tokens."""
+    draw = torch.Generator().manual_seed(0)
+    rows = [
+        [2, *torch.randint(5, len(teacher.tokenizer), (1 + row % 12,), generator=draw).tolist(), 3] for row in range(40)
+    ]
+    return [collate(rows[start : start + 8], 0) for start in range(0, 40, 8)]
+
+
+def logits(model: torch.nn.Module, batches: list[Batch]) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat([model.eval()(**batch).logits for batch in batches])
+
+
+def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: Classifier, batches: list[Batch]) -> None:
+    student, facts = spec().build(teacher.model, batches)
+    expected = logits(pick_layers(teacher.model, (0, 2)), batches)
+    torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-5)
+    assert [fact.value for fact in facts] == pytest.approx([1, 1])
+
+
+def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: Classifier, batches: list[Batch]) -> None:
+    """Every second unit is the double of its neighbour: half of them say what all said."""
+    for layer in teacher.model.bert.encoder.layer:
+        with torch.no_grad():
+            layer.intermediate.dense.weight[1::2] = layer.intermediate.dense.weight[::2]
+            layer.intermediate.dense.bias[1::2] = layer.intermediate.dense.bias[::2]
+    student = spec(intermediate_size=16).build(teacher.model, batches).model
+    assert student.config.intermediate_size == 16
+    expected = logits(pick_layers(teacher.model, (0, 2)), batches)
+    torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-3)
+
+
+def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_were(
+    teacher: Classifier, batches: list[Batch]
+) -> None:
+    student, facts = spec(intermediate_size=8).build(teacher.model, batches)
+    assert all(0 < fact.value < 1 for fact in facts)
+    expected = logits(pick_layers(teacher.model, (0, 2)), batches)
+    refitted = (logits(student, batches) - expected).square().mean()
+    with torch.no_grad():
+        for mine, number in zip(student.bert.encoder.layer, (0, 2), strict=True):
+            theirs = teacher.model.bert.encoder.layer[number]
+            kept = [
+                theirs.intermediate.dense.weight.eq(row).all(dim=1).nonzero()[0, 0]
+                for row in mine.intermediate.dense.weight
+            ]
+            mine.output.dense.weight.copy_(theirs.output.dense.weight[:, torch.stack(kept)])
+            mine.output.dense.bias.copy_(theirs.output.dense.bias)
+    assert refitted < (logits(student, batches) - expected).square().mean()
+
+
+def test_padding_does_not_count(teacher: Classifier, batches: list[Batch]) -> None:
+    readers = {"layer": teacher.model.bert.encoder.layer[0].output.dense}
+    wider = [
+        {name: torch.nn.functional.pad(tensor, (0, 5)) for name, tensor in batch.items()} for batch in batches
+    ]
+    narrow, wide = (measure_units(teacher.model, readers, part)["layer"] for part in (batches, wider))
+    torch.testing.assert_close(narrow.mean, wide.mean, rtol=0, atol=1e-6)
+    torch.testing.assert_close(narrow.covariance, wide.covariance, rtol=0, atol=1e-5)
+
+
+def test_no_rows_and_too_many_units_and_other_encoders_are_refused(teacher: Classifier, batches: list[Batch]) -> None:
+    with pytest.raises(ModelError, match="needs rows to fit on"):
+        spec().build(teacher.model)
+    with pytest.raises(ModelError, match=r"(?s)wider than its initial model.*33.*at most 32"):
+        spec(intermediate_size=33).build(teacher.model, batches)
+    distilbert = DistilbertSpec(kind="distilbert", layers=(0, 1)).build(teacher.model).model
+    with pytest.raises(ModelError, match="cannot find the feed-forward units"):
+        spec(layers=[0]).build(distilbert, batches)
