@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipestill.exporters.artifact import DevRows, export_folder
+from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import ParityParams
@@ -63,6 +64,7 @@ def dev(texts: list[str]) -> DevRows:
 def params() -> ExportParams:
     return ExportParams(
         fp32=OnnxFp32(kind="onnx_fp32", fuse=True),
+        equalisation=Equalisation(num_rows=16, usual_quantile=0.98, min_outlier_ratio=3.0),
         int8=int8(),
         parity=ParityParams(tolerance=1e-4, num_rows=40),
         gate_batch_size=8,
@@ -92,4 +94,4 @@ def exported(
     (target / "onnx").mkdir()
     (target / "onnx" / "left_over.onnx").write_bytes(b"old")
     classifier = load_classifier(model_folder)
-    return target, export_folder("bert_l2", classifier, model_folder, target, dev, params, lambda: facts)
+    return target, export_folder("bert_l2", classifier, model_folder, target, dev, dev.texts, params, lambda: facts)

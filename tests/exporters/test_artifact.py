@@ -32,7 +32,7 @@ LAYOUT = {
 
 
 def export(source: Path, target: Path, dev: DevRows, params: ExportParams, facts: CardFacts) -> ExportRecord:
-    return export_folder("bert_l2", load_classifier(source), source, target, dev, params, lambda: facts)
+    return export_folder("bert_l2", load_classifier(source), source, target, dev, dev.texts, params, lambda: facts)
 
 
 def test_the_folder_holds_what_its_users_expect_and_nothing_of_this_machine(

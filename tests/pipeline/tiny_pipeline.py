@@ -19,7 +19,7 @@ from pipestill.fingerprint import sha256_files, sha256_json
 from tracking.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = ("bert_thin", "bert_thin_alone")
+STUDENTS = ("bert_thin", "bert_l3_alone")
 LABELS = ("bad", "fine", "good")
 STAGES = {
     "check",
@@ -181,7 +181,7 @@ def scaled_down(params: Any) -> Any:
     params["prepare"]["split"] |= {"dev_fraction": 0.25, "test_fraction": 0.25}
     params["students"] = {name: params["students"][name] for name in STUDENTS}
     for student in params["students"].values():
-        student["architecture"] |= {"hidden_size": 64, "num_heads": 2, "intermediate_size": 64}
+        student["architecture"] |= {"intermediate_size": 64} if student["architecture"]["kind"] == "bert_thin" else {}
     for model in (params["finetune_teacher"], *params["students"].values()):
         model["max_length"] = 24
         model["training"] |= {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_steps": 10}

@@ -33,6 +33,7 @@ def export(evaluation: EvaluateRecord) -> ExportRecord:
         opset=17,
         inputs=("input_ids",),
         fused_operators={},
+        equalised_inputs=0,
         first_token_only=True,
         fp32=files["onnx_fp32"],
         int8=files["onnx_int8"],

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from exporters.exporter_models import SIZES, int8
 from pipestill.exporters.artifact import DevRows, export_folder
+from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import ParityParams
@@ -69,6 +70,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
     (source / "config.json").write_text(json.dumps(config | {"model_type": model_type}))
     params = ExportParams(
         fp32=OnnxFp32(kind="onnx_fp32", fuse=True),
+        equalisation=Equalisation(num_rows=4, usual_quantile=0.98, min_outlier_ratio=3.0),
         int8=int8(),
         parity=ParityParams(tolerance=1e-4, num_rows=4),
         gate_batch_size=4,
@@ -84,7 +86,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
         recipe={},
     )
     dev = DevRows(TEXTS, np.zeros(len(TEXTS), dtype=np.int64))
-    export_folder("tiny", classifier, source, target, dev, params, lambda: facts)
+    export_folder("tiny", classifier, source, target, dev, TEXTS, params, lambda: facts)
 
 
 def ours(folder: Path, file: str, texts: Sequence[str]) -> Answers:

@@ -76,9 +76,7 @@ def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_we
 
 def test_padding_does_not_count(teacher: Classifier, batches: list[Batch]) -> None:
     readers = {"layer": teacher.model.bert.encoder.layer[0].output.dense}
-    wider = [
-        {name: torch.nn.functional.pad(tensor, (0, 5)) for name, tensor in batch.items()} for batch in batches
-    ]
+    wider = [{name: torch.nn.functional.pad(tensor, (0, 5)) for name, tensor in batch.items()} for batch in batches]
     narrow, wide = (measure_units(teacher.model, readers, part)["layer"] for part in (batches, wider))
     torch.testing.assert_close(narrow.mean, wide.mean, rtol=0, atol=1e-6)
     torch.testing.assert_close(narrow.covariance, wide.covariance, rtol=0, atol=1e-5)
