@@ -245,7 +245,7 @@ def stages_of(locks: Mapping[Path, str]) -> dict[str, Made]:
 
 def params_of(text: str) -> dict[str, str]:
     """The values in the text of a params.yaml, by dotted name."""
-    return flatten(YAML(typ="safe", pure=True).load(text))
+    return flatten(YAML(typ="safe").load(text))
 
 
 def numbers(summary: str) -> dict[str, dict[str, float]]:

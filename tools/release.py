@@ -116,7 +116,7 @@ def refuse_taken(tag: str, remote: str) -> None:
 
 def artifact_path() -> str:
     """The path that dvc.yaml declares for the artifact."""
-    declared = YAML(typ="safe", pure=True).load(Path("dvc.yaml")).get("artifacts", {})
+    declared = YAML(typ="safe").load(Path("dvc.yaml")).get("artifacts", {})
     if ARTIFACT not in declared:
         raise ReleaseError(f"dvc.yaml declares no artifact {ARTIFACT}", found=list(declared))
     return str(declared[ARTIFACT]["path"])

@@ -100,7 +100,7 @@ def read_trial(name: str, rev: str, student: str, metric: str, base: dict[str, s
 def params_at(rev: str) -> dict[str, str]:
     """The values of params.yaml at a revision, by dotted name."""
     done = subprocess.run(["git", "show", f"{rev}:{PARAMS}"], capture_output=True, text=True, check=True)  # noqa: S603, S607
-    return flatten(YAML(typ="safe", pure=True).load(done.stdout))
+    return flatten(YAML(typ="safe").load(done.stdout))
 
 
 def lines(trials: list[Trial], metric: str) -> list[str]:

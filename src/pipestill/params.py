@@ -3,7 +3,7 @@
 A section becomes a frozen, strict pydantic object. Unknown keys, wrong kinds and values out of range are refused, all
 of them at once, each with its dotted key, the value found and what is allowed.
 
-YAML is read as YAML 1.2 by ruamel.yaml: PyYAML reads `5e-5` as a string and `no` as a boolean.
+YAML is read as DVC reads it, by ruamel.yaml as YAML 1.2: PyYAML reads `5e-5` as a string and `no` as a boolean.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParamsError: the file is missing, is not YAML, or does not hold a mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path} cannot be read", found=error, next_step="run from the repository root") from error
     except (YAMLError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""DVC reads its files with ruamel's C parser, which says the same as the Python one that we read params with."""
+"""DVC and we read YAML with ruamel's C parser, which says the same as the Python one of who lacks it."""
 
 from pathlib import Path
 

@@ -146,7 +146,7 @@ def read_lock(path: Path) -> list[Made]:
         RecordError: there is no such file: the pipeline never ran.
     """
     try:
-        content: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{path.name} cannot be read", found=error, next_step="run `dvc repro` first") from error
     made = []
