@@ -179,6 +179,10 @@ def scaled_down(params: Any) -> Any:
         "base": {"kind": "local", "path": "data/local/base", "licence": "internal"},
     }
     params["prepare"]["split"] |= {"dev_fraction": 0.25, "test_fraction": 0.25}
+    params["transfer"]["augmentations"] += [
+        {"kind": "mask_words", "copies": 1, "fraction": 0.15},
+        {"kind": "mix_rows", "copies": 1},
+    ]
     params["students"] = {name: params["students"][name] for name in STUDENTS}
     for student in params["students"].values():
         student["architecture"] |= {"intermediate_size": 64} if student["architecture"]["kind"] == "bert_thin" else {}
