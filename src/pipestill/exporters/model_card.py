@@ -114,7 +114,8 @@ def _recipe(record: ExportRecord) -> list[str]:
         (
             f"Exported from weights {record.source_sha256}; opset {record.opset}; fused: {fused}. In the int8 file "
             f"{share.quantised_fraction:.2%} of the weight bytes that have an int8 operator are quantised, and "
-            f"{share.total_quantised_fraction:.2%} of all; what stays float: {stays}."
+            f"{share.total_quantised_fraction:.2%} of all; what stays float: {stays}. Products whose inputs are "
+            f"equalised: {record.equalised_inputs}."
         ),
         "",
         "```json",

@@ -122,6 +122,7 @@ def headline(record: ExportRecord) -> dict[str, float]:
         "parity_max_abs_difference": record.parity.max_abs_difference,
         "quantised_fraction": record.quantised_share.quantised_fraction,
         "total_quantised_fraction": record.quantised_share.total_quantised_fraction,
+        "equalised_inputs": record.equalised_inputs,
         "fp32_size_bytes": record.fp32.size_bytes,
         "int8_size_bytes": record.int8.size_bytes,
         "int8_dev_accuracy": record.int8_gate.accuracy,
