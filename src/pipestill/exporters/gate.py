@@ -109,7 +109,7 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
             expected="; ".join(f"export.int8.{name}: {limit}" for name, (_, limit) in missed.items())
             + f"; float weights by operator: {share.float_bytes_by_operator}; of {gate.num_rows} dev rows "
             f"{gate.num_lost} lost, {gate.num_gained} gained",
-            next_step="lower `export.equalisation.min_outlier_ratio`, try the other `reduce_range`, or state a wider limit",
+            next_step="try a lower `min_outlier_ratio` or the other `reduce_range`, or state a wider limit",
         )
 
 
