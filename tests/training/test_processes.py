@@ -1,7 +1,6 @@
 """Two processes, each with half of a batch, give the gradients of one process with the whole batch."""
 
-import os
-import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +38,32 @@ def loss_of(model: torch.nn.Module, batch: list[dict[str, Any]]) -> torch.Tensor
     return objective_sum(OBJECTIVE, [LossInputs(logits, teacher, collated["label_id"])] * 2) / len(batch)
 
 
-def worker(rank: int, port: int, folder: str, out: str) -> None:
-    os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+def worker(rank: int, meeting: str, folder: str, out: str) -> None:
+    # They meet over a file: a port that was free a moment ago may be another test's by now.
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    gradients = gradients_of(rank, folder)
+    if rank == 0:
+        torch.save(gradients, out)
+    torch.distributed.destroy_process_group()
+
+
+def gradients_of(rank: int, folder: str) -> dict[str, Any]:
+    """The gradients of a rank's half of the rows; the distributed model ends here, before the group does.
+
+    Where it outlived the group, its end waited for a thread of the group that waited for it.
+    """
     seed_everything(0)
     model = torch.nn.parallel.DistributedDataParallel(load_classifier(Path(folder)).model)
     loss_of(model, rows()[rank * 4 : rank * 4 + 4]).backward()
-    if rank == 0:
-        torch.save({name: parameter.grad for name, parameter in model.module.named_parameters()}, out)
-    torch.distributed.destroy_process_group()
+    return {name: parameter.grad for name, parameter in model.module.named_parameters()}
 
 
 @pytest.mark.pipeline
 def test_two_processes_give_the_gradients_of_one(teacher_folder: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(worker, args=(port, str(teacher_folder), str(tmp_path / "gradients")), nprocs=2)
+    arguments = (str(tmp_path / "meeting"), str(teacher_folder), str(tmp_path / "gradients"))
+    multiprocessing.spawn(worker, args=arguments, nprocs=2)
     together = torch.load(tmp_path / "gradients", weights_only=True)
     seed_everything(0)
     model = load_classifier(teacher_folder).model
