@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipeline.tiny_pipeline import STUDENTS, TinyPipeline, measure_little, stages_in
+from pipeline.tiny_pipeline import STUDENTS, TinyPipeline, measure_little, stages_in, write_yaml
 from pipestill.ablation.records import AblationRecord, CellRecord
 from pipestill.evaluation.predictions import read_predictions
 from pipestill.records import read_record
@@ -40,11 +40,9 @@ def test_the_ablation_runs_on_what_the_main_pipeline_made_and_an_edited_loss_rer
     built: TinyPipeline, tmp_path: Path
 ) -> None:
     pipeline = built.copy(tmp_path)
-    yaml = YAML(typ="safe", pure=True)
     params, definition = pipeline.root / FOLDER / "params.yaml", pipeline.root / FOLDER / "dvc.yaml"
-    grid = scaled_down(yaml.load(params.read_text()))
-    with params.open("w") as file:
-        yaml.dump(grid, file)
+    grid = scaled_down(YAML(typ="safe").load(params.read_text()))
+    write_yaml(params, grid)
     definition.write_text(sync_deps.synced(definition.read_text(), list(STUDENTS), [], grid))
     cells = [f"ablation_cell@{name}" for name in CELLS]
     others = ["ablation_check", "ablation_transfer", "ablation_cache", "ablation_latency", "ablation_table"]

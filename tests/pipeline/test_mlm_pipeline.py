@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-from pipeline.tiny_pipeline import TinyPipeline
+from pipeline.tiny_pipeline import TinyPipeline, write_yaml
 from pipestill.records import read_json
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,8 +24,7 @@ def scale_down(pipeline: TinyPipeline) -> None:
     for training in (params["mlm_teacher"]["new_head"], params["mlm_distill"]["training"]):
         training |= {"epochs": 1, "batch_size": 8, "checkpoint_steps": 10}
     params["mlm_teacher"]["adaptation"] = {"kind": "none"}
-    with path.open("w") as file:
-        YAML(typ="safe", pure=True).dump(params, file)
+    write_yaml(path, params)
 
 
 def test_a_student_that_begins_as_a_task_agnostic_one_brings_its_pipeline_along(changed: TinyPipeline) -> None:

@@ -84,8 +84,7 @@ class TinyPipeline(Repository):
         return YAML(typ="safe", pure=True).load((self.root / "params.yaml").read_text())
 
     def write_params(self, params: object) -> None:
-        with (self.root / "params.yaml").open("w") as file:
-            YAML(typ="safe", pure=True).dump(params, file)
+        write_yaml(self.root / "params.yaml", params)
 
     def lock(self) -> dict[str, Any]:
         stages: dict[str, Any] = YAML(typ="safe", pure=True).load((self.root / "dvc.lock").read_text())["stages"]
@@ -108,6 +107,14 @@ class TinyPipeline(Repository):
         shutil.copytree(self.root, folder / "repository", symlinks=True)
         shutil.copytree(self.root.parent / "recorder", folder / "recorder")
         return TinyPipeline(folder / "repository")
+
+
+def write_yaml(path: Path, content: object) -> None:
+    """Write one value a line: what ruamel writes into `[hidden:1]` DVC's parser does not read."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    with path.open("w") as file:
+        yaml.dump(content, file)
 
 
 def files_in(path: Path) -> list[Path]:
