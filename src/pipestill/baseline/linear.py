@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipestill.baseline.params import BaselineParams
 from pipestill.errors import DataError
+from pipestill.progress import shown
 
 ABSENT_LABEL_NATS = 20.0
 """How far below a row's lowest logit a label lies that no train row has: e^-20, about 2e-9 as likely."""
@@ -60,7 +61,7 @@ def fit_and_score(
     vectorizer, features = _count(texts, params)
     dev_features, test_features = vectorizer.transform(dev[0]), vectorizer.transform(test_texts)
     best: tuple[float, float, Logits, LogisticRegression] | None = None
-    for strength in params.inverse_regularisation:
+    for strength in shown(params.inverse_regularisation, "baseline", "fits"):
         model = LogisticRegression(C=strength, max_iter=params.max_iterations).fit(features, label_ids)
         logits = _logits(model, dev_features, num_labels)
         dev_accuracy = float((logits.argmax(axis=1) == dev[1]).mean())

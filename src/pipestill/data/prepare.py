@@ -6,14 +6,11 @@ nothing depends on the order in which they were read.
 
 import math
 import sqlite3
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from pipestill.data.card import Contradiction, DataCard, SplitCard, card_markdown
 from pipestill.data.cleaning import clean_label, clean_text
@@ -26,6 +23,7 @@ from pipestill.data.split import split_of, split_position, text_key
 from pipestill.data.tables import CARD, CARD_TEXT, DEV, LABELS, TEST, TRAIN, UNLABELLED, TableWriter
 from pipestill.errors import DataError
 from pipestill.fingerprint import content_id
+from pipestill.progress import shown
 from pipestill.raw import RawFile, RawManifest, Reader
 from pipestill.records import write_bytes, write_json
 
@@ -83,7 +81,7 @@ def _clean_rows(
 ) -> Iterator[tuple[bytes, str, str, str]]:
     labelled = file.role != "unlabelled"
     rows = read_rows(path, reader, labelled=labelled, repairs=counts.repaired)
-    for row in tqdm(rows, desc=path.name, unit=" rows", disable=not sys.stderr.isatty()):
+    for row in shown(rows, path.name, "rows"):
         counts.read[file.role] += 1
         label, reason = _label_of(path, row, reader) if labelled else ("", None)
         if reason is None:

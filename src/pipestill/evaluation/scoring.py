@@ -1,12 +1,10 @@
 """Running each form of a model over rows: the PyTorch folder, and the ONNX files as an application would run them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from pipestill.data.schema import check_labels
 from pipestill.data.tables import Rows, read_columns
@@ -16,6 +14,7 @@ from pipestill.fingerprint import sha256_file
 from pipestill.metrics.agreement import logit_difference
 from pipestill.metrics.quality import accuracy
 from pipestill.metrics.records import BatchSensitivity
+from pipestill.progress import shown
 
 INT8 = "onnx_int8"
 ONNX_FILES = {"onnx_fp32": "onnx/model.onnx", INT8: "onnx/model_quantized.onnx"}
@@ -71,7 +70,13 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
         size_bytes=sum((folder / name).stat().st_size for name in weights),
         batch_size=params.batch_size,
         logits={
-            split: predict_logits(classifier, part.texts, batch_size=params.batch_size, precision=params.precision)
+            split: predict_logits(
+                classifier,
+                part.texts,
+                batch_size=params.batch_size,
+                precision=params.precision,
+                show=f"{TORCH} {split}",
+            )
             for split, part in rows.items()
         },
         batching=None,
@@ -134,7 +139,7 @@ def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size:
 def run_batches(runner: OnnxRunner, texts: Sequence[str], batches: Sequence[Sequence[int]], what: str) -> Logits:
     """Score texts in the given batches of row numbers; logits come back in the order of the texts."""
     logits = np.empty((len(texts), len(runner.labels)), dtype=np.float32)
-    for batch in tqdm(batches, desc=what, unit="batch", leave=False, disable=not sys.stderr.isatty()):
+    for batch in shown(batches, what, "batches"):
         logits[list(batch)] = runner.logits([texts[row] for row in batch])
     return logits
 

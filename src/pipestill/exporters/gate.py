@@ -18,6 +18,7 @@ from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.exporters.records import Int8Gate
 from pipestill.exporters.session import compute_logits, open_session, pad
+from pipestill.progress import shown
 
 SIGNIFICANCE = 0.05
 
@@ -47,10 +48,10 @@ def score_int8(
         The figures; nothing is enforced here.
     """
     session = open_session(quantised)
-    reference = _argmax(open_session(fp32), rows, pad_id, 1)
-    alone = _argmax(session, rows, pad_id, 1)
-    padded = _argmax(session, rows, pad_id, batch_size)
-    other = _argmax(open_session(other_range), rows, pad_id, 1)
+    reference = _argmax(open_session(fp32), rows, pad_id, 1, "fp32")
+    alone = _argmax(session, rows, pad_id, 1, "int8")
+    padded = _argmax(session, rows, pad_id, batch_size, "int8 in batches")
+    other = _argmax(open_session(other_range), rows, pad_id, 1, "int8 of the other range")
     right, right_alone, right_padded = (found == label_ids for found in (reference, alone, padded))
     worse = right_padded if right_padded.sum() < right_alone.sum() else right_alone
     num_lost, num_gained = int((right & ~worse).sum()), int((worse & ~right).sum())
@@ -113,9 +114,9 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
         )
 
 
-def _argmax(session: Any, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int) -> np.ndarray:  # noqa: ANN401
+def _argmax(session: Any, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int, name: str) -> np.ndarray:  # noqa: ANN401
     found = [
         compute_logits(session, pad(rows[start : start + batch_size], pad_id=pad_id)).argmax(axis=1)
-        for start in range(0, len(rows), batch_size)
+        for start in shown(range(0, len(rows), batch_size), f"gate, {name}", "batches")
     ]
     return np.concatenate(found)

@@ -1,15 +1,13 @@
 """Asking a masked-language-model teacher about masked rows: for the cache, and once more to check what is in it."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from datasets import Dataset
-from tqdm import tqdm
 
 from pipestill.errors import CacheError, StaleCacheError
 from pipestill.mlm.card import MlmCacheCard, MlmCacheParams, identify
@@ -18,6 +16,7 @@ from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens
 from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.progress import advancing
 from pipestill.teacher.forward import Precision, autocast, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
@@ -101,15 +100,14 @@ def fill_mlm_cache(
         return ask_teacher(teacher, rows, numbers, params)
 
     start = time.perf_counter()
-    bar: tqdm[Any]
-    with tqdm(total=len(rows), unit="row", desc="mlm_cache", disable=not sys.stderr.isatty()) as bar:
+    with advancing(len(rows), "mlm_cache", "rows") as advance:
         card = write_mlm_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
             shards=_shards(table, params.shard_rows),
             ask=ask,
-            on_shard=lambda done: _tell(bar, done),
+            on_shard=advance,
         )
     return Cached(card, computed, time.perf_counter() - start)
 
@@ -177,10 +175,3 @@ def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[range, list[str]]
     for start in range(0, len(table), shard_rows):
         numbers = range(start, min(start + shard_rows, len(table)))
         yield numbers, ids[start : numbers.stop]["content_id"]
-
-
-def _tell(bar: "tqdm[Any]", rows: int) -> None:
-    bar.update(rows)
-    if bar.disable:
-        bar.n += rows
-        print(f"mlm_cache: {bar.n} of {bar.total} rows", flush=True)

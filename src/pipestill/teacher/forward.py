@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pipestill.progress import shown
 from pipestill.teacher.classifier import Classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
@@ -17,7 +18,7 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def predict_logits(
-    classifier: Classifier, texts: Sequence[str], *, batch_size: int, precision: Precision
+    classifier: Classifier, texts: Sequence[str], *, batch_size: int, precision: Precision, show: str | None = None
 ) -> Float[np.ndarray, "batch label"]:
     """Run a classifier forward over texts, in batches of similar length, in evaluation mode.
 
@@ -26,6 +27,7 @@ def predict_logits(
         texts: any number of texts.
         batch_size: rows in one forward pass.
         precision: see `Precision`.
+        show: what to call this in a display of progress; None for none, where the caller shows its own.
 
     Returns:
         Logits, float32 `[batch, label]`, in the order of the texts.
@@ -36,7 +38,8 @@ def predict_logits(
     classifier.model.eval()
     device = classifier.model.device
     with torch.inference_mode(), autocast(precision, device):
-        for batch in length_sorted_batches([len(row) for row in rows], batch_size):
+        batches = length_sorted_batches([len(row) for row in rows], batch_size)
+        for batch in batches if show is None else shown(batches, show, "batches"):
             inputs = collate([rows[row] for row in batch], classifier.tokenizer.pad_token_id)
             output = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
             logits[batch] = output.logits.float().cpu().numpy()

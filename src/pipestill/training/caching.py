@@ -1,17 +1,15 @@
 """Filling the logit cache: the teacher over the transfer set, shard by shard."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from tqdm import tqdm
 
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, Told, identify, write_logit_cache
+from pipestill.progress import advancing
 from pipestill.teacher import Classifier, fastest_device, predict_logits
 from pipestill.training.telling import check_size, tell
 
@@ -75,15 +73,14 @@ def cache_logits(
         return predict_logits(teacher, texts, batch_size=params.batch_size, precision=params.precision)
 
     start = time.perf_counter()
-    bar: tqdm[Any]
-    with tqdm(total=len(table), unit="row", desc="cache_logits", disable=not sys.stderr.isatty()) as bar:
+    with advancing(len(table), "cache_logits", "rows") as advance:
         write_logit_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
             shards=_shards(table, params.shard_rows),
             forward=forward,
-            on_shard=lambda rows: _tell(bar, rows),
+            on_shard=advance,
         )
     seconds = time.perf_counter() - start
     return {
@@ -98,10 +95,3 @@ def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[list[str], list[s
     for start in range(0, len(table), shard_rows):
         rows = table[start : start + shard_rows]
         yield rows["content_id"], rows["text"]
-
-
-def _tell(bar: "tqdm[Any]", rows: int) -> None:
-    bar.update(rows)
-    if bar.disable:
-        bar.n += rows
-        print(f"cache_logits: {bar.n} of {bar.total} rows", flush=True)

@@ -4,19 +4,17 @@ Dev and test are read for one purpose: a row whose text normalises to one of the
 """
 
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
-
-from tqdm import tqdm
 
 from pipestill.data.schema import NO_LABEL, TRANSFER_ROWS
 from pipestill.data.scratch import insert_rows, scratch_database
 from pipestill.data.split import text_key
 from pipestill.data.tables import DEV, TEST, TRAIN, TRANSFER, TRANSFER_CARD, UNLABELLED, TableWriter, open_table
 from pipestill.fingerprint import content_id
+from pipestill.progress import shown
 from pipestill.records import Record, write_json
 from pipestill.transfer._base import Ingredients, Row
 from pipestill.transfer.params import TransferParams
@@ -120,13 +118,12 @@ def _rows_of(table: "datasets.Dataset") -> Iterator[tuple[str, int]]:
 def _insert_made(
     database: sqlite3.Connection, origin: str, precedence: int, rows: Iterable[tuple[str, int, tuple[str, ...]]]
 ) -> None:
-    shown = tqdm(rows, desc=origin, unit=" rows", disable=not sys.stderr.isatty())
     insert_rows(
         database,
         "INSERT INTO made VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             (content_id(text), text_key(text), text, label_id, origin, precedence, _SEPARATOR.join(parents))
-            for text, label_id, parents in shown
+            for text, label_id, parents in shown(rows, origin, "rows")
         ),
     )
 

@@ -1,0 +1,61 @@
+"""Progress of long work: a bar on a terminal, and in a log a line now and then, so that nothing long is silent."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Never, TypeVar
+
+from tqdm import tqdm
+
+LINE_S = 20.0
+"""Seconds between two lines of a log; what is over sooner says nothing."""
+
+Item = TypeVar("Item")
+
+
+def shown(items: Iterable[Item], name: str, units: str) -> Iterator[Item]:
+    """Pass items on as they come and show on the way how many are done.
+
+    Args:
+        items: what is worked through; the total is shown where it has a length.
+        name: of the work.
+        units: what the items are, in the plural.
+    """
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=name, unit=f" {units}", leave=False)
+        return
+    total = f" of {len(items)}" if isinstance(items, Sized) else ""
+    last_line = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if now - last_line >= LINE_S:
+            last_line = now
+            print(f"{name}: {done}{total} {units}", flush=True)
+        yield item
+
+
+@contextmanager
+def advancing(total: int, name: str, units: str) -> Iterator[Callable[[int], None]]:
+    """Show work that is done in pieces of many items: the bar moves, or a line is said, with every piece.
+
+    Args:
+        total: items in all.
+        name: of the work.
+        units: what the items are, in the plural.
+
+    Yields:
+        What to call with the number of items of each piece.
+    """
+    bar: tqdm[Never]
+    with tqdm(total=total, desc=name, unit=f" {units}", disable=not sys.stderr.isatty()) as bar:
+        done = 0
+
+        def advance(num_items: int) -> None:
+            nonlocal done
+            done += num_items
+            bar.update(num_items)
+            if bar.disable:
+                print(f"{name}: {done} of {total} {units}", flush=True)
+
+        yield advance
