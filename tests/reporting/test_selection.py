@@ -40,6 +40,7 @@ def test_the_best_on_dev_wins_whatever_test_says() -> None:
     [
         ({"lower": 0.9}, "lower end of retention on dev is 0.900, below 0.975"),
         ({"speedup": 9.94}, "speed-up over the PyTorch teacher is 9.9, below 10"),
+        ({"speedup": 9.98}, "speed-up over the PyTorch teacher is 9.9, below 10"),
         ({"size_ratio": 4.0}, "size ratio to the PyTorch teacher is 4.0, below 5"),
         ({"speedup": None}, "speed-up over the PyTorch teacher is not known"),
         ({"lower": None}, "lower end of retention on dev is not known"),

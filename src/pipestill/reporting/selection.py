@@ -4,6 +4,7 @@ The test rows are read once, after the choice, to say whether they confirm it.
 """
 
 from collections.abc import Iterable
+from decimal import ROUND_FLOOR, Decimal
 
 from pipestill.records import Record
 from pipestill.reporting.params import ReportParams
@@ -65,9 +66,9 @@ def _judge(row: ComparisonRow, params: ReportParams) -> Verdict:
     limits = params.constraints
     retention = row.dev.retention.lower if row.dev.retention else None
     checks = (
-        ("lower end of retention on dev", retention, limits.min_retention_lower, ".3f"),
-        ("speed-up over the PyTorch teacher", row.speedup, limits.min_speedup, ".1f"),
-        ("size ratio to the PyTorch teacher", row.size_ratio, limits.min_size_ratio, ".1f"),
+        ("lower end of retention on dev", retention, limits.min_retention_lower, "0.001"),
+        ("speed-up over the PyTorch teacher", row.speedup, limits.min_speedup, "0.1"),
+        ("size ratio to the PyTorch teacher", row.size_ratio, limits.min_size_ratio, "0.1"),
     )
     return Verdict(
         subject=row.subject,
@@ -76,16 +77,17 @@ def _judge(row: ComparisonRow, params: ReportParams) -> Verdict:
         speedup=row.speedup,
         size_ratio=row.size_ratio,
         refused_because=tuple(
-            refusal for what, found, limit, form in checks if (refusal := _refusal(what, found, limit, form))
+            refusal for what, found, limit, digits in checks if (refusal := _refusal(what, found, limit, digits))
         ),
     )
 
 
-def _refusal(what: str, found: float | None, limit: float, form: str) -> str | None:
+def _refusal(what: str, found: float | None, limit: float, digits: str) -> str | None:
     if found is None:
         return f"{what} is not known"
     if found < limit:
-        return f"{what} is {found:{form}}, below {limit:g}"
+        rounded_down = Decimal(str(found)).quantize(Decimal(digits), ROUND_FLOOR)  # never up to the limit itself
+        return f"{what} is {rounded_down}, below {limit:g}"
     return None
 
 
