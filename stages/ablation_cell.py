@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.ablation.cell import Ground, run_cell
 from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.card import DataCard
 from pipestill.data.tables import CARD, DEV, TRAIN, open_table, read_columns
 from pipestill.exporters.artifact import DevRows, describe_model, export_folder

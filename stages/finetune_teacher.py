@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TRAIN, open_table, read_columns
 from pipestill.params import load_section

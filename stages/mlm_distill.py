@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.caching import open_mlm_cache
 from pipestill.mlm.distillation import MlmDistillParams, distil_mlm

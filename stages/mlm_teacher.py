@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.model import save_masked_lm
 from pipestill.mlm.teacher import MlmTeacherParams, make_teacher

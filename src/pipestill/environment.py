@@ -22,8 +22,11 @@ PACKAGES = (
 )
 """The distributions whose version can change a number."""
 
-INT8_CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
-"""The instruction sets that decide how fast, and without VNNI how exact, int8 and bf16 arithmetic is."""
+CPU_FLAGS = (
+    *("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16"),
+    *("asimddp", "i8mm", "bf16"),
+)
+"""The instruction sets, x86's and Arm's, that decide how fast, and how exact, int8 and bf16 arithmetic is."""
 
 
 class Environment(Record):
@@ -41,11 +44,12 @@ class Environment(Record):
 @cache
 def read_environment() -> Environment:
     """Describe this machine and the installed packages."""
+    cpu_flags = _cpu_field("flags") or _cpu_field("Features") or ""  # x86's name of the field, and Arm's
     return Environment(
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         cpu_model=_cpu_field("model name") or platform.processor() or "unknown",
-        cpu_flags=tuple(flag for flag in INT8_CPU_FLAGS if flag in (_cpu_field("flags") or "").split()),
+        cpu_flags=tuple(flag for flag in CPU_FLAGS if flag in cpu_flags.split()),
         num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages={name: version for name in PACKAGES if (version := _version(name))},

@@ -14,24 +14,27 @@ LINE_S = 20.0
 Item = TypeVar("Item")
 
 
-def shown(items: Iterable[Item], name: str, units: str) -> Iterator[Item]:
+def shown(items: Iterable[Item], name: str, units: str, total: int | None = None) -> Iterator[Item]:
     """Pass items on as they come and show on the way how many are done.
 
     Args:
-        items: what is worked through; the total is shown where it has a length.
+        items: the items to work through.
         name: of the work.
         units: what the items are, in the plural.
+        total: the number of items; None for the items' own length, if they have one.
     """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     if sys.stderr.isatty():
-        yield from tqdm(items, desc=name, unit=f" {units}", leave=False)
+        yield from tqdm(items, desc=name, unit=f" {units}", leave=False, total=total)
         return
-    total = f" of {len(items)}" if isinstance(items, Sized) else ""
+    of_total = "" if total is None else f" of {total}"
     last_line = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
         if now - last_line >= LINE_S:
             last_line = now
-            print(f"{name}: {done}{total} {units}", flush=True)
+            print(f"{name}: {done}{of_total} {units}", flush=True)
         yield item
 
 

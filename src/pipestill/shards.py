@@ -13,6 +13,7 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+from pipestill.choices import Choice
 from pipestill.errors import CorruptCacheError, RecordError, StaleCacheError
 from pipestill.fingerprint import CONTENT_ID_BYTES, sha256_bytes, sha256_file, sha256_json
 from pipestill.records import Record, read_record, write_bytes, write_json
@@ -56,11 +57,13 @@ class Card(Record):
         format_version: of the files.
         identity: what the cache belongs to.
         shards: in order.
+        choices: settings left to the program, as they were used; the identity holds their values.
     """
 
     format_version: int
     identity: Identity
     shards: tuple[Shard, ...]
+    choices: tuple[Choice, ...] = ()
 
 
 S = TypeVar("S", bound=Shard)

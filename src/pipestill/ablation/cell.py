@@ -149,7 +149,7 @@ def train_seed(
     classifier, record = trained.classifier, trained.record
     save_classifier(classifier, folder / "model")
     logits = {
-        split: predict_logits(classifier, rows.texts, batch_size=evaluate.batch_size, precision=evaluate.precision)
+        split: predict_logits(classifier, rows.texts, batch_size=evaluate.batch_size, precision=PRECISION)
         for split, rows in ground.splits.items()
     }
     for split, values in logits.items():
@@ -225,7 +225,7 @@ def export_first(
         lambda: describe(classifier),
     )
     (target / record.fp32.path).unlink()  # nothing reads it again
-    runner = Runner(target, file=ONNX_FILES[INT8], threads=evaluate.threads)
+    runner = Runner(target, file=ONNX_FILES[INT8])
     return record, {
         split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)
         for split, rows in ground.splits.items()

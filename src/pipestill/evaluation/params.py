@@ -46,14 +46,12 @@ class BootstrapParams(Section):
 
 
 class EvaluateParams(Section):
-    """How models are scored. `batch_size` and `threads` change how fast, `num_ece_bins` what ece means."""
+    """How models are scored. `batch_size` changes how fast, `num_ece_bins` what ece means."""
 
     bootstrap: BootstrapParams
     num_ece_bins: int = Field(ge=2, le=100)
     slices: Annotated[QuantileSlices | BoundSlices, Field(discriminator="kind")]
     batch_size: int = Field(ge=2, le=4096)
-    threads: int = Field(ge=1, le=256)
-    precision: Literal["float32", "bfloat16"]
 
 
 def _require_ascending(value: tuple[N, ...]) -> tuple[N, ...]:

@@ -14,8 +14,12 @@ from pipestill.fingerprint import sha256_file
 from pipestill.metrics.agreement import logit_difference
 from pipestill.metrics.quality import accuracy
 from pipestill.metrics.records import BatchSensitivity
+from pipestill.precision import Precision
 from pipestill.progress import shown
+from pipestill.threads import spread
 
+PRECISION: Precision = "float32"
+"""PyTorch models are scored in float32 on every machine: retention is measured against the teacher's figures."""
 INT8 = "onnx_int8"
 ONNX_FILES = {"onnx_fp32": "onnx/model.onnx", INT8: "onnx/model_quantized.onnx"}
 """The file of each ONNX variant, relative to the exported folder."""
@@ -44,7 +48,7 @@ def score_variants(
         onnx_folder: the exported folder.
         splits: the rows by split: `dev` and `test`.
         labels: of the data, by label_id.
-        params: batch size, threads and precision.
+        params: the batch size.
 
     Raises:
         ModelError: a folder cannot be loaded, or has other labels than the data.
@@ -74,7 +78,7 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
                 classifier,
                 part.texts,
                 batch_size=params.batch_size,
-                precision=params.precision,
+                precision=PRECISION,
                 show=f"{TORCH} {split}",
             )
             for split, part in rows.items()
@@ -96,7 +100,7 @@ def score_onnx(
         variant: one of `ONNX_FILES`.
         rows: by split, of which one is `test`.
         labels: of the data, by label_id.
-        params: batch size and threads.
+        params: the batch size.
 
     Raises:
         ModelError: the folder has other labels than the data.
@@ -104,7 +108,7 @@ def score_onnx(
     from pipestill.predict import Classifier
 
     file = ONNX_FILES[variant]
-    runner = Classifier(folder, file=file, threads=params.threads)
+    runner = Classifier(folder, file=file)
     check_labels(folder, runner.labels, labels)
     logits, batching = {}, None
     for split, part in rows.items():
@@ -137,10 +141,15 @@ def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size:
 
 
 def run_batches(runner: OnnxRunner, texts: Sequence[str], batches: Sequence[Sequence[int]], what: str) -> Logits:
-    """Score texts in the given batches of row numbers; logits come back in the order of the texts."""
+    """Score texts in the given batches of row numbers, one batch a thread.
+
+    Returns:
+        Logits `[batch, label]`, in the order of the texts.
+    """
     logits = np.empty((len(texts), len(runner.labels)), dtype=np.float32)
-    for batch in shown(batches, what, "batches"):
-        logits[list(batch)] = runner.logits([texts[row] for row in batch])
+    scored = spread(lambda batch: runner.logits([texts[row] for row in batch]), batches)
+    for batch, found in zip(batches, shown(scored, what, "batches", total=len(batches)), strict=True):
+        logits[list(batch)] = found
     return logits
 
 

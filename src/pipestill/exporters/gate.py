@@ -19,6 +19,7 @@ from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.exporters.records import Int8Gate
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.progress import shown
+from pipestill.threads import spread
 
 SIGNIFICANCE = 0.05
 
@@ -115,8 +116,9 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
 
 
 def _argmax(session: Any, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int, name: str) -> np.ndarray:  # noqa: ANN401
-    found = [
-        compute_logits(session, pad(rows[start : start + batch_size], pad_id=pad_id)).argmax(axis=1)
-        for start in shown(range(0, len(rows), batch_size), f"gate, {name}", "batches")
-    ]
-    return np.concatenate(found)
+    def label_ids(start: int) -> np.ndarray:
+        batch = pad(rows[start : start + batch_size], pad_id=pad_id)
+        return compute_logits(session, batch).argmax(axis=1)
+
+    starts = range(0, len(rows), batch_size)
+    return np.concatenate([*shown(spread(label_ids, starts), f"gate, {name}", "batches", total=len(starts))])

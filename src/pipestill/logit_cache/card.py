@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from pipestill.fingerprint import sha256_files
+from pipestill.precision import Precision
 from pipestill.shards import Card, Identity, Shard
 from pipestill.sites import Tokens
 
 StorageDtype = Literal["float16", "float32"]
-Precision = Literal["float32", "bfloat16"]
 
 FORMAT_VERSION = 2
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipestill.logit_cache.card import Precision, StorageDtype
+from pipestill.logit_cache.card import StorageDtype
 from pipestill.params import Section
+from pipestill.precision import PrecisionSetting
 from pipestill.sites import Site, Tokens
 
 
@@ -50,7 +51,7 @@ class CacheLogitsParams(Section):
     """
 
     batch_size: int = Field(ge=1)
-    precision: Precision
+    precision: PrecisionSetting
     shard_rows: int = Field(ge=1)
     storage_dtype: StorageDtype
     features: FeaturesParams

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from pipestill.choices import Choice
 from pipestill.errors import CacheError
 from pipestill.logit_cache.card import (
     FORMAT_VERSION,
@@ -48,6 +49,7 @@ def write_logit_cache(
     shards: Iterable[tuple[list[str], list[str]]],
     forward: Callable[[Sequence[str]], Told | Float[np.ndarray, "row label"]],
     on_shard: Callable[[int], None],
+    choices: tuple[Choice, ...] = (),
 ) -> CacheCard:
     """Run a teacher over rows and keep its logits.
 
@@ -61,6 +63,7 @@ def write_logit_cache(
         shards: content ids and texts, shard by shard, ids ascending over all shards.
         forward: the teacher: its logits, with its features where the identity names sites.
         on_shard: told the number of rows after each shard.
+        choices: settings left to the program, for the card.
 
     Returns:
         The card of the finished cache.
@@ -90,7 +93,7 @@ def write_logit_cache(
             writer.finish(number, card)
         cards.append(card)
         on_shard(len(texts))
-    whole = CacheCard(format_version=FORMAT_VERSION, identity=identity, shards=tuple(cards))
+    whole = CacheCard(format_version=FORMAT_VERSION, identity=identity, shards=tuple(cards), choices=choices)
     writer.publish(out, whole)
     return whole
 

@@ -16,8 +16,9 @@ from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens
 from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.precision import Precision, choose_precision
 from pipestill.progress import advancing
-from pipestill.teacher.forward import Precision, autocast, fastest_device
+from pipestill.teacher.forward import autocast, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
 CHECKED_ROWS = 32
@@ -56,14 +57,16 @@ def _ask(
             yield _Part(np.concatenate([np.arange(ends[place], ends[place + 1]) for place in places]), said)
 
 
-def ask_teacher(teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams) -> Told:
+def ask_teacher(
+    teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams, precision: Precision
+) -> Told:
     """A teacher's most probable tokens at the masked positions of some rows, in order, and its hidden states there."""
     num_masked = np.array([len(row["positions"]) for row in rows.__getitems__(numbers)], dtype=np.int32)
     total, width = int(num_masked.sum()), int(teacher.model.config.hidden_size)
     ids = np.empty((total, params.k), dtype=np.int32)
     log_probabilities = np.empty((total, params.k), dtype=np.float32)
     hidden = np.empty((total, width), dtype=np.float32)
-    for where, said in _ask(teacher, rows, numbers, batch_size=params.batch_size, precision=params.precision):
+    for where, said in _ask(teacher, rows, numbers, batch_size=params.batch_size, precision=precision):
         top = top_tokens(said.logits, params.k, params.temperature)
         ids[where] = top.ids.cpu().numpy()
         log_probabilities[where] = top.log_probabilities.cpu().numpy()
@@ -90,14 +93,24 @@ def fill_mlm_cache(
     """
     rows = MaskedRows(table)
     _check_params(params, teacher, rows)
-    identity = identify(params, folder, masks, num_rows=len(rows), num_masked_tokens=rows.num_masked_tokens)
-    teacher.model.to(fastest_device())
+    device = fastest_device()
+    precision = choose_precision(params.precision, device.type)
+    print(f"mlm_cache: {precision}", flush=True)
+    identity = identify(
+        params,
+        folder,
+        masks,
+        precision=precision.used,
+        num_rows=len(rows),
+        num_masked_tokens=rows.num_masked_tokens,
+    )
+    teacher.model.to(device)
     computed = 0
 
     def ask(numbers: range) -> Told:
         nonlocal computed
         computed += len(numbers)
-        return ask_teacher(teacher, rows, numbers, params)
+        return ask_teacher(teacher, rows, numbers, params, precision.used)
 
     start = time.perf_counter()
     with advancing(len(rows), "mlm_cache", "rows") as advance:
@@ -108,6 +121,7 @@ def fill_mlm_cache(
             shards=_shards(table, params.shard_rows),
             ask=ask,
             on_shard=advance,
+            choices=(precision,),
         )
     return Cached(card, computed, time.perf_counter() - start)
 
@@ -128,7 +142,14 @@ def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, tab
     """
     rows = MaskedRows(table)
     stored = read_stored(folder).identity
-    expected = identify(stored, teacher_folder, masks, num_rows=len(rows), num_masked_tokens=rows.num_masked_tokens)
+    expected = identify(
+        stored,
+        teacher_folder,
+        masks,
+        precision=stored.precision,
+        num_rows=len(rows),
+        num_masked_tokens=rows.num_masked_tokens,
+    )
     cache = MlmCache.open(folder, expected, table.select_columns(["content_id"])[:]["content_id"])
     numbers = list(range(0, len(rows), max(1, len(rows) // CHECKED_ROWS)))[:CHECKED_ROWS]
     kept = [cache.row(number) for number in numbers]

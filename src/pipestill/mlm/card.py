@@ -5,8 +5,9 @@ from pathlib import Path
 from pydantic import Field
 
 from pipestill.fingerprint import sha256_file, sha256_files
-from pipestill.logit_cache.card import Precision, StorageDtype
+from pipestill.logit_cache.card import StorageDtype
 from pipestill.params import Section
+from pipestill.precision import Precision, PrecisionSetting
 from pipestill.shards import Card, Identity, Shard
 from pipestill.teacher.classifier import NOTICE_FILE
 
@@ -31,7 +32,7 @@ class MlmCacheParams(Section):
     k: int = Field(ge=1)
     temperature: float = Field(gt=0)
     batch_size: int = Field(ge=1)
-    precision: Precision
+    precision: PrecisionSetting
     shard_rows: int = Field(ge=1)
     storage_dtype: StorageDtype
     max_bytes: int = Field(ge=1)
@@ -94,7 +95,13 @@ class MlmCacheCard(Card):
 
 
 def identify(
-    how: "MlmCacheParams | MlmCacheIdentity", teacher: Path, masks: Path, *, num_rows: int, num_masked_tokens: int
+    how: "MlmCacheParams | MlmCacheIdentity",
+    teacher: Path,
+    masks: Path,
+    *,
+    precision: Precision,
+    num_rows: int,
+    num_masked_tokens: int,
 ) -> MlmCacheIdentity:
     """Establish the identity that a teacher's cache over a table has.
 
@@ -102,6 +109,7 @@ def identify(
         how: it is made, as params or an earlier card say.
         teacher: the teacher's folder.
         masks: the table's file.
+        precision: arithmetic of the teacher's matrix products.
         num_rows: its rows.
         num_masked_tokens: its masked positions.
     """
@@ -112,7 +120,7 @@ def identify(
         num_masked_tokens=num_masked_tokens,
         k=how.k,
         temperature=how.temperature,
-        precision=how.precision,
+        precision=precision,
         storage_dtype=how.storage_dtype,
     )
 

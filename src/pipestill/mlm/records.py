@@ -1,5 +1,6 @@
 """What the training of a masked language model says about itself. Nothing in it depends on the clock."""
 
+from pipestill.choices import Choice
 from pipestill.facts import Fact
 from pipestill.records import Record
 from pipestill.training.records import StepPoint
@@ -39,6 +40,7 @@ class MlmTrainingRecord(Record):
         before: dev before the first step.
         epochs: dev after each epoch.
         steps: the loss curve.
+        choices: settings left to the program, as they were used.
         facts: what a student's architecture says of it.
     """
 
@@ -50,6 +52,7 @@ class MlmTrainingRecord(Record):
     before: MlmScores
     epochs: tuple[MlmEpoch, ...]
     steps: tuple[StepPoint, ...]
+    choices: tuple[Choice, ...]
     facts: tuple[Fact, ...] = ()
 
     @property

@@ -17,8 +17,9 @@ from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
 from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import Batch, MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import TopTokens
+from pipestill.precision import Precision, choose_precision
 from pipestill.teacher.classifier import quiet_transformers, set_dropout
-from pipestill.teacher.forward import Precision, autocast
+from pipestill.teacher.forward import autocast, fastest_device
 from pipestill.text.batching import length_sorted_batches
 from pipestill.training.callbacks import Progress, RowOrder
 from pipestill.training.params import OptimiserParams
@@ -118,13 +119,15 @@ def train_masked_lm(
     """
     quiet_transformers()
     model = lm.model
+    precision = choose_precision(params.precision, fastest_device().type)
+    print(f"{name}: {precision}", flush=True)
     set_dropout(model, params.dropout)
     if not torch.cuda.is_available():
         model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
     model.get_input_embeddings().requires_grad_(params.train_embeddings)
 
     def score() -> MlmScores:
-        return score_masked_lm(lm, dev, batch_size=params.batch_size, precision=params.precision)
+        return score_masked_lm(lm, dev, batch_size=params.batch_size, precision=precision.used)
 
     before = score()
     sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
@@ -132,7 +135,7 @@ def train_masked_lm(
         signal=NoTeacher(),
         sampler=sampler,
         model=MlmLearner(model, weights, temperature),
-        args=training_arguments(params, seed, scratch / "checkpoints"),
+        args=training_arguments(params, precision.used, seed, scratch / "checkpoints"),
         train_dataset=rows,
         data_collator=MaskedCollator(lm.tokenizer.pad_token_id),
         callbacks=[RowOrder(sampler), MlmDev(score, listener.on_epoch), Progress(name, listener.on_step)],
@@ -153,6 +156,7 @@ def train_masked_lm(
             for entry in trainer.state.log_history
             if "loss" in entry
         ),
+        choices=(precision,),
     )
 
 

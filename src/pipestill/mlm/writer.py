@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipestill.choices import Choice
 from pipestill.errors import CacheError
 from pipestill.mlm.card import FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, MlmShardCard, shard_file
 from pipestill.shards import ShardWriter, pack_ids
@@ -31,6 +32,7 @@ def write_mlm_cache(
     shards: Iterable[tuple[range, Sequence[str]]],
     ask: Callable[[range], Told],
     on_shard: Callable[[int], None],
+    choices: tuple[Choice, ...] = (),
 ) -> MlmCacheCard:
     """Ask a teacher about rows and keep its answers.
 
@@ -44,6 +46,7 @@ def write_mlm_cache(
         shards: row numbers and content ids, shard by shard.
         ask: the teacher.
         on_shard: told the number of rows after each shard.
+        choices: settings left to the program, for the card.
 
     Raises:
         CacheError: the teacher's answers are not finite in the type that they are kept in.
@@ -71,6 +74,7 @@ def write_mlm_cache(
         mass_kept_fraction=sum(card.mass_kept for card in cards) / identity.num_masked_tokens,
         bytes_per_masked_token=size / identity.num_masked_tokens,
         shards=tuple(cards),
+        choices=choices,
     )
     writer.publish(out, whole)
     return whole

@@ -9,11 +9,10 @@ from pipestill.teacher.classifier import (
     save_classifier,
     set_dropout,
 )
-from pipestill.teacher.forward import Precision, fastest_device, forward, predict_logits, use_threads
+from pipestill.teacher.forward import fastest_device, forward, predict_logits, use_threads
 
 __all__ = [
     "Classifier",
-    "Precision",
     "check_length",
     "fastest_device",
     "forward",

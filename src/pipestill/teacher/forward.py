@@ -1,20 +1,17 @@
 """Running a classifier over texts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher.classifier import Classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
-
-Precision = Literal["float32", "bfloat16"]
-"""The arithmetic of matrix products; weights, logits and losses stay float32."""
 
 
 def predict_logits(

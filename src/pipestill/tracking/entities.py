@@ -3,11 +3,12 @@
 import json
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
+from pipestill.choices import Choice
 from pipestill.environment import Environment
 from pipestill.fingerprint import sha256_json
 from pipestill.tracking.identity import Identity
@@ -90,6 +91,11 @@ def write_artifact(store: Store, run_id: str, name: str, content: bytes) -> None
 def write_environment(store: Store, run_id: str, environment: Environment) -> None:
     """Put the machine and the software on a run's page."""
     write_artifact(store, run_id, "environment.json", environment.model_dump_json(indent=2).encode())
+
+
+def write_choices(store: Store, run_id: str, choices: Sequence[Choice]) -> None:
+    """Tag a run with the settings that were left to the program: `chosen.<setting>` holds the value and the reason."""
+    write_tags(store, run_id, {f"chosen.{choice.setting}": f"{choice.used} ({choice.reason})" for choice in choices})
 
 
 def write_dataset(store: Store, run_id: str, dataset: DatasetInfo) -> None:

@@ -5,13 +5,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from pipestill.choices import Choice
 from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
@@ -56,6 +57,7 @@ class StageRun:
         self.artifacts: list[Artifact] = []
         self.datasets: list[DatasetInfo] = []
         self.models: list[ModelInfo] = []
+        self.choices: list[Choice] = []
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         """Log numbers, at a step of a curve or once.
@@ -69,6 +71,11 @@ class StageRun:
         self.points.extend(points)
         if self.live:
             self.live.add_points(points)
+
+    def log_choices(self, choices: Sequence[Choice]) -> None:
+        """Log settings that params.yaml leaves to the program: what was used, and why."""
+        self.choices.extend(choices)
+        self.submit(lambda store, run_id: entities.write_choices(store, run_id, choices))
 
     def log_text(self, name: str, text: str) -> None:
         """Show a text on the run's page; `name` is its file name, such as `card.md`."""
@@ -208,6 +215,7 @@ class _Execution:
             metrics=histories(run.points),
             datasets=tuple(run.datasets),
             models=tuple(run.models),
+            choices=tuple(run.choices),
             artifacts=tuple(run.artifacts),
             git_commit=self.git_commit,
             git_dirty=self.git_dirty,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator
 
+from pipestill.choices import Choice
 from pipestill.environment import Environment
 from pipestill.records import Record
 
@@ -97,6 +98,7 @@ class RunRecord(Record):
     metrics: dict[str, MetricHistory]
     datasets: tuple[DatasetInfo, ...]
     models: tuple[ModelInfo, ...]
+    choices: tuple[Choice, ...] = ()
     artifacts: tuple[Artifact, ...]
     git_commit: str | None
     git_dirty: bool | None

@@ -125,6 +125,7 @@ def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa
         run_id = str(partial.info.run_id)
         entities.write_tags(store, run_id, tags)
     write_points(store, run_id, points_of(record))
+    entities.write_choices(store, run_id, record.choices)
     for dataset in record.datasets:
         entities.write_dataset(store, run_id, dataset)
     if partial is None or not (partial.outputs and partial.outputs.model_outputs):

@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, Told, identify, write_logit_cache
+from pipestill.precision import choose_precision
 from pipestill.progress import advancing
 from pipestill.teacher import Classifier, fastest_device, predict_logits
 from pipestill.training.telling import check_size, tell
@@ -46,17 +47,20 @@ def cache_logits(
         CacheError: its logits cannot be cached.
     """
     check_labels(teacher_folder, teacher.labels.labels, labels.labels)
+    device = fastest_device()
+    precision = choose_precision(params.precision, device.type)
+    print(f"cache_logits: {precision}", flush=True)
     identity = identify(
         teacher_folder,
         max_length=teacher.max_length,
-        precision=params.precision,
+        precision=precision.used,
         storage_dtype=params.storage_dtype,
         labels=labels.labels,
         content_ids=(content_id for ids, _ in _shards(table, params.shard_rows) for content_id in ids),
         features=params.features.sites,
         feature_tokens=params.features.tokens,
     )
-    teacher.model.to(fastest_device())
+    teacher.model.to(device)
     computed = 0
 
     if params.features.sites:
@@ -69,8 +73,8 @@ def cache_logits(
         if mask_token is not None and teacher.tokenizer.mask_token is not None:
             texts = [text.replace(mask_token, teacher.tokenizer.mask_token) for text in texts]
         if params.features.sites:
-            return tell(teacher, texts, params.features, batch_size=params.batch_size, precision=params.precision)
-        return predict_logits(teacher, texts, batch_size=params.batch_size, precision=params.precision)
+            return tell(teacher, texts, params.features, batch_size=params.batch_size, precision=precision.used)
+        return predict_logits(teacher, texts, batch_size=params.batch_size, precision=precision.used)
 
     start = time.perf_counter()
     with advancing(len(table), "cache_logits", "rows") as advance:
@@ -81,6 +85,7 @@ def cache_logits(
             shards=_shards(table, params.shard_rows),
             forward=forward,
             on_shard=advance,
+            choices=(precision,),
         )
     seconds = time.perf_counter() - start
     return {

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipestill.params import Section
+from pipestill.precision import PrecisionSetting
 
 LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
@@ -24,7 +25,8 @@ class OptimiserParams(Section):
         max_grad_norm: longer gradients are clipped to this length.
         dropout: probability of every dropout in the model.
         train_embeddings: False keeps the token embeddings as they are, which is faster.
-        precision: arithmetic of matrix products; weights and losses stay float32.
+        precision: arithmetic of matrix products, `auto` for what the device computes natively; weights and losses stay
+            float32.
         checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
     """
 
@@ -38,7 +40,7 @@ class OptimiserParams(Section):
     max_grad_norm: float = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
     train_embeddings: bool
-    precision: Literal["float32", "bfloat16"]
+    precision: PrecisionSetting
     checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
     @model_validator(mode="after")

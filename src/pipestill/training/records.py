@@ -1,5 +1,6 @@
 """What a training says about itself: its curves and its best epoch. Nothing in it depends on the clock."""
 
+from pipestill.choices import Choice
 from pipestill.facts import Fact
 from pipestill.records import Record
 
@@ -35,6 +36,7 @@ class TrainingRecord(Record):
         best_epoch: the epoch whose weights were kept, counted from 1.
         epochs: one point an epoch.
         steps: the loss curve.
+        choices: settings left to the program, as they were used.
         facts: what a student's architecture says of it, such as the share of the embeddings' energy that it keeps.
     """
 
@@ -46,6 +48,7 @@ class TrainingRecord(Record):
     best_epoch: int
     epochs: tuple[EpochPoint, ...]
     steps: tuple[StepPoint, ...]
+    choices: tuple[Choice, ...]
     facts: tuple[Fact, ...] = ()
 
     @property

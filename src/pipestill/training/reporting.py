@@ -1,7 +1,9 @@
 """What a training stage tells its run."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from pipestill.choices import Choice
 from pipestill.training.material import Trained
 from pipestill.training.records import EpochPoint
 from pipestill.training.trainer import Listener
@@ -12,6 +14,9 @@ class MetricsLog(Protocol):
 
     def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
         """Keep some metrics, as points of curves when a step is given."""
+
+    def log_choices(self, choices: Sequence[Choice]) -> None:
+        """Keep settings left to the program, as they were used."""
 
 
 def tell(run: MetricsLog) -> Listener:
@@ -39,6 +44,7 @@ def tell(run: MetricsLog) -> Listener:
 def log_trained(run: MetricsLog, trained: Trained) -> None:
     """Keep what a training came to."""
     record = trained.record
+    run.log_choices(record.choices)
     run.log_metrics(
         {
             "best.epoch": record.best_epoch,

@@ -20,7 +20,7 @@ from pipestill.logit_cache.committee import open_member
 from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
-from pipestill.teacher import Classifier, Precision, predict_logits
+from pipestill.teacher import Classifier, predict_logits
 from pipestill.teacher.forward import autocast
 from pipestill.training.recorder import Recorder, sizes_of
 from pipestill.training.signals import Answer, Batch

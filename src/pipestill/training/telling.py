@@ -7,8 +7,9 @@ import torch
 
 from pipestill.errors import CacheError
 from pipestill.logit_cache import FeaturesParams, StorageDtype, Told
+from pipestill.precision import Precision
 from pipestill.sites import Site
-from pipestill.teacher import Classifier, Precision
+from pipestill.teacher import Classifier
 from pipestill.teacher.forward import autocast
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode

@@ -14,8 +14,9 @@ from transformers import PrinterCallback, Trainer, TrainerState, TrainingArgumen
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
 from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
+from pipestill.precision import Precision, choose_precision
 from pipestill.seeding import derive_seed
-from pipestill.teacher import Classifier, predict_logits, quiet_transformers, set_dropout
+from pipestill.teacher import Classifier, fastest_device, predict_logits, quiet_transformers, set_dropout
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
 from pipestill.training.learner import Learner
 from pipestill.training.objective import Objective
@@ -117,6 +118,8 @@ def train(
         ModelError: the loss is not finite.
     """
     quiet_transformers()
+    precision = choose_precision(params.precision, fastest_device().type)
+    print(f"{name}: {precision}", flush=True)
     set_dropout(classifier.model, params.dropout)
     if not torch.cuda.is_available():
         classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
@@ -126,7 +129,7 @@ def train(
         signal=signal,
         sampler=sampler,
         model=Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections")),
-        args=training_arguments(params, seed, scratch / "checkpoints"),
+        args=training_arguments(params, precision.used, seed, scratch / "checkpoints"),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
         callbacks=[
@@ -134,7 +137,7 @@ def train(
             DevSplit(
                 scratch / "best",
                 classifier.model,
-                lambda: _dev_scores(classifier, dev, params),
+                lambda: _dev_scores(classifier, dev, params.batch_size, precision.used),
                 params.selection_metric,
                 listener.on_epoch,
             ),
@@ -162,14 +165,18 @@ def train(
             for entry in trainer.state.log_history
             if "loss" in entry
         ),
+        choices=(precision,),
     )
 
 
-def training_arguments(params: OptimiserParams, seed: int, checkpoints: Path) -> TrainingArguments:
+def training_arguments(
+    params: OptimiserParams, precision: Precision, seed: int, checkpoints: Path
+) -> TrainingArguments:
     """What transformers' Trainer is told; it evaluates, selects and reports nothing of its own accord.
 
     Args:
         params: how the model is trained.
+        precision: the precision used.
         seed: of the dropouts.
         checkpoints: the folder in which they lie.
     """
@@ -185,7 +192,7 @@ def training_arguments(params: OptimiserParams, seed: int, checkpoints: Path) ->
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
         optim="adamw_torch_fused",
-        bf16=params.precision == "bfloat16",
+        bf16=precision == "bfloat16",
         use_cpu=on_cpu,
         seed=seed,
         data_seed=seed,
@@ -205,8 +212,8 @@ def training_arguments(params: OptimiserParams, seed: int, checkpoints: Path) ->
     return arguments
 
 
-def _dev_scores(classifier: Classifier, dev: Rows, params: TrainingParams) -> dict[str, float]:
-    logits = predict_logits(classifier, dev.texts, batch_size=params.batch_size, precision=params.precision)
+def _dev_scores(classifier: Classifier, dev: Rows, batch_size: int, precision: Precision) -> dict[str, float]:
+    logits = predict_logits(classifier, dev.texts, batch_size=batch_size, precision=precision)
     return {
         "dev_accuracy": accuracy(logits, dev.label_ids),
         "dev_macro_f1": macro_f1(logits, dev.label_ids),

@@ -1,0 +1,74 @@
+"""Threads of the numeric libraries: how many there are, and how long one spins while it waits (decision 12).
+
+A stage that computes with torch imports this module first, since OpenMP reads its settings when it is loaded.
+"""
+
+import os
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+from joblib import cpu_count
+
+from pipestill.errors import ParamsError
+
+VARIABLE = "PIPESTILL_THREADS"
+"""The one place where a user sets the number of threads; it changes speed and the last bits of sums, nothing else."""
+SPIN_COUNT = "1000"
+"""Turns of its loop that a waiting thread of libgomp spins before it sleeps: about 10 microseconds.
+
+libgomp's default, 300,000, keeps a core busy for milliseconds after each parallel loop. Beside a process that needs
+that core, a training step then takes three times as long.
+"""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@cache
+def num_threads() -> int:
+    """Threads to compute with: PIPESTILL_THREADS, or else the physical cores that this process may use.
+
+    A container's limit counts as cores: torch alone would start a thread for each core of the host.
+
+    Raises:
+        ParamsError: the variable does not hold a whole number above 0.
+    """
+    asked = os.environ.get(VARIABLE)
+    if not asked:
+        return int(cpu_count(only_physical_cores=True))
+    if not asked.isdecimal() or int(asked) < 1:
+        raise ParamsError(
+            f"the environment variable {VARIABLE} is not a number of threads",
+            found=repr(asked),
+            expected="a whole number of at least 1",
+            next_step=f"correct it, or unset it to use every core: unset {VARIABLE}",
+        )
+    return int(asked)
+
+
+def configure(environ: MutableMapping[str, str]) -> None:
+    """Set OpenMP's variables; those that the user has set stay as they are.
+
+    Args:
+        environ: the environment of this process, from which torch reads them.
+    """
+    if not environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
+        environ["GOMP_SPINCOUNT"] = SPIN_COUNT
+    if VARIABLE in environ:
+        environ["OMP_NUM_THREADS"] = environ[VARIABLE]
+    else:
+        environ.setdefault("OMP_NUM_THREADS", str(num_threads()))
+
+
+def spread(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
+    """Call a function on each item, in as many threads as there are cores; results come in the order of the items.
+
+    For functions that leave Python's lock while they compute, such as a run of an ONNX session.
+    """
+    with ThreadPoolExecutor(num_threads()) as pool:
+        yield from pool.map(function, items)
+
+
+configure(os.environ)
