@@ -6,6 +6,7 @@ import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings 
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import LABELS, open_table
 from pipestill.logit_cache import CacheLogitsParams
+from pipestill.logit_cache.reader import read_stored
 from pipestill.params import load_section
 from pipestill.teacher import load_classifier
 from pipestill.tracking import run_main, stage_run
@@ -31,6 +32,7 @@ def main() -> None:
             scratch=run.scratch,
             out=OUT,
         )
+        run.log_choices(read_stored(OUT).choices)
         run.log_metrics(metrics)
 
 

@@ -50,6 +50,7 @@ def main() -> None:
         times = CellTimes(train_wall_time_s=finished.train_wall_time_s, environment=read_environment())
         write_json(METRICS / "times" / f"{name}.json", times)
         write_predictions(METRICS / "logits" / f"{name}.parquet", finished.predictions)
+        run.log_choices(finished.choices)
         run.log_metrics(headline(finished.record, times))
         run.log_model(name, MODELS / name)
 

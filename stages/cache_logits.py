@@ -7,6 +7,7 @@ import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings 
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import LABELS, open_table
 from pipestill.logit_cache import CacheLogitsParams
+from pipestill.logit_cache.reader import read_stored
 from pipestill.params import load_section
 from pipestill.sources.base import BASE, read_mask_token
 from pipestill.teacher import load_classifier
@@ -42,6 +43,7 @@ def main() -> None:
             out=out,
             mask_token=mask_token,
         )
+        run.log_choices(read_stored(out).choices)
         run.log_metrics(metrics)
 
 

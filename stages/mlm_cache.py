@@ -43,6 +43,7 @@ def main() -> None:
         }
         write_json(RECORD, kept)
         print(f"mlm_cache: {kept['mass_kept_fraction']:.4f} of the mass in {kept['bytes_per_masked_token']:.0f} bytes")
+        run.log_choices(cached.card.choices)
         run.log_metrics(kept | {"num_computed_rows": cached.num_computed_rows, "seconds": cached.seconds})
 
 

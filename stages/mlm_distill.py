@@ -42,6 +42,7 @@ def main() -> None:
         for name, scores in (("before", distilled.record.before), ("after", distilled.record.after)):
             say(f"mlm_distill, {name}", scores)
             run.log_metrics(as_metrics(f"{name}.dev", scores))
+        run.log_choices(distilled.record.choices)
         run.log_metrics({"num_parameters": distilled.record.num_parameters, "train_seconds": distilled.seconds})
         run.log_model("mlm_student", OUT)
 

@@ -34,6 +34,8 @@ def main() -> None:
             scores = getattr(made.record, name)
             say(f"mlm_teacher, {name}", scores)
             run.log_metrics(as_metrics(f"{name}.dev", scores))
+        phases = [phase for phase in (made.record.new_head, made.record.adaptation) if phase]
+        run.log_choices([choice for phase in phases[-1:] for choice in phase.choices])
         run.log_metrics({"has_head": float(made.record.has_head)})
         run.log_model("mlm_teacher", OUT)
 

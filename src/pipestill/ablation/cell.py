@@ -13,12 +13,13 @@ import numpy as np
 
 from pipestill.ablation.params import Recipe, StudentSettings, student_params
 from pipestill.ablation.records import CellRecord, SeedRecord
+from pipestill.choices import Choice
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows, open_table
 from pipestill.errors import CacheError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions
-from pipestill.evaluation.scoring import INT8, ONNX_FILES, one_by_one, run_batches
+from pipestill.evaluation.scoring import INT8, ONNX_FILES, PRECISION, one_by_one, run_batches
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardFacts, ExportRecord
@@ -64,6 +65,7 @@ class Outcome(Record):
     train_wall_time_s: float
     num_parameters: int
     facts: tuple[Fact, ...]
+    choices: tuple[Choice, ...]
 
 
 class FinishedCell(NamedTuple):
@@ -73,11 +75,13 @@ class FinishedCell(NamedTuple):
         record: its figures.
         train_wall_time_s: seconds of each seed.
         predictions: the logits of every seed by split; a variant is called `seed_<seed>`.
+        choices: settings left to the program, as they were used.
     """
 
     record: CellRecord
     train_wall_time_s: tuple[float, ...]
     predictions: dict[str, Predictions]
+    choices: tuple[Choice, ...]
 
 
 def run_cell(
@@ -116,7 +120,7 @@ def run_cell(
             train_seed(student_params(student, recipe, seed), ground, evaluate, listen(seed), folder)
     outcomes = {seed: read_record(scratch / f"seed-{seed}" / "outcome.json", Outcome) for seed in seeds}
     exported, int8_accuracy = export_first(
-        "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, ground, export, evaluate, describe
+        "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, ground, export, describe
     )
     first = outcomes[seeds[0]]
     record = CellRecord(
@@ -134,7 +138,7 @@ def run_cell(
         int8_test_accuracy=int8_accuracy["test"],
     )
     times = tuple(outcome.train_wall_time_s for outcome in outcomes.values())
-    return FinishedCell(record, times, _predictions(ground, scratch, seeds))
+    return FinishedCell(record, times, _predictions(ground, scratch, seeds), first.choices)
 
 
 def train_seed(
@@ -171,6 +175,7 @@ def train_seed(
         train_wall_time_s=trained.train_seconds,
         num_parameters=record.num_parameters,
         facts=record.facts,
+        choices=record.choices,
     )
     write_json(folder / "outcome.json", outcome)
 
@@ -206,7 +211,6 @@ def export_first(
     target: Path,
     ground: Ground,
     export: ExportParams,
-    evaluate: EvaluateParams,
     describe: Describe,
 ) -> tuple[ExportRecord, dict[str, float]]:
     """Export a model with all gates, keep its int8 file, and score that on dev and test, each row by itself."""

@@ -15,6 +15,10 @@ class MetricsLog(Protocol):
     def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
         """Keep some metrics, as points of curves when a step is given."""
 
+
+class TrainingLog(MetricsLog, Protocol):
+    """The same, with the settings that a training chose."""
+
     def log_choices(self, choices: Sequence[Choice]) -> None:
         """Keep settings left to the program, as they were used."""
 
@@ -41,7 +45,7 @@ def tell(run: MetricsLog) -> Listener:
     return Listener(on_step=on_step, on_epoch=on_epoch)
 
 
-def log_trained(run: MetricsLog, trained: Trained) -> None:
+def log_trained(run: TrainingLog, trained: Trained) -> None:
     """Keep what a training came to."""
     record = trained.record
     run.log_choices(record.choices)

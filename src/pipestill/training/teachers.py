@@ -18,6 +18,7 @@ from pipestill.errors import CacheError, CorruptCacheError
 from pipestill.logit_cache import LogitCache, check_sample, identify, read_stored
 from pipestill.logit_cache.committee import open_member
 from pipestill.losses._features import Features, Reads, Sizes
+from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
 from pipestill.teacher import Classifier, predict_logits
