@@ -14,8 +14,6 @@ SETTINGS: dict[str, Any] = {
     "num_ece_bins": 15,
     "slices": {"kind": "quantiles", "quantiles": [0.25, 0.5, 0.75]},
     "batch_size": 4,
-    "threads": 1,
-    "precision": "float32",
 }
 
 

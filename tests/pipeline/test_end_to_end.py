@@ -111,6 +111,6 @@ def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_
     said = changed.run("python", "tools/compare_teachers.py", "bert_thin", "--rounds", "1").stdout
     assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
     assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)
-    done = changed.run("python", "tools/compare_teachers.py", "bert_l3_alone", check=False)
+    done = changed.run("python", "tools/compare_teachers.py", "bert_thin_alone", check=False)
     assert done.returncode == 2
     assert "asks no teacher" in done.stderr

@@ -11,7 +11,7 @@ from pipestill.records import read_json
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
-STUDENT = "bert_l3_alone"
+STUDENT = "bert_thin_alone"
 STAGES = ["mlm_settings", "mlm_masks", "mlm_teacher", "mlm_cache", "mlm_distill"]
 
 

@@ -19,7 +19,7 @@ from pipestill.fingerprint import sha256_files, sha256_json
 from tracking.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = ("bert_thin", "bert_l3_alone")
+STUDENTS = ("bert_thin", "bert_thin_alone")
 LABELS = ("bad", "fine", "good")
 STAGES = {
     "check",

@@ -17,8 +17,8 @@ PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml")
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # pygtrie, which DVC's index uses
 
-DISTILLED = ("bert_thin", "bert_l3", "bert_l2")
-STUDENTS = (*DISTILLED, "bert_l3_alone")
+DISTILLED = ("bert_thin", "bilstm")
+STUDENTS = (*DISTILLED, "bert_thin_alone")
 
 
 def of(stage: str, students: tuple[str, ...] = STUDENTS) -> set[str]:

@@ -23,8 +23,6 @@ EVALUATE = EvaluateParams.model_validate(
         "num_ece_bins": 15,
         "slices": {"kind": "quantiles", "quantiles": [0.25, 0.5, 0.75]},
         "batch_size": 32,
-        "threads": 1,
-        "precision": "float32",
     }
 )
 REPORT = ReportParams.model_validate(

@@ -1,6 +1,7 @@
 """Students with a pruned vocabulary and a factorised embedding, from params to a trained classifier."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import tiny
+from pipestill.choices import Choice
 from pipestill.data.schema import LABELLED, LabelSet
 from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.errors import ParamsError
@@ -94,13 +96,18 @@ def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(mater
     assert facts["vocabulary_dev_token_growth_fraction"] == 0
     assert 0 < facts["embedding_energy_fraction"] < 1
     logged: dict[str, float] = {}
+    chosen: list[Choice] = []
 
     class Run:
         def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
             logged.update(metrics)
 
+        def log_choices(self, choices: Sequence[Choice]) -> None:
+            chosen.extend(choices)
+
     log_trained(Run(), trained)
     assert logged["architecture.vocabulary_kept_tokens"] == kept
+    assert [(choice.setting, choice.used) for choice in chosen] == [("precision", "float32")]
 
 
 def test_in_the_loop_the_teacher_reads_its_own_ids(material: Material) -> None:

@@ -1,0 +1,100 @@
+"""How many threads the numeric libraries get, how they wait, and that they hear of it in time."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipestill import threads
+from pipestill.closure import closure
+from pipestill.errors import ParamsError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
+    monkeypatch.chdir(ROOT)
+    threads.num_threads.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("given", "set_to"),
+    [
+        ({"PIPESTILL_THREADS": "3"}, {"OMP_NUM_THREADS": "3", "GOMP_SPINCOUNT": threads.SPIN_COUNT}),
+        ({"PIPESTILL_THREADS": "3", "OMP_NUM_THREADS": "8"}, {"OMP_NUM_THREADS": "3"}),
+        ({"OMP_NUM_THREADS": "8"}, {"OMP_NUM_THREADS": "8"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_openmp_hears_of_threads_and_spinning_but_what_the_user_set_stays(
+    given: dict[str, str], set_to: dict[str, str]
+) -> None:
+    environ = dict(given)
+    threads.configure(environ)
+    assert set_to.items() <= environ.items()
+    if "OMP_WAIT_POLICY" in given:
+        assert "GOMP_SPINCOUNT" not in environ
+
+
+def test_a_container_s_limit_counts_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cpu_count", lambda *, only_physical_cores: 5 if only_physical_cores else 10)
+    assert threads.num_threads() == 5
+    environ: dict[str, str] = {}
+    threads.configure(environ)
+    assert environ["OMP_NUM_THREADS"] == "5"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused_with_what_to_do(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(threads.VARIABLE, value)
+    with pytest.raises(ParamsError, match=f"(?s){threads.VARIABLE}.*{value}.*at least 1.*unset"):
+        threads.num_threads()
+
+
+def test_work_is_spread_over_as_many_threads_as_there_are_and_comes_back_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(threads.VARIABLE, "3")
+    together = threading.Barrier(3, timeout=20)  # passes only when three calls run at once
+
+    def wait_for_the_others(item: int) -> int:
+        together.wait()
+        return -item
+
+    assert list(threads.spread(wait_for_the_others, range(6))) == [0, -1, -2, -3, -4, -5]
+
+
+def test_torch_computes_with_the_threads_that_the_variable_names() -> None:
+    code = "import pipestill.threads, torch; print(torch.get_num_threads())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": "", "PYTHONPATH": str(ROOT / "src"), threads.VARIABLE: "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "1"
+
+
+COMPUTE_NOTHING = ("check", "ablation_check", "mlm_settings", "ablation_table", "benchmark", "ablation_latency")
+"""Stages that load torch and compute nothing with it: they parse params, read records, or time other processes."""
+
+
+def loads_torch(stage: Path) -> bool:
+    """Whether a stage's own code, or anything that it imports, imports torch."""
+    return any("import torch" in path.read_text() for path in [stage, *map(Path, closure(stage))])
+
+
+@pytest.mark.parametrize("stage", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)
+def test_a_stage_that_computes_with_torch_imports_threads_first(stage: Path) -> None:
+    relative = stage.relative_to(ROOT)
+    first = next(line for line in relative.read_text().splitlines() if line.startswith(("import pipe", "from pipe")))
+    computes = loads_torch(relative) and relative.stem not in COMPUTE_NOTHING
+    assert first.startswith("import pipestill.threads") == computes, f"{relative} begins its imports with {first!r}"
