@@ -6,7 +6,7 @@ from pipestill.reporting.summary import Summary
 
 def notes(summary: Summary) -> str:
     """State what the numbers rest on, then the choice with its reasons; ends in a newline."""
-    lines = [rows_note(summary)]
+    lines = [f"{rows_note(summary)} Agreement and retention: against the PyTorch teacher."]
     speed = next((row.speed for row in summary.rows if row.speed), None)
     if speed is not None:
         lines.append(
@@ -18,7 +18,7 @@ def notes(summary: Summary) -> str:
 
 def short_notes(summary: Summary) -> str:
     """State in two sentences what the short table's numbers rest on; ends in a newline."""
-    lines = [rows_note(summary)]
+    lines = [f"{rows_note(summary)} Retention: accuracy as a share of the PyTorch teacher's."]
     speed = next((row.speed for row in summary.rows if row.speed), None)
     if speed is not None:
         lines.append(
@@ -29,11 +29,10 @@ def short_notes(summary: Summary) -> str:
 
 
 def rows_note(summary: Summary) -> str:
-    """The rows, the intervals and the reference of the quality figures."""
+    """The rows and the intervals of the quality figures."""
     return (
         f"{summary.num_test_rows:,} test rows, {summary.num_labels} labels. Brackets: {summary.confidence:.0%} "
-        f"paired-bootstrap intervals ({summary.replicates:,} replicates). "
-        "Agreement and retention: against the PyTorch teacher."
+        f"paired-bootstrap intervals ({summary.replicates:,} replicates)."
     )
 
 

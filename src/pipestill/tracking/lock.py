@@ -113,7 +113,8 @@ class Lock:
         return Path(self._repo.cache.local.oid_to_path(md5))
 
     def _fetch(self, md5s: Iterable[str], what: str) -> None:
-        """Bring from the remote what the cache lacks; what cannot be had is said."""
+        """Bring from the remote what the cache lacks; what a remote does not give is said, and none is no error."""
+        from dvc.config import NoRemoteError
         from dvc.exceptions import DvcException
         from dvc_data.hashfile.hash_info import HashInfo
 
@@ -122,6 +123,8 @@ class Lock:
             return
         try:
             self._repo.cloud.pull([HashInfo("md5", md5) for md5 in missing])
+        except NoRemoteError:
+            return
         except (DvcException, OSError) as error:
             say(f"{len(missing)} {what} are neither in the cache nor to be had from the remote: {error}")
 
