@@ -136,6 +136,22 @@ def repository_of(folder: Path) -> Path:
     return Path(Repo.find_root(str(folder)))
 
 
+def stage_names(pipeline: Path = Path("dvc.yaml")) -> tuple[str, ...]:
+    """The stages that a dvc.yaml defines, those of a matrix one by one; none where DVC cannot read the file.
+
+    Neither dvc.lock nor any dependency is read, which takes DVC longer than all the rest.
+    """
+    from dvc.dvcfile import load_file
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            return tuple(load_file(repo, str(pipeline)).resolver.get_keys())
+    except DvcException:
+        return ()
+
+
 def pipelines_with_lock(root: Path) -> list[Path]:
     """The folders of the pipelines that ran, relative to the repository's root: the main one first, others by name."""
     others = sorted(path.parent.relative_to(root) for path in (root / PIPELINES).glob(f"*/{LOCK}"))
