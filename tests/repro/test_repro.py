@@ -38,7 +38,7 @@ print("Use `dvc push` to send your updates to remote storage.")
 MAIN = """
 import sys
 from pipestill.repro.__main__ import main
-sys.exit(main([sys.executable, "dvc.py", sys.argv[1]], [sys.executable, "-c", "print('synced')"]))
+sys.exit(main([sys.executable, "fake_dvc.py", sys.argv[1]], [sys.executable, "-c", "print('synced')"]))
 """
 DVC_YAML = """
 stages:
@@ -56,7 +56,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Summary:
 
 @pytest.fixture
 def repository(tmp_path: Path, outcome: Summary) -> Path:
-    (tmp_path / "dvc.py").write_text(FAKE_DVC)
+    (tmp_path / "fake_dvc.py").write_text(FAKE_DVC)
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
     write_json(tmp_path / "reports/summary.json", outcome)
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)

@@ -53,8 +53,8 @@ def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
         file = "" if summary.packaged.variant == INT8 else f" --file {FP32_FILE}"
         steps.append((f"echo 'a text' | {shown} predict {FOLDER}{file}", "classify a text"))
     steps += [
-        ("make ui", "look at the runs and their curves in MLflow"),
-        ("make table", "show the full table and the time that each stage took"),
+        ("make ui", "look at the runs in MLflow"),
+        ("make table", "show every row and column"),
     ]
     width = max(len(command) for command, _ in steps)
     return ["Next:", *(f"  {command:<{width}}  {purpose}" for command, purpose in steps)]
