@@ -5,35 +5,24 @@ from pipestill.reporting.summary import Summary
 
 
 def notes(summary: Summary) -> str:
-    """State what the numbers rest on, then the choice with its reasons; ends in a newline."""
-    lines = [f"{rows_note(summary)} Agreement and retention: against the PyTorch teacher."]
-    speed = next((row.speed for row in summary.rows if row.speed), None)
-    if speed is not None:
-        lines.append(
-            f"{_latency(summary, speed.batch_size, speed.threads)}; `model ms`: its median without tokenisation. "
-            "`vs PyTorch` and `vs int8`: how many times faster than those forms of the teacher."
-        )
-    return "\n".join([*lines, "", *choice_lines(summary)]) + "\n"
+    """State what the full table's numbers rest on, then the choice with its reasons; ends in a newline."""
+    basis = _basis(
+        summary,
+        "Agreement and retention: against the PyTorch teacher.",
+        "`model ms`: its median without tokenisation. `vs PyTorch` and `vs int8`: how many times faster than those "
+        "forms of the teacher.",
+    )
+    return "\n".join([*basis, "", *choice_lines(summary)]) + "\n"
 
 
 def short_notes(summary: Summary) -> str:
-    """State in two sentences what the short table's numbers rest on; ends in a newline."""
-    lines = [f"{rows_note(summary)} Retention: accuracy as a share of the PyTorch teacher's."]
-    speed = next((row.speed for row in summary.rows if row.speed), None)
-    if speed is not None:
-        lines.append(
-            f"{_latency(summary, speed.batch_size, speed.threads)}. `vs PyTorch`: how many times faster than the "
-            "PyTorch teacher."
-        )
-    return "\n".join(lines) + "\n"
-
-
-def rows_note(summary: Summary) -> str:
-    """The rows and the intervals of the quality figures."""
-    return (
-        f"{summary.num_test_rows:,} test rows, {summary.num_labels} labels. Brackets: {summary.confidence:.0%} "
-        f"paired-bootstrap intervals ({summary.replicates:,} replicates)."
+    """State what the short table's numbers rest on; ends in a newline."""
+    basis = _basis(
+        summary,
+        "Retention: accuracy as a share of the PyTorch teacher's.",
+        "`vs PyTorch`: how many times faster than the PyTorch teacher.",
     )
+    return "\n".join(basis) + "\n"
 
 
 def choice(summary: Summary) -> str:
@@ -90,11 +79,26 @@ def hardware(summary: Summary) -> str:
     return f"{machine.cpu_model}, {_count(machine.num_cpus, 'core')}, {', '.join(flags) if flags else 'no VNNI'}"
 
 
-def _latency(summary: Summary, batch_size: int, threads: int) -> str:
-    return (
-        f"Latency of one call with {_count(batch_size, 'row')} on {_count(threads, 'thread')}, from text to logits, "
-        f"on {hardware(summary)}"
+def _basis(summary: Summary, reference: str, columns: str) -> list[str]:
+    """The rows and intervals behind the quality figures, and the machine behind the latencies, if there are any.
+
+    Args:
+        summary: the report.
+        reference: a sentence on what students are compared with.
+        columns: sentences on the columns of latency.
+    """
+    quality = (
+        f"{summary.num_test_rows:,} test rows, {summary.num_labels} labels. Brackets: {summary.confidence:.0%} "
+        f"paired-bootstrap intervals ({summary.replicates:,} replicates). {reference}"
     )
+    speed = next((row.speed for row in summary.rows if row.speed), None)
+    if speed is None:
+        return [quality]
+    latency = (
+        f"Latency of one call with {_count(speed.batch_size, 'row')} on {_count(speed.threads, 'thread')}, from text "
+        f"to logits, on {hardware(summary)}. {columns}"
+    )
+    return [quality, latency]
 
 
 def _count(number: int, what: str) -> str:
