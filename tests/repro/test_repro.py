@@ -143,7 +143,8 @@ def test_the_nearest_candidate_is_named_with_what_it_misses(outcome: Summary) ->
     with console.capture() as capture:
         show_outcome(nearest, console)
     assert "The nearest, bert_l3/onnx_int8, is in models/champion" in capture.get()
-    assert "it misses `min_size_ratio: 5`" in capture.get()
+    assert "It misses `min_size_ratio: 5`" in capture.get()
+    assert max(map(len, capture.get().splitlines())) <= 80
 
 
 def test_without_a_candidate_there_is_nothing_to_run(outcome: Summary) -> None:

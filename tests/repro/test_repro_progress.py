@@ -71,11 +71,11 @@ def test_without_the_time_of_every_stage_to_come_nothing_is_estimated() -> None:
     assert shown(Progress(STAGES, {}), ("Running stage 'check':", 0)) == ["[1/6] check ..."]
 
 
-def test_a_run_of_nothing_is_two_lines() -> None:
+def test_a_run_of_nothing_is_one_line() -> None:
     progress = Progress(STAGES, LAST)
     assert shown(progress, *((f"Stage '{name}' didn't change, skipping", 1.0) for name in STAGES)) == []
     assert shown(progress, ("Data and pipelines are up to date.", 1.0)) == []
-    assert progress.end(0, 1.5) == ["[6/6] 6 stages unchanged", "6 stages in 1.5 s: 6 unchanged"]
+    assert progress.end(0, 1.5) == ["6 stages in 1.5 s: 6 unchanged"]
 
 
 def test_a_stage_that_fails_is_named_and_none_is_called_done() -> None:

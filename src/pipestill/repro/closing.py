@@ -33,8 +33,9 @@ def place_lines(summary: Summary) -> list[str]:
     if packaged is None:
         return [f"No champion: the pipeline has no candidate, and {FOLDER} holds no model."]
     return [
-        f"No champion: no student meets `report.constraints` in params.yaml. The nearest, {packaged}, is in {FOLDER};",
-        f"it misses {in_words(summary.missed)}. `make table` shows the figures.",
+        "No champion: no student meets `report.constraints` in params.yaml.",
+        f"The nearest, {packaged}, is in {FOLDER}.",
+        f"It misses {in_words(summary.missed)}.",
     ]
 
 

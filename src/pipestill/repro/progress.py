@@ -68,9 +68,9 @@ class Progress:
         if code != 0 and self._running is not None:
             took = duration(now_s - self._started_s)
             return [f"{self._number()} {self._running} did not finish; it ran for {took}"]
-        shown = [*self._finish(now_s), *self._flush_skipped(len(self._outcomes))]
+        shown = self._finish(now_s)
         if code != 0:
-            return shown
+            return [*shown, *self._flush_skipped(len(self._outcomes))]
         counts = Counter(self._outcomes.values())
         words = {"running": "run"} | WORDS
         parts = [f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]]
