@@ -40,11 +40,9 @@ $(VENV)/services: $(VENV)/ready requirements-services.lock
 	@$(COMPILE)
 	@touch $@
 
-repro: setup ## run the pipeline and show the table
+repro: setup ## run the pipeline, show how far it is, then the table
 	@python -m pipestill.settings
-	@dvc repro
-	-@python -m pipestill.tracking sync
-	@python -m pipestill.reporting show
+	@python -m pipestill.repro
 
 mlm: setup ## distil a task-agnostic student, which students can begin as (docs/mlm.md)
 	@dvc repro pipelines/mlm/dvc.yaml
@@ -55,7 +53,7 @@ ablation: setup ## measure every student with every recipe, on what the pipeline
 	-@python -m pipestill.tracking sync
 	@cat reports/ablation/ablation.md
 
-table: setup ## show the table of the last run
+table: setup ## show the full table of the last run, with the wall time of each stage
 	@python -m pipestill.reporting show
 
 ui: setup ## open MLflow on the runs
@@ -102,7 +100,7 @@ deps: setup ## write the computed dependencies into dvc.yaml
 lock: ## pin what is installed in .venv into requirements.lock
 	@$(BIN)/python tools/lock.py
 
-readme: setup ## write the last run's table into README.md, and the ablation's into docs
+readme: setup ## write the last run's table into README.md and docs/results.md, and the ablation's into docs
 	@python -m pipestill.reporting readme
 	@if [ -f reports/ablation/ablation.md ]; then cp reports/ablation/ablation.md docs/ablation-results.md; \
 		cp reports/ablation/accuracy.png docs/images/ablation.png; fi

@@ -1,4 +1,4 @@
-"""Put the champion's folder together: what an application gets, with a card that holds the figures on test."""
+"""Put the folder of the champion, or of the nearest candidate, together, with a card that holds the figures on test."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ def main() -> None:
     """Read the choice and the records of the model chosen, write its folder."""
     with stage_run({}) as run:
         summary = read_record(Path("reports") / SUMMARY, Summary)
-        champion = summary.champion
-        if champion is None:
+        chosen = summary.packaged
+        if chosen is None:
             package_nothing(TARGET, summary)
         else:
-            export = read_record(METRICS / "export" / f"{champion.model}.json", ExportRecord)
-            evaluation = read_record(METRICS / "evaluate" / f"{champion.model}.json", EvaluateRecord)
-            package_champion(Path("models/onnx") / champion.model, TARGET, export, evaluation, summary)
-            run.log_model("champion", TARGET)
+            export = read_record(METRICS / "export" / f"{chosen.model}.json", ExportRecord)
+            evaluation = read_record(METRICS / "evaluate" / f"{chosen.model}.json", EvaluateRecord)
+            package_champion(Path("models/onnx") / chosen.model, TARGET, export, evaluation, summary)
+            run.log_model("champion" if summary.champion else "nearest", TARGET)
         run.log_artifact(TARGET / CARD)
 
 

@@ -22,9 +22,10 @@ from ruamel.yaml import YAML
 from pipestill.errors import PipestillError
 from pipestill.exporters.records import ExportRecord
 from pipestill.records import read_record, write_bytes
+from pipestill.reporting.notes import hardware
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import SUMMARY, Summary
-from pipestill.reporting.tables import COLUMNS, hardware
+from pipestill.reporting.tables import COLUMNS
 from pipestill.reporting.walltimes import duration
 from pipestill.tracking.run_record import RunRecord
 from pipestill.training.records import TrainingRecord

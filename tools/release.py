@@ -17,9 +17,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
+from pipestill.reporting.mark import in_words, missed_constraints
 from pipestill.tracking.releases import ARTIFACT, note_release
 
-NEEDED = ("config.json", "tokenizer.json", "README.md")
+CARD = "README.md"
+NEEDED = ("config.json", "tokenizer.json", CARD)
 GATE = Path(__file__).parents[1] / "ci/gate.py"
 SEMVER = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
 
@@ -76,7 +78,9 @@ def release(version: str, stage: str | None, remote: str) -> list[str]:
     refuse_uncommitted()
     refuse_unpushed(remote)
     refuse_taken(f"{ARTIFACT}@{version}", remote)
-    refuse_incomplete(artifact_path())
+    path = artifact_path()
+    refuse_incomplete(path)
+    refuse_marked(path)
     run("dvc", "push", failure="the data could not be pushed")
     run(sys.executable, str(GATE), failure="the gate does not pass")
     return tag_and_push(version, stage, remote, register=True)
@@ -123,7 +127,7 @@ def artifact_path() -> str:
 
 
 def refuse_incomplete(path: str) -> None:
-    """Refuse a folder without a model, which is what a pipeline without a champion makes."""
+    """Refuse a folder without a model."""
     from dvc.api import DVCFileSystem
 
     fs = DVCFileSystem(".")  # reads dvc.lock and the cache: the files need not be checked out
@@ -132,7 +136,21 @@ def refuse_incomplete(path: str) -> None:
         raise ReleaseError(
             f"{path} holds no model",
             found=f"without {', '.join([*missing, 'onnx/*.onnx'])}",
-            next_step="run `dvc repro`; if the report names no champion, the card in that folder says why",
+            next_step="run `dvc repro`; if the report has no candidate, the card in that folder says why",
+        )
+
+
+def refuse_marked(path: str) -> None:
+    """Refuse a model that is no champion: its card names the constraints that it misses."""
+    from dvc.api import DVCFileSystem
+
+    missed = missed_constraints(DVCFileSystem(".").read_text(f"{path}/{CARD}", encoding="utf-8"))
+    if missed:
+        raise ReleaseError(
+            f"{path} holds no champion but the nearest candidate",
+            found=f"it misses {in_words(missed)}",
+            expected="a student that meets every constraint in `report.constraints` of params.yaml",
+            next_step="improve a student or change the constraint, then run `dvc repro` and commit dvc.lock",
         )
 
 

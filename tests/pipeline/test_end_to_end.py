@@ -30,6 +30,25 @@ def test_a_second_run_runs_nothing(built: TinyPipeline) -> None:
     assert built.repro() == []
 
 
+def test_the_program_behind_make_repro_counts_the_stages_and_ends_with_the_table_and_the_next_steps(
+    changed: TinyPipeline,
+) -> None:
+    changed.change("report.constraints.min_speedup_over_int8_teacher", 1e6)
+    done = changed.run("python", "-m", "pipestill.repro")
+    total = len(STAGES)
+    assert re.search(rf"^\[ 1/{total}\] check \.\.\. \(", done.stdout, flags=re.MULTILINE)
+    assert re.search(rf"^\[{total}/{total}\] package done in ", done.stdout, flags=re.MULTILINE)
+    assert f"{total} stages in " in done.stdout
+    assert f": 3 run, {total - 3} unchanged" in done.stdout
+    assert "No champion: no student meets `report.constraints`" in done.stdout
+    assert "`min_speedup_over_int8_teacher: 1e+06`" in done.stdout
+    assert "make ui" in done.stdout
+    assert not re.search("error|remote", done.stdout + done.stderr, flags=re.IGNORECASE)
+    (changed.root / "texts.txt").write_text("a good film\n")
+    nearest = changed.run("pipestill", "predict", "models/champion", "texts.txt")
+    assert json.loads(nearest.stdout)["label"] in LABELS
+
+
 def test_the_table_names_every_model(built: TinyPipeline) -> None:
     table = (built.root / "reports/table.txt").read_text()
     for model in ("baseline", "teacher", *STUDENTS):

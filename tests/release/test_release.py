@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipestill.fingerprint import sha256_files
+from pipestill.reporting.mark import header_lines
 from release_projects import ROOT, Project, get, new_project
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
@@ -73,6 +74,15 @@ def test_what_is_no_release_is_refused_and_leaves_no_tag(project: Project, tmp_p
     assert "the working tree differs from its commit" in refusal("2.0.0")
     other.commit("made anew, and the pipeline not run")
     assert "the gate does not pass" in refusal("2.0.0")
+    card = other.root / "made/README.md"
+    card.write_text("\n".join(["---", *header_lines({"min_size_ratio": 5.0}), "---", card.read_text()]))
+    other.run("dvc", "repro", "-q")
+    other.commit("the nearest candidate")
+    refused = refusal("2.0.0")
+    assert "models/champion holds no champion but the nearest candidate" in refused
+    assert "found:    it misses `min_size_ratio: 5`" in refused
+    assert "next:     improve a student or change the constraint" in refused
+    other.run("git", "revert", "--no-edit", "HEAD")
     shutil.rmtree(other.root / "made/onnx")
     other.run("dvc", "repro", "-q")
     other.commit("no model")

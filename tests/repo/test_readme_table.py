@@ -1,4 +1,4 @@
-"""The README's table is the one that the locked run made, and its commands exist."""
+"""The result tables in the documents are those that the locked run made, and the commands named there exist."""
 
 import hashlib
 import re
@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipestill.reporting.readme import stale_reason
+from pipestill.reporting.readme import PAGES, Page, stale_reason
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_table_in_the_readme_comes_from_the_locked_report() -> None:
-    assert stale_reason(ROOT / "README.md", ROOT / "reports", ROOT / "dvc.lock") is None
+@pytest.mark.parametrize("page", PAGES, ids=[page.path.name for page in PAGES])
+def test_the_table_in_a_document_comes_from_the_locked_report(page: Page) -> None:
+    assert stale_reason(page._replace(path=ROOT / page.path), ROOT / "reports", ROOT / "dvc.lock") is None
 
 
 @pytest.mark.parametrize(

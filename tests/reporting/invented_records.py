@@ -29,7 +29,12 @@ REPORT = ReportParams.model_validate(
     {
         "metric": "accuracy",
         "variants": ["onnx_int8", "onnx_fp32"],
-        "constraints": {"min_retention_lower": 0.975, "min_speedup": 10, "min_size_ratio": 5},
+        "constraints": {
+            "min_retention_lower": 0.975,
+            "min_speedup_over_int8_teacher": 1.3,
+            "min_speedup_over_torch_teacher": 10,
+            "min_size_ratio": 5,
+        },
     }
 )
 ENVIRONMENT = Environment(

@@ -10,6 +10,7 @@ from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.exporters.records import CardFacts, ExportRecord, FileRecord, Int8Gate
 from pipestill.fingerprint import sha256_files
 from pipestill.metrics.records import EvaluateRecord
+from pipestill.reporting.mark import missed_constraints
 from pipestill.reporting.package import package_champion, package_nothing
 from pipestill.reporting.summary import Summary, summarise
 from pipestill.reporting.tables import with_interval
@@ -108,7 +109,8 @@ def test_a_champion_that_is_not_the_int8_file_comes_with_the_command_that_runs_i
     variant: str,
     named: bool,
 ) -> None:
-    constraints = REPORT.constraints.model_copy(update={"min_speedup": 1.0, "min_size_ratio": 1.0})
+    loose = {"min_speedup_over_int8_teacher": 0.5, "min_speedup_over_torch_teacher": 1.0, "min_size_ratio": 1.0}
+    constraints = REPORT.constraints.model_copy(update=loose)
     params = REPORT.model_copy(update={"variants": (variant,), "constraints": constraints})
     summary = summarise(evaluations, make_speeds(), ENVIRONMENT, params)
     assert summary.selection.champion == f"bert_l3/{variant}"
@@ -117,10 +119,18 @@ def test_a_champion_that_is_not_the_int8_file_comes_with_the_command_that_runs_i
     assert ("`pipestill predict FOLDER --file onnx/model.onnx`" in card) is named
 
 
+@pytest.mark.parametrize("min_speedup", [1.3, 1000.0])
 def test_no_time_is_in_the_folder(
-    source: Path, tmp_path: Path, export: ExportRecord, evaluation: EvaluateRecord, evaluations: list[EvaluateRecord]
+    source: Path,
+    tmp_path: Path,
+    export: ExportRecord,
+    evaluation: EvaluateRecord,
+    evaluations: list[EvaluateRecord],
+    min_speedup: float,
 ) -> None:
-    """Or a second benchmark would make another artifact."""
+    """Or a second benchmark would make another artifact, of a champion and of a nearest candidate alike."""
+    constraints = REPORT.constraints.model_copy(update={"min_speedup_over_int8_teacher": min_speedup})
+    params = REPORT.model_copy(update={"constraints": constraints, "variants": ("onnx_int8",)})
     folders = []
     for factor in (1.0, 1.7):
         speeds = {
@@ -128,12 +138,13 @@ def test_no_time_is_in_the_folder(
                 update={
                     "p50_ms": speed.p50_ms * factor,
                     "speedup_over_teacher_torch": speed.speedup_over_teacher_torch + factor,
+                    "speedup_over_teacher_int8": speed.speedup_over_teacher_int8 + factor,
                 }
             )
             for name, speed in make_speeds().items()
         }
         folders.append(tmp_path / f"champion-{factor}")
-        package_champion(source, folders[-1], export, evaluation, summarise(evaluations, speeds, ENVIRONMENT, REPORT))
+        package_champion(source, folders[-1], export, evaluation, summarise(evaluations, speeds, ENVIRONMENT, params))
     assert sha256_files(folders[0]) == sha256_files(folders[1])
 
 
@@ -146,8 +157,38 @@ def test_a_file_that_was_not_scored_is_refused(
     assert not (tmp_path / "champion").exists()
 
 
-def test_without_a_champion_the_folder_says_why(tmp_path: Path, evaluations: list[EvaluateRecord]) -> None:
-    constraints = REPORT.constraints.model_copy(update={"min_speedup": 1000.0})
-    nobody = summarise(evaluations, make_speeds(), ENVIRONMENT, REPORT.model_copy(update={"constraints": constraints}))
+def test_without_a_champion_the_nearest_candidate_is_there_and_its_card_opens_with_what_it_misses(
+    source: Path, tmp_path: Path, export: ExportRecord, evaluation: EvaluateRecord, evaluations: list[EvaluateRecord]
+) -> None:
+    constraints = REPORT.constraints.model_copy(update={"min_speedup_over_int8_teacher": 1000.0})
+    params = REPORT.model_copy(update={"constraints": constraints, "variants": ("onnx_int8",)})
+    summary = summarise(evaluations, make_speeds(), ENVIRONMENT, params)
+    assert (summary.champion, summary.selection.packaged) == (None, "bert_l3/onnx_int8")
+    package_champion(source, tmp_path / "champion", export, evaluation, summary)
+    assert sha256_files(tmp_path / "champion").keys() == sha256_files(source).keys()
+    card = (tmp_path / "champion/README.md").read_text()
+    opening = card.split("---\n", 2)[2].strip().splitlines()[0]
+    assert opening.startswith("> **Not a champion.** It misses `min_speedup_over_int8_teacher: 1000`")
+    assert missed_constraints(card) == {"min_speedup_over_int8_teacher": 1000.0}
+    assert "No champion: the nearest candidate" in card
+
+
+def test_a_champion_s_card_has_no_mark(
+    source: Path, tmp_path: Path, export: ExportRecord, evaluation: EvaluateRecord, summary: Summary
+) -> None:
+    package_champion(source, tmp_path / "champion", export, evaluation, summary)
+    card = (tmp_path / "champion/README.md").read_text()
+    assert missed_constraints(card) == {}
+    assert "Not a champion" not in card
+    assert card.split("---\n", 2)[2].strip().startswith("# bert_l3")
+
+
+@pytest.mark.parametrize("card", ["", "# the first", "---\n- a list\n---\n", "---\n: [\n---\n"])
+def test_a_card_without_a_readable_header_has_no_mark(card: str) -> None:
+    assert missed_constraints(card) == {}
+
+
+def test_without_a_candidate_the_folder_says_so(tmp_path: Path, evaluations: list[EvaluateRecord]) -> None:
+    nobody = summarise(evaluations[:2], make_speeds(), ENVIRONMENT, REPORT)
     package_nothing(tmp_path, nobody)
-    assert "`bert_l3/onnx_int8` is refused: speed-up" in (tmp_path / "README.md").read_text()
+    assert "No champion: there is no candidate" in (tmp_path / "README.md").read_text()

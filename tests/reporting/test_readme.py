@@ -8,7 +8,7 @@ from rich.console import Console
 from pipestill.errors import RecordError
 from pipestill.records import write_json
 from pipestill.reporting.__main__ import main
-from pipestill.reporting.readme import BEGIN, END, report_md5, stale_reason, update_readme
+from pipestill.reporting.readme import BEGIN, END, PAGES, Page, report_md5, stale_reason, update_page
 from pipestill.reporting.summary import Summary
 
 LOCK = """\
@@ -25,7 +25,9 @@ stages:
 
 @pytest.fixture
 def repository(tmp_path: Path, summary: Summary, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "README.md").write_text(f"# A title\n\n{BEGIN}\n{END}\n\nThe end.\n", encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    for page in PAGES:
+        (tmp_path / page.path).write_text(f"# A title\n\n{BEGIN}\n{END}\n\nThe end.\n", encoding="utf-8")
     (tmp_path / "dvc.lock").write_text(LOCK.format(md5="a" * 32), encoding="utf-8")
     write_json(tmp_path / "reports/summary.json", summary)
     monkeypatch.chdir(tmp_path)
@@ -37,42 +39,53 @@ def run(*arguments: str) -> tuple[int, str]:
     return main(list(arguments), Console(file=out, width=200)), out.getvalue()
 
 
-def paths(folder: Path) -> tuple[Path, Path, Path]:
-    return folder / "README.md", folder / "reports", folder / "dvc.lock"
+PLACES = (Path("reports"), Path("dvc.lock"))
+every_page = pytest.mark.parametrize("page", PAGES, ids=[page.path.name for page in PAGES])
 
 
-def test_the_block_is_written_between_the_markers_and_then_is_up_to_date(repository: Path) -> None:
-    assert stale_reason(*paths(repository)) is not None
-    assert update_readme(*paths(repository))
-    text = (repository / "README.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# A title\n\n{BEGIN}\n| model |")
+@every_page
+def test_the_block_is_written_between_the_markers_and_then_is_up_to_date(repository: Path, page: Page) -> None:
+    assert stale_reason(page, *PLACES) is not None
+    assert update_page(page, *PLACES)
+    text = page.path.read_text(encoding="utf-8")
+    assert text.startswith(f"# A title\n\n{BEGIN}\n")
     assert text.endswith(f"{END}\n\nThe end.\n")
     assert "A Processor" in text
     assert f"`{'a' * 32}`" in text
-    assert stale_reason(*paths(repository)) is None
-    assert not update_readme(*paths(repository))
+    assert stale_reason(page, *PLACES) is None
+    assert not update_page(page, *PLACES)
 
 
-def test_another_report_in_dvc_lock_makes_the_block_stale_even_without_its_files(repository: Path) -> None:
-    update_readme(*paths(repository))
+def test_the_readme_has_the_short_table_and_the_results_page_the_full_one(repository: Path) -> None:
+    assert run("readme")[0] == 0
+    readme, results = (page.path.read_text(encoding="utf-8") for page in PAGES)
+    assert f"{BEGIN}\n| model | accuracy | retention | size | p50 ms | vs PyTorch |" in readme
+    assert "The row in bold is in models/champion. Champion: `bert_l3/onnx_int8`." in readme
+    assert "| model | form | accuracy | macro F1 |" in results
+    assert "`bert_l3/onnx_fp32` is refused" in results
+
+
+@every_page
+def test_another_report_in_dvc_lock_makes_the_block_stale_even_without_its_files(repository: Path, page: Page) -> None:
+    update_page(page, *PLACES)
     (repository / "reports/summary.json").unlink()
-    assert stale_reason(*paths(repository)) is None
+    assert stale_reason(page, *PLACES) is None
     (repository / "dvc.lock").write_text(LOCK.format(md5="b" * 32), encoding="utf-8")
-    assert "another report" in (stale_reason(*paths(repository)) or "")
+    assert "another report" in (stale_reason(page, *PLACES) or "")
 
 
-def test_a_number_typed_by_hand_makes_the_block_stale(repository: Path) -> None:
-    update_readme(*paths(repository))
-    readme = repository / "README.md"
-    readme.write_text(readme.read_text(encoding="utf-8").replace("0.846", "0.999"), encoding="utf-8")
-    assert "does not show" in (stale_reason(*paths(repository)) or "")
+@every_page
+def test_a_number_typed_by_hand_makes_the_block_stale(repository: Path, page: Page) -> None:
+    update_page(page, *PLACES)
+    page.path.write_text(page.path.read_text(encoding="utf-8").replace("0.846", "0.999"), encoding="utf-8")
+    assert "does not show" in (stale_reason(page, *PLACES) or "")
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_markers_that_are_missing_or_out_of_order_are_refused(repository: Path, text: str) -> None:
     (repository / "README.md").write_text(text, encoding="utf-8")
     with pytest.raises(RecordError, match="no place for the results"):
-        update_readme(*paths(repository))
+        update_page(PAGES[0], *PLACES)
 
 
 def test_the_md5_of_the_summary_is_found_and_its_absence_refused(tmp_path: Path) -> None:
@@ -87,7 +100,7 @@ def test_the_md5_of_the_summary_is_found_and_its_absence_refused(tmp_path: Path)
 def test_the_commands_write_check_and_show(repository: Path) -> None:
     code, said = run("readme", "--check")
     assert code == 1
-    assert "run `python -m pipestill.reporting readme`" in said
+    assert said.count("run `python -m pipestill.reporting readme`") == len(PAGES)
     assert run("readme")[0] == 0
     assert run("readme", "--check") == (0, "")
     assert "already shows" in run("readme")[1]

@@ -49,17 +49,32 @@ def test_without_benchmark_and_training_the_report_still_says_what_it_knows(
 ) -> None:
     report = make_report(evaluations, [], {}, ENVIRONMENT, REPORT)
     assert set(report.figures) == {"confusion", "reliability"}
-    num_candidates = len(report.summary.selection.verdicts)
-    assert num_candidates > 0
-    assert headline(report.summary) == {"num_candidates": num_candidates, "num_refused": num_candidates}
+    numbers = headline(report.summary)
+    assert numbers["num_candidates"] == numbers["num_refused"] == len(report.summary.selection.verdicts) > 0
+    assert not [name for name in numbers if name.startswith("champion.")]
+    assert "nearest.p50_ms" not in numbers
     write_report(report, tmp_path)
-    assert "No champion" in (tmp_path / "table.txt").read_text(encoding="utf-8")
+    for name in ("table.txt", "table.md"):
+        first = (tmp_path / name).read_text(encoding="utf-8").splitlines()[0]
+        assert first.startswith(
+            "No champion: the nearest candidate, `bert_l3/onnx_fp32`, misses `min_speedup_over_int8"
+        )
+
+
+def test_the_nearest_candidate_s_numbers_have_names_of_their_own(evaluations: list[EvaluateRecord]) -> None:
+    constraints = REPORT.constraints.model_copy(update={"min_speedup_over_int8_teacher": 2.42})
+    params = REPORT.model_copy(update={"constraints": constraints, "variants": ("onnx_int8",)})
+    numbers = headline(make_report(evaluations, [], make_speeds(), ENVIRONMENT, params).summary)
+    assert numbers["nearest.p50_ms"] == 0.87
+    assert numbers["nearest.shortfall"] == pytest.approx(1 - 2.1 / 0.87 / 2.42)
+    assert not [name for name in numbers if name.startswith("champion.")]
 
 
 def test_teacher_and_baseline_alone_make_a_report(evaluations: list[EvaluateRecord]) -> None:
     report = make_report(evaluations[:2], make_trainings()[:1], make_speeds(), ENVIRONMENT, REPORT)
     assert set(report.figures) == {"tradeoff", "curves"}
     assert report.summary.selection.verdicts == ()
+    assert headline(report.summary) == {"num_candidates": 0, "num_refused": 0}
 
 
 @pytest.mark.parametrize("num_labels", [8, 40, 77])

@@ -147,7 +147,7 @@ def test_main_commits_the_lock_and_a_fresh_clone_has_everything(team: Team, tmp_
         team.author.run("git", "push", "-q", "--force", str(team.origin), f"HEAD:{BRANCH}")
     last = fresh.run("git", "log", "-1", "--format=%s", "--name-only").stdout
     assert "[skip ci]" in last
-    assert sorted(last.split("\n\n")[1].split()) == ["README.md", "dvc.lock"]
+    assert sorted(last.split("\n\n")[1].split()) == ["README.md", "docs/results.md", "dvc.lock"]
     assert fresh.lock() == worker.lock()
     fresh.run("python", "-m", "pipestill.reporting", "readme", "--check")
     fresh.run("python", "ci/gate.py")

@@ -107,6 +107,8 @@ def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric:
         "selection": {
             "metric": metric,
             "champion": None if refused else "small/onnx_int8",
+            "packaged": "small/onnx_int8",
+            "missed": ["min_speedup_over_int8_teacher"] if refused else [],
             "verdicts": [
                 {
                     "subject": "small/onnx_int8",

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from outcomes import write_outcome
 from repositories import Repository
 
 from pipestill.records import read_record
 from pipestill.tracking.identity import name_in
 from pipestill.tracking.lock import MAIN, pipelines_with_lock
 from pipestill.tracking.run_record import RunRecord, record_path
-from pipestill.tracking.sync import sync
+from pipestill.tracking.sync import run_sync, sync
 
 OTHER = """
 stages:
@@ -20,6 +21,18 @@ stages:
     params:
     - pipelines/other/params.yaml: [lr]
     outs: [data/other/first.txt, runs/other_first.json]
+"""
+
+
+LOCK_FROM_ELSEWHERE = """
+schema: '2.0'
+stages:
+  other_first:
+    cmd: python stage.py
+    outs:
+    - {path: data/other/first.txt, hash: md5, md5: 0123456789abcdef0123456789abcdef}
+    - {path: runs/other_first.json, hash: md5, md5: fedcba9876543210fedcba9876543210}
+    - {path: reports/other/table.md, hash: md5, md5: fedcba9876543210fedcba9876543219}
 """
 
 
@@ -57,6 +70,24 @@ def test_another_pipeline_s_runs_stand_under_a_pipeline_run_of_their_own(two: Re
         assert run.data.tags["mlflow.parentRunId"] == parents[pipeline].info.run_id
         assert run.data.tags["dvc.key"] == read_record(two.root / record_path(stage), RunRecord).key
     assert sync(two.root).pipeline_changed is False
+
+
+def test_a_pipeline_that_ran_elsewhere_is_one_short_sentence_and_no_remote_is_no_error(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_outcome(repository.root)
+    folder = repository.root / "pipelines/other"
+    folder.mkdir(parents=True)
+    (folder / "dvc.lock").write_text(LOCK_FROM_ELSEWHERE)
+    lines: list[str] = []
+    report = run_sync(repository.root, lines.append)
+    assert report.elsewhere == ["other"]
+    assert "other_first" not in report.without_record
+    assert lines[-1] == "not run here: the pipeline(s) other"
+    said = capsys.readouterr()
+    assert "remote" not in f"{said.out}{said.err}{lines}"
+    assert [run.data.tags["pipeline"] for run in repository.runs("tags.`dvc.pipeline` != ''")] == ["main"]
+    assert sync(repository.root).pipeline_changed is False
 
 
 @pytest.mark.pipeline

@@ -158,11 +158,14 @@ def test_a_version_may_stay_challenger(outcome: Repository) -> None:
 
 
 def test_without_a_champion_the_refusals_are_listed(outcome: Repository, capsys: pytest.CaptureFixture[str]) -> None:
-    write_outcome(outcome.root, refused=("speed-up over the PyTorch teacher is 4.6, below 10",))
+    write_outcome(outcome.root, refused=("speed-up over the int8 teacher is 1.1, below 1.3",))
     assert main(["register"]) == 1
     said = capsys.readouterr().err
     assert "the report has no champion to register" in said
-    assert "small/onnx_int8: speed-up over the PyTorch teacher is 4.6, below 10" in said
+    assert "found:    the nearest, small/onnx_int8, misses min_speedup_over_int8_teacher" in said
+    assert "small/onnx_int8: speed-up over the int8 teacher is 1.1, below 1.3" in said
+    assert "expected: a student that meets every constraint" in said
+    assert "next:     improve a student or change the constraint" in said
 
 
 def test_only_what_was_made_and_measured_is_registered(outcome: Repository) -> None:

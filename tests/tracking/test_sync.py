@@ -180,6 +180,16 @@ def test_the_pipeline_run_shows_the_table_and_a_second_sync_writes_nothing(repos
     assert dump(repository) == before
 
 
+def test_without_a_champion_the_pipeline_run_names_the_nearest_candidate_and_what_it_misses(
+    repository: Repository,
+) -> None:
+    write_outcome(repository.root, refused=("speed-up over the int8 teacher is 1.1, below 1.3",))
+    sync(repository.root)
+    (run,) = repository.runs()
+    assert run.data.tags["champion"] == "none; nearest: small/onnx_int8, misses min_speedup_over_int8_teacher"
+    assert not [name for name in run.data.metrics if name.startswith("champion/")]
+
+
 def test_a_report_that_was_out_of_reach_comes_with_a_later_sync(repository: Repository) -> None:
     write_outcome(repository.root)
     md5 = Lock(repository.root).files(REPORTS)["summary.json"]

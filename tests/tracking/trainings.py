@@ -4,6 +4,8 @@ import json
 
 from repositories import Repository
 
+from pipestill.reporting.params import Constraints
+
 TRAIN = """
 import json, pathlib, sys
 from ruamel.yaml import YAML
@@ -39,6 +41,6 @@ def write_training(repository: Repository) -> None:
 
 def set_rate(repository: Repository, rate: float) -> None:
     report = {"metric": "accuracy", "variants": ["onnx_int8"]}
-    limits = {"min_retention_lower": 0.5, "min_speedup": 1.0, "min_size_ratio": 1.0}
+    limits = dict.fromkeys(Constraints.model_fields, 0.0)
     params = {"second": {"lr": rate}, "report": report | {"constraints": limits}}
     (repository.root / "params.yaml").write_text(json.dumps(params))

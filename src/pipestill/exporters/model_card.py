@@ -8,20 +8,29 @@ from pipestill.exporters.records import CardFacts, ExportRecord
 MAX_LABELS_SHOWN = 20
 
 
-def render_card(record: ExportRecord, *, quality: Sequence[str] = (), results: Sequence[object] = ()) -> str:
+def render_card(
+    record: ExportRecord,
+    *,
+    quality: Sequence[str] = (),
+    results: Sequence[object] = (),
+    header: Sequence[str] = (),
+    notice: Sequence[str] = (),
+) -> str:
     """Write the card as Markdown with a YAML header.
 
     Args:
         record: of the export.
         quality: lines about the quality on test; none where nothing has been evaluated yet.
         results: the same as model hubs read it, the value of `results` in their `model-index`.
+        header: more lines of the YAML header.
+        notice: lines that the card opens with.
     """
     facts = record.facts
-    parts = (_header(record, results), _model(record), quality, _usage(), _data(facts), _recipe(record))
+    parts = (_header(record, results, header), notice, _model(record), quality, _usage(), _data(facts), _recipe(record))
     return "\n".join([line for part in parts for line in part] + [""])
 
 
-def _header(record: ExportRecord, results: Sequence[object]) -> list[str]:
+def _header(record: ExportRecord, results: Sequence[object], more: Sequence[str]) -> list[str]:
     index = json.dumps([{"name": record.model, "results": list(results)}], ensure_ascii=False)
     # JSON strings are YAML strings, whatever characters they hold.
     return [
@@ -32,6 +41,7 @@ def _header(record: ExportRecord, results: Sequence[object]) -> list[str]:
         f"license_name: {json.dumps(f'see below; data: {record.facts.data_licence}')}",
         "tags: [onnx, onnxruntime, int8, text-classification, pipestill, transformers.js]",
         *([f"model-index: {index}"] if results else []),
+        *more,
         "---",
         "",
     ]

@@ -1,8 +1,8 @@
-"""Show the results of the pipeline, or put them into the README.
+"""Show the results of the pipeline, or put them into README.md and docs/results.md.
 
-python -m pipestill.reporting show            the table, the champion, and what each stage took
-python -m pipestill.reporting readme          rewrite the result block of README.md
-python -m pipestill.reporting readme --check  exit 1 if the block is out of date
+python -m pipestill.reporting show            the full table, the champion, and what each stage took
+python -m pipestill.reporting readme          rewrite the result blocks of README.md and docs/results.md
+python -m pipestill.reporting readme --check  exit 1 if a block is out of date
 """
 
 import argparse
@@ -14,12 +14,12 @@ from rich.console import Console
 from pipestill.errors import PipestillError
 from pipestill.params import read_params
 from pipestill.records import read_record
-from pipestill.reporting.readme import stale_reason, update_readme
+from pipestill.reporting.notes import notes
+from pipestill.reporting.readme import PAGES, stale_reason, update_page
 from pipestill.reporting.summary import SUMMARY, Summary
-from pipestill.reporting.tables import TEXT_WIDTH, notes, rich_table
+from pipestill.reporting.tables import TEXT_WIDTH, rich_table
 from pipestill.reporting.walltimes import read_wall_times, wall_time_table
 
-README = Path("README.md")
 REPORTS = Path("reports")
 LOCK = Path("dvc.lock")
 RUNS = Path("runs")
@@ -29,9 +29,9 @@ def main(arguments: list[str] | None = None, console: Console | None = None) -> 
     """Run one command from the repository root; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipestill.reporting", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show", help="print the table, the champion, and what each stage took")
-    readme = commands.add_parser("readme", help="rewrite the result block of README.md")
-    readme.add_argument("--check", action="store_true", help="change nothing; exit 1 if the block is out of date")
+    commands.add_parser("show", help="print the full table, the champion, and what each stage took")
+    readme = commands.add_parser("readme", help="rewrite the result blocks of README.md and docs/results.md")
+    readme.add_argument("--check", action="store_true", help="change nothing; exit 1 if a block is out of date")
     chosen = parser.parse_args(arguments)
     # a pipe has no width: it gets the whole table
     console = console or Console(width=None if sys.stdout.isatty() else TEXT_WIDTH)
@@ -55,16 +55,16 @@ def _show(console: Console) -> int:
 
 
 def _check(console: Console) -> int:
-    reason = stale_reason(README, REPORTS, LOCK)
-    if reason is None:
-        return 0
-    console.print(f"{reason}\n  next:     run `python -m pipestill.reporting readme`", style="red", markup=False)
-    return 1
+    reasons = [reason for page in PAGES if (reason := stale_reason(page, REPORTS, LOCK))]
+    for reason in reasons:
+        console.print(f"{reason}\n  next:     run `python -m pipestill.reporting readme`", style="red", markup=False)
+    return 1 if reasons else 0
 
 
 def _update(console: Console) -> int:
-    changed = update_readme(README, REPORTS, LOCK)
-    console.print(f"{README} {'now shows the results' if changed else 'already shows the results'}")
+    for page in PAGES:
+        changed = update_page(page, REPORTS, LOCK)
+        console.print(f"{page.path} {'now shows the results' if changed else 'already shows the results'}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The champion's folder: the very files that were exported and scored, with a card that says how they scored on test.
 
-Nothing here is timed: latency belongs to a machine and would change the folder's bytes at every benchmark.
+Without a champion it holds the nearest candidate, whose card opens with the constraints that it misses. Nothing here is
+timed: latency belongs to a machine and would change the folder's bytes at every benchmark.
 """
 
 import shutil
@@ -12,12 +13,12 @@ from pipestill.exporters.model_card import render_card
 from pipestill.exporters.records import ExportRecord, FileRecord
 from pipestill.metrics.records import EvaluateRecord, SplitQuality
 from pipestill.records import write_bytes
+from pipestill.reporting.mark import header_lines, notice_lines
+from pipestill.reporting.notes import choice_lines
 from pipestill.reporting.summary import Summary
-from pipestill.reporting.tables import NOTHING, selection_lines, with_interval
+from pipestill.reporting.tables import INT8, NOTHING, with_interval
 
 CARD = "README.md"
-INT8 = "onnx_int8"
-"""The variant that `pipestill predict` runs where no file is named."""
 
 
 def package_champion(
@@ -26,10 +27,10 @@ def package_champion(
     """Copy an exported folder and write its card anew, with the figures on test.
 
     Args:
-        source: the exported folder of the champion.
+        source: the exported folder of the champion, or of the nearest candidate.
         target: the folder to write; must not exist.
-        export: the champion's export.
-        evaluation: the champion's evaluation.
+        export: that model's export.
+        evaluation: that model's evaluation.
         summary: the report that chose it.
 
     Raises:
@@ -39,19 +40,25 @@ def package_champion(
     for variant, file in variants.items():
         _check_scored(variant, file, evaluation)
     quality = quality_lines(variants, evaluation, summary)
-    card = render_card(export, quality=quality, results=hub_results(variants, evaluation, export, summary))
+    card = render_card(
+        export,
+        quality=quality,
+        results=hub_results(variants, evaluation, export, summary),
+        header=header_lines(summary.missed),
+        notice=notice_lines(summary.missed),
+    )
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(CARD), copy_function=shutil.copyfile)
     write_bytes(target / CARD, card.encode())
 
 
 def package_nothing(target: Path, summary: Summary) -> None:
-    """Write a folder that says why there is no champion; `make release` refuses it."""
-    reasons = "\n".join(selection_lines(summary))
+    """Write a folder that says that there is no candidate; `make release` refuses it."""
+    reasons = "\n".join(choice_lines(summary))
     write_bytes(target / CARD, f"# No model\n\n{reasons}\n".encode())
 
 
 def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, summary: Summary) -> list[str]:
-    """The card's section on quality: each file on test, with intervals, the champion in bold."""
+    """The card's section on quality: each file on test, with intervals, the chosen one in bold."""
     resampling = evaluation.resampling
     lines = [
         "## Quality",
@@ -64,9 +71,9 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
         "| file | accuracy | macro F1 | NLL (nats) | ECE | agreement | retention |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    champion = _champion(variants, evaluation, summary)
+    chosen = _chosen(variants, evaluation, summary)
     for variant, file in variants.items():
-        name = f"**{file.path}**" if variant == champion else file.path
+        name = f"**{file.path}**" if variant == chosen else file.path
         lines.append("| " + " | ".join([name, *_cells(evaluation.variants[variant].test)]) + " |")
     return [
         *lines,
@@ -76,18 +83,17 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
             "teacher's on the same rows. ECE: expected calibration error, a fraction."
         ),
         "",
-        selection_lines(summary)[0],
+        choice_lines(summary)[0],
         "",
-        *(_how_to_run(variants[champion]) if champion != INT8 else ()),
+        *(_how_to_run(variants[chosen]) if chosen != INT8 else ()),
     ]
 
 
 def hub_results(
     variants: dict[str, FileRecord], evaluation: EvaluateRecord, export: ExportRecord, summary: Summary
 ) -> Sequence[object]:
-    """The champion's figures in the form that model hubs read."""
-    champion = _champion(variants, evaluation, summary)
-    quality = evaluation.variants[champion].test
+    """The chosen file's figures in the form that model hubs read."""
+    quality = evaluation.variants[_chosen(variants, evaluation, summary)].test
     metrics = [
         {"type": "accuracy", "value": quality.accuracy.value},
         {"type": "f1", "name": "macro F1", "value": quality.macro_f1.value},
@@ -97,8 +103,8 @@ def hub_results(
     return [{"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}]
 
 
-def _champion(variants: Iterable[str], evaluation: EvaluateRecord, summary: Summary) -> str:
-    return next(variant for variant in variants if f"{evaluation.model}/{variant}" == summary.selection.champion)
+def _chosen(variants: Iterable[str], evaluation: EvaluateRecord, summary: Summary) -> str:
+    return next(variant for variant in variants if f"{evaluation.model}/{variant}" == summary.selection.packaged)
 
 
 def _how_to_run(file: FileRecord) -> list[str]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pipestill.environment import Environment
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.records import write_bytes, write_json
+from pipestill.reporting.notes import choice, notes
 from pipestill.reporting.params import ReportParams
 from pipestill.reporting.plots.confusion import plot_confusion
 from pipestill.reporting.plots.curves import plot_curves
@@ -17,7 +18,7 @@ from pipestill.reporting.plots.style import TEACHER_COLOUR, save_figure, student
 from pipestill.reporting.plots.tradeoff import plot_tradeoff
 from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, Speed
 from pipestill.reporting.summary import SUMMARY, Summary, summarise
-from pipestill.reporting.tables import markdown_table, notes, text_table
+from pipestill.reporting.tables import markdown_table, text_table
 from pipestill.training.records import TrainingRecord
 
 
@@ -46,49 +47,46 @@ def make_report(
         params: how to choose.
     """
     summary = summarise(evaluations, speeds, environment, params)
-    shown = shown_candidate(summary)
+    shown = summary.selection.packaged
     figures = {"tradeoff": plot_tradeoff(summary), "curves": plot_curves(trainings) if trainings else None}
     if shown is not None:
         figures |= _candidate_figures(evaluations, shown)
     return Report(summary=summary, figures={name: figure for name, figure in figures.items() if figure is not None})
 
 
-def shown_candidate(summary: Summary) -> str | None:
-    """The subject that the detailed figures show: the champion, or without one the best candidate on dev."""
-    verdicts = summary.selection.verdicts
-    return summary.selection.champion or (verdicts[0].subject if verdicts else None)
-
-
 def write_report(report: Report, folder: Path) -> None:
     """Write summary.json, table.md, table.txt and the figures; equal reports are equal bytes."""
     write_json(folder / SUMMARY, report.summary)
     write_bytes(folder / "table.txt", text_table(report.summary).encode())
-    write_bytes(folder / "table.md", f"{markdown_table(report.summary)}\n{notes(report.summary)}".encode())
+    summary = report.summary
+    write_bytes(folder / "table.md", f"{choice(summary)}\n\n{markdown_table(summary)}\n{notes(summary)}".encode())
     for name, figure in report.figures.items():
         save_figure(figure, folder / name)
 
 
 def headline(summary: Summary) -> dict[str, float]:
-    """The champion's numbers, to follow from run to run; without one, how many candidates were refused."""
+    """The numbers to follow from run to run: the champion's, or the nearest candidate's under names of their own."""
     verdicts = summary.selection.verdicts
     counts = {
-        "num_candidates": len(verdicts),
-        "num_refused": sum(1 for verdict in verdicts if verdict.refused_because),
+        "num_candidates": float(len(verdicts)),
+        "num_refused": float(sum(1 for verdict in verdicts if verdict.missed)),
     }
-    champion = summary.champion
-    if champion is None:
-        return {name: float(number) for name, number in counts.items()}
+    row = summary.packaged
+    if row is None:
+        return counts
     numbers = {
-        **counts,
-        "champion.accuracy": champion.test.accuracy.value,
-        "champion.dev_accuracy": champion.dev.accuracy.value,
-        "champion.retention": champion.test.retention.value if champion.test.retention else None,
-        "champion.p50_ms": champion.speed.p50_ms if champion.speed else None,
-        "champion.speedup_over_teacher_torch": champion.speed.speedup_over_teacher_torch if champion.speed else None,
-        "champion.speedup_over_teacher_int8": champion.speed.speedup_over_teacher_int8 if champion.speed else None,
-        "champion.size_ratio": champion.size_ratio,
+        "accuracy": row.test.accuracy.value,
+        "dev_accuracy": row.dev.accuracy.value,
+        "retention": row.test.retention.value if row.test.retention else None,
+        "p50_ms": row.speed.p50_ms if row.speed else None,
+        "speedup_over_teacher_torch": row.speedup_over_torch,
+        "speedup_over_teacher_int8": row.speedup_over_int8,
+        "size_ratio": row.size_ratio,
     }
-    return {name: number for name, number in numbers.items() if number is not None}
+    if summary.champion is None:
+        numbers["shortfall"] = next(verdict.shortfall for verdict in verdicts if verdict.subject == row.subject)
+    role = "champion" if summary.champion else "nearest"
+    return counts | {f"{role}.{name}": number for name, number in numbers.items() if number is not None}
 
 
 def _candidate_figures(evaluations: Sequence[EvaluateRecord], subject: str) -> dict[str, Figure]:

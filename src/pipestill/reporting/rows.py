@@ -67,9 +67,14 @@ class ComparisonRow(Record):
         return f"{self.model}/{self.variant}"
 
     @property
-    def speedup(self) -> float | None:
+    def speedup_over_torch(self) -> float | None:
         """The speed-up over the PyTorch teacher; None if it was not timed."""
         return self.speed.speedup_over_teacher_torch if self.speed else None
+
+    @property
+    def speedup_over_int8(self) -> float | None:
+        """The speed-up over the teacher's int8 file; None if it was not timed."""
+        return self.speed.speedup_over_teacher_int8 if self.speed else None
 
 
 def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) -> tuple[ComparisonRow, ...]:

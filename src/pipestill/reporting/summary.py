@@ -25,7 +25,7 @@ UNITS = QUALITY_UNITS | {
 
 
 class Summary(Record):
-    """The outcome of a pipeline: rows in the order of the table, and the champion."""
+    """The outcome of a pipeline: rows in the order of the table, and the choice among them."""
 
     num_labels: int
     num_dev_rows: int
@@ -40,7 +40,17 @@ class Summary(Record):
     @property
     def champion(self) -> ComparisonRow | None:
         """The row of the champion; None if no candidate met the constraints."""
-        return next((row for row in self.rows if row.subject == self.selection.champion), None)
+        return self.packaged if self.selection.champion is not None else None
+
+    @property
+    def packaged(self) -> ComparisonRow | None:
+        """The row of the file in models/champion, the nearest candidate's without a champion; None of none."""
+        return next((row for row in self.rows if row.subject == self.selection.packaged), None)
+
+    @property
+    def missed(self) -> dict[str, float]:
+        """The limits that the packaged file misses, by their key in `report.constraints`; empty for a champion."""
+        return {name: getattr(self.selection.constraints, name) for name in self.selection.missed}
 
 
 def summarise(

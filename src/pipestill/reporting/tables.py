@@ -1,6 +1,6 @@
-"""The comparison table: on the terminal, in Markdown, and as plain rows."""
+"""The comparison table, full and short: on the terminal, in Markdown, and as plain text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -8,14 +8,24 @@ from rich.console import Console
 from rich.table import Table
 
 from pipestill.metrics.uncertainty import Estimate
+from pipestill.reporting.notes import choice, notes
 from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, ComparisonRow
 from pipestill.reporting.summary import Summary
 
 NOTHING = "-"
 TEXT_WIDTH = 160
 """Columns of the plain-text table: wide enough that no cell is cut."""
+SHORT_WIDTH = 80
+"""Columns of the short table, which fits every terminal."""
 DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
 """Columns that a narrow terminal does without, the first to go first."""
+INT8 = "onnx_int8"
+SHORT_NAMES = {
+    f"{BASELINE}/linear": "linear baseline",
+    f"{TEACHER}/torch": "PyTorch teacher",
+    f"{TEACHER}/{INT8}": "int8 teacher",
+}
+"""The rows of the short table that every pipeline has; each student's int8 file follows them."""
 
 
 class Column(NamedTuple):
@@ -26,107 +36,94 @@ class Column(NamedTuple):
     numeric: bool = True
 
 
+def short_name(row: ComparisonRow) -> str:
+    """A row's name in the short table; a student's form is left out where it is int8."""
+    form = "" if row.variant == INT8 else f" {VARIANT_TITLES.get(row.variant, row.variant)}"
+    return SHORT_NAMES.get(row.subject, f"{row.model}{form}")
+
+
+ACCURACY = Column("accuracy", lambda row: with_interval(row.test.accuracy))
+SIZE = Column("size", lambda row: megabytes(row.size_bytes))
+P50 = Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed else NOTHING)
+VS_TORCH = Column("vs PyTorch", lambda row: times(row.speedup_over_torch))
 COLUMNS = (
     Column("model", lambda row: row.model, numeric=False),
     Column("form", lambda row: VARIANT_TITLES.get(row.variant, row.variant), numeric=False),
-    Column("accuracy", lambda row: with_interval(row.test.accuracy)),
+    ACCURACY,
     Column("macro F1", lambda row: f"{row.test.macro_f1.value:.3f}"),
     Column("agreement", lambda row: f"{row.test.agreement.value:.1%}" if row.test.agreement else NOTHING),
     Column("retention", lambda row: with_interval(row.test.retention, percent=True)),
     Column("ECE", lambda row: f"{row.test.ece:.3f}"),
-    Column("size", lambda row: megabytes(row.size_bytes)),
-    Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed else NOTHING),
+    SIZE,
+    P50,
     Column("p95 ms", lambda row: milliseconds(row.speed.p95_ms) if row.speed else NOTHING),
     Column("p99 ms", lambda row: milliseconds(row.speed.p99_ms) if row.speed else NOTHING),
     Column("model ms", lambda row: milliseconds(row.speed.model_p50_ms) if row.speed else NOTHING),
-    Column("vs PyTorch", lambda row: times(row.speed.speedup_over_teacher_torch if row.speed else None)),
-    Column("vs int8", lambda row: times(row.speed.speedup_over_teacher_int8 if row.speed else None)),
+    VS_TORCH,
+    Column("vs int8", lambda row: times(row.speedup_over_int8)),
 )
+SHORT_COLUMNS = (
+    Column("model", short_name, numeric=False),
+    ACCURACY,
+    Column("retention", lambda row: f"{row.test.retention.value:.1%}" if row.test.retention else NOTHING),
+    SIZE,
+    P50,
+    VS_TORCH,
+)
+NAMES = ("model", "form")
+"""The columns in which Markdown marks the row of the packaged model."""
 
 
 def table_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
-    """The rows that the table shows: students only as ONNX files, since that is how they are used."""
+    """The rows of the full table: students only as ONNX files, since that is how they are used."""
     return tuple(row for row in summary.rows if row.model in (BASELINE, TEACHER) or row.variant != "torch")
 
 
+def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
+    """The rows of the short table: baseline, teacher, int8 teacher, each student's int8 file, the packaged file."""
+    packaged = summary.selection.packaged
+    return tuple(
+        row
+        for row in summary.rows
+        if row.subject in (*SHORT_NAMES, packaged) or (row.variant == INT8 and row.model != TEACHER)
+    )
+
+
 def markdown_table(summary: Summary) -> str:
-    """The table in Markdown, the champion in bold; ends in a newline."""
-    lines = [
-        "| " + " | ".join(column.heading for column in COLUMNS) + " |",
-        "|" + "|".join("---:" if column.numeric else "---" for column in COLUMNS) + "|",
-    ]
-    for row in table_rows(summary):
-        cells = [column.show(row).replace("|", "\\|") for column in COLUMNS]
-        if row.subject == summary.selection.champion:
-            cells = [f"**{cell}**" if column.heading in ("model", "form") else cell for column, cell in _pair(cells)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    """The full table in Markdown, the champion in bold, or the nearest candidate in italics; ends in a newline."""
+    return _markdown(summary, COLUMNS, table_rows(summary))
+
+
+def short_markdown_table(summary: Summary) -> str:
+    """The short table in Markdown, marked alike; ends in a newline."""
+    return _markdown(summary, SHORT_COLUMNS, short_rows(summary))
 
 
 def rich_table(summary: Summary, width: int = TEXT_WIDTH) -> Table:
-    """The table for a terminal of some width, the champion in bold green, a rule between models."""
+    """The full table for a terminal of some width, the champion in bold green, a rule between models."""
     hidden = 0
-    table = _rich_table(summary, ())
+    table = _rich_table(summary, COLUMNS, table_rows(summary))
     while hidden < len(DROPPED_WHEN_NARROW) and Console(width=10 * TEXT_WIDTH).measure(table).maximum > width:
         hidden += 1
-        table = _rich_table(summary, DROPPED_WHEN_NARROW[:hidden])
+        shown = [column for column in COLUMNS if column.heading not in DROPPED_WHEN_NARROW[:hidden]]
+        table = _rich_table(summary, shown, table_rows(summary))
+    return table
+
+
+def short_rich_table(summary: Summary) -> Table:
+    """The short table for a terminal of `SHORT_WIDTH` columns; a long name goes on in the next line."""
+    table = _rich_table(summary, SHORT_COLUMNS, short_rows(summary), rules=False)
+    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     return table
 
 
 def text_table(summary: Summary) -> str:
-    """The table and its notes as plain text, the same bytes on every terminal."""
+    """The choice, the full table and its notes as plain text, the same bytes on every terminal."""
     console = Console(width=TEXT_WIDTH, no_color=True, highlight=False, force_terminal=False, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_table(summary))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n\n" + notes(summary)
-
-
-def notes(summary: Summary) -> str:
-    """What the numbers rest on, and the choice of the champion with its reasons; ends in a newline."""
-    speed = next((row.speed for row in summary.rows if row.speed), None)
-    rows = (
-        f"{summary.num_test_rows:,} test rows, {summary.num_labels} labels. Brackets: {summary.confidence:.0%} "
-        f"paired-bootstrap intervals ({summary.replicates:,} replicates). "
-        "Agreement and retention: against the PyTorch teacher."
-    )
-    lines = [rows]
-    if speed is not None:
-        timing = (
-            f"Latency of one call with {_count(speed.batch_size, 'row')} on {_count(speed.threads, 'thread')}, "
-            f"from text to logits, on {hardware(summary)}; `model ms`: its median without tokenisation. "
-            "`vs PyTorch` and `vs int8`: how many times faster than those forms of the teacher."
-        )
-        lines.append(timing)
-    lines += ["", *selection_lines(summary)]
-    return "\n".join(lines) + "\n"
-
-
-def selection_lines(summary: Summary) -> list[str]:
-    """The champion, whether the test rows confirm it, and why each other candidate was refused."""
-    selection = summary.selection
-    limits = (
-        f"retention at least {selection.min_retention_lower:.1%} at the lower end, {selection.min_speedup:g}x faster "
-        f"and {selection.min_size_ratio:g}x smaller than the PyTorch teacher"
-    )
-    lines = [f"No champion: no candidate meets the constraints on dev ({limits}).", ""]
-    if selection.champion is not None:
-        word = "confirm" if selection.confirmed_on_test else "do not confirm"
-        best = f"the best {selection.metric} on dev within the constraints ({limits})"
-        lines = [f"Champion: `{selection.champion}`, {best}; the test rows {word} its retention.", ""]
-    for verdict in selection.verdicts:
-        if verdict.refused_because:
-            lines.append(f"- `{verdict.subject}` is refused: {'; '.join(verdict.refused_because)}.")
-        elif verdict.subject != selection.champion:
-            quality = f"{selection.metric} {verdict.dev_quality:.4f} on dev"
-            lines.append(f"- `{verdict.subject}` meets the constraints too, with {quality}.")
-    return lines
-
-
-def hardware(summary: Summary) -> str:
-    """The machine in words: processor, cores, and the instructions that int8 arithmetic profits from."""
-    machine = summary.environment
-    flags = [flag for flag in machine.cpu_flags if "vnni" in flag or "int8" in flag]
-    return f"{machine.cpu_model}, {_count(machine.num_cpus, 'core')}, {', '.join(flags) if flags else 'no VNNI'}"
+    table = "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return f"{choice(summary)}\n\n{table}\n\n{notes(summary)}"
 
 
 def with_interval(estimate: Estimate | None, *, percent: bool = False) -> str:
@@ -153,25 +150,35 @@ def times(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{ratio:.1f}x"
 
 
-def _rich_table(summary: Summary, without: tuple[str, ...]) -> Table:
-    columns = [column for column in COLUMNS if column.heading not in without]
+def _markdown(summary: Summary, columns: Sequence[Column], rows: Sequence[ComparisonRow]) -> str:
+    lines = [
+        "| " + " | ".join(column.heading for column in columns) + " |",
+        "|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|",
+    ]
+    mark = "**" if summary.champion else "*"
+    for row in rows:
+        cells = [column.show(row).replace("|", "\\|") for column in columns]
+        if row.subject == summary.selection.packaged:
+            cells = [
+                f"{mark}{cell}{mark}" if column.heading in NAMES else cell
+                for column, cell in zip(columns, cells, strict=True)
+            ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _rich_table(
+    summary: Summary, columns: Sequence[Column], rows: Sequence[ComparisonRow], *, rules: bool = True
+) -> Table:
     table = Table(box=SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     for column in columns:
         heading = column.heading.replace(" ", "\n")
         table.add_column(heading, justify="right" if column.numeric else "left", vertical="bottom", no_wrap=True)
-    shown = table_rows(summary)
-    for row, following in zip(shown, [*shown[1:], None], strict=True):
+    mark = "bold green" if summary.champion else "bold yellow"
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         table.add_row(
             *(column.show(row) for column in columns),
-            style="bold green" if row.subject == summary.selection.champion else None,
-            end_section=following is not None and following.model != row.model,
+            style=mark if row.subject == summary.selection.packaged else None,
+            end_section=rules and following is not None and following.model != row.model,
         )
     return table
-
-
-def _pair(cells: list[str]) -> list[tuple[Column, str]]:
-    return list(zip(COLUMNS, cells, strict=True))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -55,6 +55,8 @@ class _Verdict(_View):
 class _Selection(_View):
     metric: str
     champion: str | None
+    packaged: str | None
+    missed: tuple[str, ...]
     verdicts: tuple[_Verdict, ...]
 
 
@@ -154,11 +156,13 @@ def _champion(summary: _Summary) -> _Verdict:
         for verdict in summary.selection.verdicts
         for reason in verdict.refused_because
     )
+    selection = summary.selection
+    nearest = f"the nearest, {selection.packaged}, misses {', '.join(selection.missed)}" if selection.packaged else ""
     raise RegistryError(
         "the report has no champion to register",
-        found="".join(refusals) or "no candidates",
-        expected="a student that meets the constraints of the section `report`",
-        next_step="improve a student, or change `report.constraints` in params.yaml",
+        found=f"{nearest}{''.join(refusals)}" or "no candidates",
+        expected="a student that meets every constraint in `report.constraints` of params.yaml",
+        next_step="improve a student or change the constraint, then run `dvc repro`",
     )
 
 

@@ -138,10 +138,18 @@ def _write_reports(store: Store, run_id: str, reports: dict[str, bytes], time_ms
         if name == SUMMARY:
             summary = json.loads(content)
             write_points(store, run_id, table_points(summary, time_ms))
-            tags["champion"] = str((summary.get("selection") or {}).get("champion") or "none")
+            tags["champion"] = champion_tag(summary.get("selection") or {})
         elif name in TABLES:
             tags["mlflow.note.content"] = content.decode()
     return tags
+
+
+def champion_tag(selection: dict[str, Any]) -> str:
+    """The champion's name; without one `none`, with the nearest candidate and the constraints that it misses."""
+    if selection.get("champion"):
+        return str(selection["champion"])
+    nearest = selection.get("packaged")
+    return f"none; nearest: {nearest}, misses {', '.join(selection.get('missed', []))}" if nearest else "none"
 
 
 def table_points(summary: dict[str, Any], time_ms: int) -> list[Point]:

@@ -36,10 +36,15 @@ def run_main(main: Callable[[], None]) -> NoReturn:
     Args:
         main: the stage.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+    end_by_exception()
     watch_parent()
     sys.exit(_exit_code(main))
+
+
+def end_by_exception() -> None:
+    """Make SIGTERM and SIGHUP raise StageTerminatedError, so that open work is ended properly."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
 
 
 def _exit_code(main: Callable[[], None]) -> int | str | None:

@@ -24,28 +24,31 @@ from pipestill.tracking.store import Store, open_store
 
 
 class Report(NamedTuple):
-    """What a sync did: stages by what became of their run, and the ids of the runs it ended."""
+    """What a sync did: stages by what became of their run, the names of the runs it ended, pipelines not run here."""
 
     linked: list[str]
     completed: list[str]
     replayed: list[str]
     without_record: list[str]
+    elsewhere: list[str]
     reaped: list[str]
     collected: list[str]
     pipeline_changed: bool
 
     def lines(self) -> list[str]:
-        """The report for people, a line each."""
+        """The report for people, a line each; only stages that a reader may look into are named."""
+        changed = "written" if self.pipeline_changed else "unchanged"
+        shown = len(self.linked) + len(self.completed) + len(self.replayed)
+        replayed = f", {len(self.replayed)} of them replayed from their records" if self.replayed else ""
         words = {
-            "linked": self.linked,
             "completed": self.completed,
-            "replayed from their records": self.replayed,
             "without a run or a record": self.without_record,
             "ended, their process being dead": self.reaped,
             "scratch folder(s) of a week ago removed": self.collected,
         }
-        lines = [f"{len(names)} {word}: {', '.join(names)}" for word, names in words.items() if names]
-        return [*lines, f"pipeline run {'written' if self.pipeline_changed else 'unchanged'}"]
+        named = [f"{len(names)} {word}: {', '.join(names)}" for word, names in words.items() if names]
+        elsewhere = [f"not run here: the pipeline(s) {', '.join(self.elsewhere)}"] if self.elsewhere else []
+        return [f"{shown} stages' runs are in MLflow{replayed}; pipeline run {changed}", *named, *elsewhere]
 
 
 def sync(root: Path) -> Report:
@@ -68,25 +71,33 @@ def sync(root: Path) -> Report:
     (root / SCRATCH).mkdir(exist_ok=True)
     with FileLock(root / SCRATCH / "sync.lock"):
         outcomes: dict[str, list[str]] = {"linked": [], "completed": [], "replayed": [], "without_record": []}
-        run_ids = [_settle_all(store, lock, known, outcomes) for lock, known in zip(locks, records, strict=True)]
+        states = []
+        elsewhere = []
+        for lock, known in zip(locks, records, strict=True):
+            run_ids, settled = _settle_all(store, lock, known)
+            if lock.pipeline != MAIN and not run_ids:
+                elsewhere.append(lock.pipeline.name)
+                continue
+            states.append((lock, known, run_ids))
+            for outcome, stages in settled.items():
+                outcomes[outcome] += stages
         reaped = reap(store)
-        written = [write_pipeline_run(store, *state) for state in zip(locks, records, run_ids, strict=True)]
+        written = [write_pipeline_run(store, *state) for state in states]
         collected = collect_scratch(root / SCRATCH)
-    return Report(**outcomes, reaped=reaped, collected=collected, pipeline_changed=any(written))
+    return Report(**outcomes, elsewhere=elsewhere, reaped=reaped, collected=collected, pipeline_changed=any(written))
 
 
-def _settle_all(
-    store: Store, lock: Lock, records: dict[str, RunRecord], outcomes: dict[str, list[str]]
-) -> dict[str, str]:
-    """See to it that each stage of a pipeline has its run; returns their ids, and notes in `outcomes` what was done."""
+def _settle_all(store: Store, lock: Lock, records: dict[str, RunRecord]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """See to it that each stage of a pipeline has its run; returns the runs' ids, and the stages by what was done."""
     run_ids: dict[str, str] = {}
+    outcomes: dict[str, list[str]] = {}
     for made in lock.stages:
         stage = made.identity.stage
         outcome, run_id = _settle(store, made.identity, records.get(stage))
-        outcomes[outcome].append(stage)
+        outcomes.setdefault(outcome, []).append(stage)
         if run_id:
             run_ids[stage] = run_id
-    return run_ids
+    return run_ids, outcomes
 
 
 def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:

@@ -1,0 +1,105 @@
+"""The words under the table: the choice with its reasons, the rows and the machine behind the numbers."""
+
+from pipestill.reporting.params import Constraints
+from pipestill.reporting.summary import Summary
+
+
+def notes(summary: Summary) -> str:
+    """State what the full table's numbers rest on, then the choice with its reasons; ends in a newline."""
+    basis = _basis(
+        summary,
+        "Agreement and retention: against the PyTorch teacher.",
+        "`model ms`: its median without tokenisation. `vs PyTorch` and `vs int8`: how many times faster than those "
+        "forms of the teacher.",
+    )
+    return "\n".join([*basis, "", *choice_lines(summary)]) + "\n"
+
+
+def short_notes(summary: Summary) -> str:
+    """State what the short table's numbers rest on; ends in a newline."""
+    basis = _basis(
+        summary,
+        "Retention: accuracy as a share of the PyTorch teacher's.",
+        "`vs PyTorch`: how many times faster than the PyTorch teacher.",
+    )
+    return "\n".join(basis) + "\n"
+
+
+def choice(summary: Summary) -> str:
+    """The outcome in one line: the champion, or the nearest candidate and what it misses, or that there is none."""
+    selection = summary.selection
+    if selection.champion is not None:
+        return f"Champion: `{selection.champion}`."
+    if selection.packaged is None:
+        return "No champion: there is no candidate."
+    missed = ", ".join(f"`{constraint}`" for constraint in selection.missed)
+    return f"No champion: the nearest candidate, `{selection.packaged}`, misses {missed}."
+
+
+def choice_lines(summary: Summary) -> list[str]:
+    """The choice with its limits, whether the test rows confirm it, and what became of each other candidate."""
+    selection = summary.selection
+    limits = limits_in_words(selection.constraints)
+    lines = [f"{choice(summary)[:-1]}; the constraints on dev are {limits}.", ""]
+    if selection.champion is not None:
+        word = "confirm" if selection.confirmed_on_test else "do not confirm"
+        best = f"the best {selection.metric} on dev within the constraints ({limits})"
+        lines = [f"Champion: `{selection.champion}`, {best}; the test rows {word} its retention.", ""]
+    for verdict in selection.verdicts:
+        if verdict.refused_because:
+            nearest = ", the nearest," if verdict.subject == selection.packaged else ""
+            lines.append(f"- `{verdict.subject}`{nearest} is refused: {'; '.join(verdict.refused_because)}.")
+        elif verdict.subject != selection.champion:
+            quality = f"{selection.metric} {verdict.dev_quality:.4f} on dev"
+            lines.append(f"- `{verdict.subject}` meets the constraints too, with {quality}.")
+    return lines
+
+
+def limits_in_words(limits: Constraints) -> str:
+    """The constraints that set a limit, as they read after "within"."""
+    words = (
+        (limits.min_retention_lower, f"retention at least {limits.min_retention_lower:.1%} at the lower end"),
+        (
+            limits.min_speedup_over_int8_teacher,
+            f"{limits.min_speedup_over_int8_teacher:g}x faster than the int8 teacher",
+        ),
+        (
+            limits.min_speedup_over_torch_teacher,
+            f"{limits.min_speedup_over_torch_teacher:g}x faster than the PyTorch teacher",
+        ),
+        (limits.min_size_ratio, f"{limits.min_size_ratio:g}x smaller than the PyTorch teacher"),
+    )
+    return ", ".join(word for limit, word in words if limit) or "none"
+
+
+def hardware(summary: Summary) -> str:
+    """The machine in words: processor, cores, and the instructions that int8 arithmetic profits from."""
+    machine = summary.environment
+    flags = [flag for flag in machine.cpu_flags if "vnni" in flag or "int8" in flag]
+    return f"{machine.cpu_model}, {_count(machine.num_cpus, 'core')}, {', '.join(flags) if flags else 'no VNNI'}"
+
+
+def _basis(summary: Summary, reference: str, columns: str) -> list[str]:
+    """The rows and intervals behind the quality figures, and the machine behind the latencies, if there are any.
+
+    Args:
+        summary: the report.
+        reference: a sentence on what students are compared with.
+        columns: sentences on the columns of latency.
+    """
+    quality = (
+        f"{summary.num_test_rows:,} test rows, {summary.num_labels} labels. Brackets: {summary.confidence:.0%} "
+        f"paired-bootstrap intervals ({summary.replicates:,} replicates). {reference}"
+    )
+    speed = next((row.speed for row in summary.rows if row.speed), None)
+    if speed is None:
+        return [quality]
+    latency = (
+        f"Latency of one call with {_count(speed.batch_size, 'row')} on {_count(speed.threads, 'thread')}, from text "
+        f"to logits, on {hardware(summary)}. {columns}"
+    )
+    return [quality, latency]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,78 @@
+"""Run the pipeline by `dvc repro` and show how far it is; then the table, the champion and the next steps.
+
+python -m pipestill.repro    from the repository root; `make repro` calls it
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pipestill.errors import PipestillError
+from pipestill.records import read_record
+from pipestill.reporting.summary import SUMMARY, Summary
+from pipestill.reporting.tables import SHORT_WIDTH
+from pipestill.reporting.walltimes import read_wall_times
+from pipestill.repro.child import started
+from pipestill.repro.closing import show_outcome
+from pipestill.repro.progress import Progress
+from pipestill.tracking.lock import stage_names
+from pipestill.tracking.process import end_by_exception
+
+REPRO = (sys.executable, "-m", "dvc", "repro")
+SYNC = (sys.executable, "-m", "pipestill.tracking", "sync")
+RUNS = Path("runs")
+REPORTS = Path("reports")
+INTERRUPTED = 130
+
+
+def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
+    """Run the pipeline and show its outcome; returns the exit code of `dvc repro`.
+
+    Args:
+        repro: the command whose lines are those of `dvc repro`.
+        sync: the command that brings MLflow in line; tracking never fails a run, so its exit code counts for nothing.
+    """
+    end_by_exception()
+    try:
+        code = watch(repro)
+    except KeyboardInterrupt:
+        print("interrupted: `make repro` goes on where this one stopped", flush=True)
+        return INTERRUPTED
+    if code != 0:
+        return code
+    subprocess.run(sync, check=False)  # noqa: S603 (our own command)
+    try:
+        summary = read_record(REPORTS / SUMMARY, Summary)
+    except PipestillError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    show_outcome(summary, Console(width=None if sys.stdout.isatty() else SHORT_WIDTH))
+    return 0
+
+
+def watch(command: Sequence[str]) -> int:
+    """Run `dvc repro`, print its lines with its stages numbered and timed, and return its exit code."""
+    start_s = time.monotonic()
+    with started(command) as child:
+        stages = stage_names()  # while DVC starts
+        times = {last.stage: last.seconds for last in read_wall_times(RUNS, stages)}
+        progress = Progress(stages, times)
+        assert child.stdout is not None, "the child has a pipe"
+        for line in child.stdout:
+            _print(progress.advance(line.rstrip("\n"), time.monotonic() - start_s))
+        code = child.wait()
+        _print(progress.end(code, time.monotonic() - start_s))
+    return code
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

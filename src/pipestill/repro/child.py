@@ -1,0 +1,78 @@
+"""A child process whose output is read line by line, and which ends with all that it started."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psutil
+
+GRACE_S = 10.0
+"""How long a stage may take to end by itself: its run still has to be closed."""
+LAST_S = 2.0
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a program that ends, with all that it started, where the block is left by an exception.
+
+    Only its standard output is read: on standard error its progress bars see the terminal.
+
+    Args:
+        command: the program and its arguments.
+
+    Yields:
+        The process; `stdout` holds its lines as soon as they are printed.
+    """
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as child:  # noqa: S603
+        try:
+            yield child
+        except BaseException as error:
+            end(child, was_told=isinstance(error, KeyboardInterrupt))
+            raise
+
+
+def end(child: "subprocess.Popen[str]", *, was_told: bool) -> None:
+    """End a child and all that it started.
+
+    What it started is asked first, so that it ends truthfully and the child notes that; after GRACE_S nobody is asked.
+
+    Args:
+        child: the process.
+        was_told: whether the terminal has sent its Ctrl-C to all of them.
+    """
+    family = _descendants(child)
+    # A full pipe would stop whoever still has something to say.
+    threading.Thread(target=lambda: child.stdout and child.stdout.read(), daemon=True).start()
+    if not was_told:
+        _signal(family or [psutil.Process(child.pid)], signal.SIGTERM)
+    try:
+        child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        family += _descendants(child)
+        child.terminate()
+    _, alive = psutil.wait_procs(family, LAST_S)
+    _signal(alive, signal.SIGTERM)
+    _, alive = psutil.wait_procs(alive, LAST_S)
+    _signal(alive, signal.SIGKILL)
+    if child.poll() is None:
+        child.kill()
+    child.wait()
+
+
+def _descendants(child: "subprocess.Popen[str]") -> list[psutil.Process]:
+    try:
+        return psutil.Process(child.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue

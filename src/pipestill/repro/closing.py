@@ -1,0 +1,61 @@
+"""The end of `make repro`: the short table, the place of the champion, and the next steps."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from pipestill.reporting.mark import in_words
+from pipestill.reporting.summary import Summary
+from pipestill.reporting.tables import INT8, short_rich_table
+
+FOLDER = "models/champion"
+FP32_FILE = "onnx/model.onnx"
+
+
+def show_outcome(summary: Summary, console: Console) -> None:
+    """Print the short table, where the champion lies, and a line on each next step.
+
+    Args:
+        summary: the report of the run.
+        console: the terminal, at least `SHORT_WIDTH` columns wide.
+    """
+    console.print(short_rich_table(summary))
+    for line in (*place_lines(summary), "", *next_lines(summary, Path.cwd(), Path(sys.executable))):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def place_lines(summary: Summary) -> list[str]:
+    """Say which model lies in models/champion; for the nearest candidate also what it misses."""
+    packaged = summary.selection.packaged
+    if summary.selection.champion is not None:
+        return [f"Champion: {packaged}, in {FOLDER}."]
+    if packaged is None:
+        return [f"No champion: the pipeline has no candidate, and {FOLDER} holds no model."]
+    return [
+        "No champion: no student meets `report.constraints` in params.yaml.",
+        f"The nearest, {packaged}, is in {FOLDER}.",
+        f"It misses {in_words(summary.missed)}.",
+    ]
+
+
+def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
+    """The next steps, a line each.
+
+    Args:
+        summary: the report of the run.
+        folder: the repository's root, where the commands are typed.
+        python: the interpreter, beside which `pipestill` lies.
+    """
+    steps = []
+    if summary.packaged is not None:
+        program = python.parent / "pipestill"
+        shown = program.relative_to(folder) if program.is_relative_to(folder) else Path("pipestill")
+        file = "" if summary.packaged.variant == INT8 else f" --file {FP32_FILE}"
+        steps.append((f"echo 'a text' | {shown} predict {FOLDER}{file}", "classify a text"))
+    steps += [
+        ("make ui", "look at the runs in MLflow"),
+        ("make table", "show every row and column"),
+    ]
+    width = max(len(command) for command, _ in steps)
+    return ["Next:", *(f"  {command:<{width}}  {purpose}" for command, purpose in steps)]
