@@ -1,44 +1,30 @@
 # Every target sets up what it needs. `make help` lists them.
-PYTHON ?= python3.11
-VENV := .venv
+NAMED := $(PYTHON)
+VENV ?= .venv
 BIN := $(VENV)/bin
-LOG := $(VENV)/pip.log
+# The first of these that is there, runs and fits; a .venv keeps the Python that it has.
+PYTHON ?= $(wildcard $(BIN)/python) python3.11 python3.12 python3.13 python3
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup services repro mlm ablation test test-fast test-slow test-services test-rest check lint format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services named-python repro mlm ablation test test-fast test-slow test-services test-rest check lint format deps lock ui table register readme compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# pip compiles on one core, and takes as long for it as for all the rest; where PYTHONDONTWRITEBYTECODE is set, nobody else
-# would ever do it, and each process would compile torch again. Tests and the hundreds of model families that nobody loads
-# are left out. Files that are no Python of this version fail, quietly.
-UNUSED := /tests?/|/transformers/models/(?!auto|(al|distil|mod|ro)?bert|electra|xlm_roberta)
-COMPILE = $(BIN)/python -m compileall -q -j 0 -x '$(UNUSED)' $(VENV)/lib >> $(LOG) 2>&1 || true
+setup: $(VENV)/ready ## make .venv and install the pinned dependencies: make setup [PYTHON=python3.12]
 
-setup: $(VENV)/ready ## make .venv and install the pinned dependencies
-
-$(VENV)/ready: requirements.lock pyproject.toml
-	@echo "setting up $(VENV) (2 to 4 minutes; pip's own words go to $(LOG))"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --require-virtualenv --no-compile -r requirements.lock > $(LOG) 2>&1 \
-		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements.lock"; exit 1; }
-	@$(BIN)/python -m pip install --require-virtualenv --no-compile --no-deps --no-build-isolation -e . >> $(LOG) 2>&1 \
-		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install pipestill"; exit 1; }
-	@$(COMPILE)
-	@touch $@
+# A Python that somebody names is asked for each time: .venv is made anew where it holds another one.
+$(VENV)/ready: requirements.lock pyproject.toml $(if $(NAMED),named-python)
+	@python=$$(sh tools/find_python.sh $(PYTHON)) && "$$python" tools/setup_venv.py $(VENV)
 
 services: $(VENV)/services ## install what a remote on S3 and test-services need on top
 
 $(VENV)/services: $(VENV)/ready requirements-services.lock
-	@$(BIN)/python -m pip install --require-virtualenv --no-compile -c requirements.lock -r requirements-services.lock >> $(LOG) 2>&1 \
-		|| { tail -n 20 $(LOG); echo "setup failed: pip could not install requirements-services.lock"; exit 1; }
-	@$(COMPILE)
-	@touch $@
+	@$(BIN)/python tools/setup_venv.py $(VENV) --services
 
 repro: setup ## run the pipeline, show how far it is, then the table
 	@python -m pipestill.settings
@@ -87,6 +73,7 @@ lint: setup ## all of check but the tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
+	@mypy --python-version 3.10 src/pipestill/predict
 	@lint-imports
 	@python tools/sync_deps.py --check
 

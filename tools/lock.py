@@ -1,6 +1,10 @@
 """Pin every package of this environment into requirements.lock, and what `services` adds into a lock of its own.
 
 A local build tag (torch's `+cpu`) is left out: the same release must install where only the plain one is offered.
+
+A lock holds for every Python that the pipeline runs on. Where one of them needs another release, or a package that the
+others do not need, its line carries a marker, written by hand (`name==1.0 ; python_version >= "3.12"`): a line whose
+marker is for another Python stays as it is, one whose marker is for this Python keeps the marker.
 """
 
 import subprocess
@@ -24,7 +28,8 @@ def main() -> None:
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], check=True, capture_output=True, text=True
     ).stdout
     pins = {line.split("+")[0] for line in frozen.splitlines() if "==" in line and not line.startswith("pipestill")}
-    pins.add(f"setuptools=={version('setuptools')}")  # builds pipestill itself; pip freeze leaves it out
+    # pip freeze leaves these out. The one builds pipestill itself, the other installs and resumes what breaks off.
+    pins |= {f"{name}=={version(name)}" for name in ("pip", "setuptools")}
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     services = closure(extras["services"])
@@ -58,9 +63,34 @@ def closure(lines: list[str]) -> set[str]:
     return {name for name, _ in found}
 
 
+def with_markers(old: list[str], pins: set[str]) -> set[str]:
+    """Give new pins the markers that the lines of the old lock have.
+
+    Args:
+        old: lines of the lock as it is.
+        pins: `name==version`, as installed here.
+
+    Returns:
+        The lines of the new lock.
+    """
+    lines = {canonicalize_name(pin.split("==")[0]): pin for pin in pins}
+    others = set()
+    for line in old:
+        if ";" not in line or line.startswith("#"):
+            continue
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        if requirement.marker and not requirement.marker.evaluate():
+            others.add(line)
+        elif name in lines:
+            lines[name] += f" ; {requirement.marker}"
+    return others | set(lines.values())
+
+
 def write(path: Path, head: str, pins: set[str]) -> None:
     """Write one lock, sorted."""
-    path.write_text("\n".join([head, *sorted(pins, key=str.lower), ""]), encoding="utf-8")
+    lines = with_markers(path.read_text(encoding="utf-8").splitlines(), pins)
+    path.write_text("\n".join([head, *sorted(lines, key=str.lower), ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_artifact import save_artifact
 
 from pipestill.errors import PredictError
 from pipestill.predict import Classifier, main
@@ -23,11 +22,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artifact")
-    save_artifact(folder)
-    return folder
+@pytest.fixture
+def folder(artifact: Path) -> Path:
+    return artifact
 
 
 def run(folder: Path, stdin: bytes, *arguments: str, **extra: str) -> subprocess.CompletedProcess[bytes]:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_artifact import save_artifact
 
 from pipestill.predict import Classifier
 
@@ -33,10 +32,10 @@ REVIEWS = ("good", "bad good good")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a reader of the page stands: an artifact, some inputs, and `pipestill` on the path."""
     folder = tmp_path_factory.mktemp("reader")
-    save_artifact(folder / "models/champion")
+    shutil.copytree(artifact, folder / "models/champion")
     shutil.copy(folder / "models/champion/onnx/model_quantized.onnx", folder / "models/champion/onnx/model.onnx")
     (folder / "texts.txt").write_text("\n".join(REVIEWS))
     (folder / "reviews.jsonl").write_text("".join(f"{json.dumps({'review': text})}\n" for text in REVIEWS))
