@@ -20,17 +20,16 @@ LOSS = "train.loss"
 RESULT_TAG = "result"
 """The tag that names the file, `<model>/<form>`, whose figures a run has as `result/<figure>`."""
 COLUMNS = {
-    f"tags.`{RESULT_TAG}`": 170,
-    "metrics.`result/accuracy`": 120,
-    "metrics.`result/accuracy_lower`": 165,
-    "metrics.`result/accuracy_upper`": 165,
-    "metrics.`result/retention`": 130,
-    "metrics.`result/size_mb`": 115,
-    "metrics.`result/p50_ms`": 115,
-    f"metrics.`{LOSS}`": 100,
+    f"tags.`{RESULT_TAG}`": 165,
+    "metrics.`result/accuracy`": 115,
+    "metrics.`result/accuracy_lower`": 150,
+    "metrics.`result/accuracy_upper`": 150,
+    "metrics.`result/retention`": 120,
+    "metrics.`result/size_mb`": 110,
+    "metrics.`result/p50_ms`": 105,
 }
 """The columns beside the run's name, from left to right, and their widths in pixels."""
-FIXED_COLUMNS = {"attributes.`Run Name`": 240, "runDateAndNestInfo": 130}
+FIXED_COLUMNS = {"attributes.`Run Name`": 180, "runDateAndNestInfo": 125}
 """The run's name and the time it was created, which the page always shows."""
 
 
@@ -55,16 +54,24 @@ class _Card(TypedDict):
 
     uuid: str
     metricSectionId: str
-    displayName: str
     isGenerated: bool
     deleted: bool
 
 
-class MetricChart(_Card):
-    """One metric: a curve for each run, or a bar."""
+class BarChart(_Card):
+    """One metric, a bar for each run that has it."""
 
-    type: Literal["LINE", "BAR"]
+    type: Literal["BAR"]
     metricKey: str
+
+
+class LineChart(_Card):
+    """One metric, a curve for each run. Without the page's common smoothing, which is 0, a curve would be smoothed."""
+
+    type: Literal["LINE"]
+    metricKey: str
+    useGlobalLineSmoothing: bool
+    useGlobalXaxisKey: bool
 
 
 class ScatterChart(_Card):
@@ -90,16 +97,11 @@ class ViewState(TypedDict):
     runsHiddenMode: Literal["SHOW_ALL"]
     isAccordionReordered: bool
     compareRunSections: list[Section]
-    compareRunCharts: list[MetricChart | ScatterChart]
+    compareRunCharts: list[LineChart | BarChart | ScatterChart]
 
 
-CURVES = {LOSS: "training loss", "dev.accuracy": "accuracy on dev", "dev.nll_nats": "loss on dev (nats)"}
-CHAMPION = {
-    "champion/test.accuracy": "accuracy",
-    "champion/test.retention": "retention",
-    "champion/size_bytes": "size (bytes)",
-    "champion/p50_ms": "p50 (ms)",
-}
+CURVES = (LOSS, "dev.accuracy", "dev.nll_nats")
+CHAMPION = ("champion/test.accuracy", "champion/test.retention", "champion/size_bytes", "champion/p50_ms")
 
 
 def view_state() -> ViewState:
@@ -108,7 +110,7 @@ def view_state() -> ViewState:
         "searchFilter": f"tags.{ROLE} != ''",
         # By any other order than that of creation, which the page nests: a saved view cannot open a pipeline's run, and
         # the charts would not see the trainings. A pipeline's run ends with its last stage, so it is above the others.
-        "orderByKey": "attributes.end_time",
+        "orderByKey": "attributes.`end_time`",
         "orderByAsc": False,
         "selectedColumns": list(COLUMNS),
         "columnOrder": [*FIXED_COLUMNS, *COLUMNS],
@@ -117,15 +119,15 @@ def view_state() -> ViewState:
         "isAccordionReordered": True,  # or the page sorts the sections by their names
         "compareRunSections": [
             _section("curves", "Curves of the trainings"),
-            _section("champion", "The champion over the pipeline's runs"),
-            _section("results", "Pipeline's runs and students"),
+            _section("champion", "Champions of the pipelines"),
+            _section("results", "Pipelines and students"),
         ],
         "compareRunCharts": [
-            *(_chart("LINE", "curves", metric, title) for metric, title in CURVES.items()),
-            *(_chart("BAR", "champion", metric, title) for metric, title in CHAMPION.items()),
-            _scatter("results", ("result/size_mb", "result/accuracy"), "accuracy over size (MB)"),
-            _scatter("results", ("result/p50_ms", "result/accuracy"), "accuracy over p50 (ms)"),
-            _chart("BAR", "results", "result/retention", "retention"),
+            *(_line("curves", metric) for metric in CURVES),
+            *(_bar("champion", metric) for metric in CHAMPION),
+            _scatter("results", "result/size_mb", "result/accuracy"),
+            _scatter("results", "result/p50_ms", "result/accuracy"),
+            _bar("results", "result/retention"),
         ],
     }
 
@@ -134,18 +136,28 @@ def _section(uuid: str, name: str) -> Section:
     return {"uuid": uuid, "name": name, "display": True, "isReordered": True}
 
 
-def _card(section: str, uuid: str, title: str) -> _Card:
-    return {"uuid": uuid, "metricSectionId": section, "displayName": title, "isGenerated": False, "deleted": False}
+def _card(section: str, uuid: str) -> _Card:
+    return {"uuid": uuid, "metricSectionId": section, "isGenerated": False, "deleted": False}
 
 
-def _chart(kind: Literal["LINE", "BAR"], section: str, metric: str, title: str) -> MetricChart:
-    return {**_card(section, metric, title), "type": kind, "metricKey": metric}
+def _line(section: str, metric: str) -> LineChart:
+    return {
+        **_card(section, metric),
+        "type": "LINE",
+        "metricKey": metric,
+        "useGlobalLineSmoothing": True,
+        "useGlobalXaxisKey": True,
+    }
 
 
-def _scatter(section: str, metrics: tuple[str, str], title: str) -> ScatterChart:
-    x, y = metrics
-    axes: tuple[Axis, Axis] = ({"key": x, "type": "METRIC"}, {"key": y, "type": "METRIC"})
-    return {**_card(section, f"{y} over {x}", title), "type": "SCATTER", "xaxis": axes[0], "yaxis": axes[1]}
+def _bar(section: str, metric: str) -> BarChart:
+    return {**_card(section, metric), "type": "BAR", "metricKey": metric}
+
+
+def _scatter(section: str, x: str, y: str) -> ScatterChart:
+    xaxis: Axis = {"key": x, "type": "METRIC"}
+    yaxis: Axis = {"key": y, "type": "METRIC"}
+    return {**_card(section, f"{y} over {x}"), "type": "SCATTER", "xaxis": xaxis, "yaxis": yaxis}
 
 
 def role_tags(metrics: Collection[str]) -> dict[str, str]:
