@@ -7,7 +7,6 @@ import pytest
 from repositories import Repository
 
 from pipestill.tracking.store import anchor_artifacts, open_store, tracking_uri
-from pipestill.tracking.ui import run_ui
 
 
 @pytest.mark.pipeline
@@ -76,11 +75,3 @@ def test_an_experiment_that_was_deleted_in_the_ui_is_there_again(repository: Rep
     again = open_store(repository.root)
     assert again.experiment_id == store.experiment_id
     assert again.client.create_run(again.experiment_id).info.status == "RUNNING"
-
-
-def test_the_ui_of_a_server_is_named_and_none_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example:5000")
-    run_ui(tmp_path, 5000)
-    assert "https://mlflow.example:5000" in capsys.readouterr().out

@@ -25,11 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "ui":
-            run_ui(Path.cwd(), chosen.port)
-        elif chosen.command == "register":
+            return run_ui(Path.cwd(), chosen.port)
+        if chosen.command == "register":
             return run_register(Path.cwd(), promote=not chosen.challenger)
-        else:
-            run_sync(Path.cwd())
+        run_sync(Path.cwd())
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -34,6 +34,7 @@ from pipestill.tracking.run_record import (
     record_path,
 )
 from pipestill.tracking.scratch import SCRATCH, claim_scratch
+from pipestill.tracking.view import role_tags
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +59,7 @@ class StageRun:
         self.datasets: list[DatasetInfo] = []
         self.models: list[ModelInfo] = []
         self.choices: list[Choice] = []
+        self._role: dict[str, str] = {}
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         """Log numbers, at a step of a curve or once.
@@ -68,6 +70,11 @@ class StageRun:
         """
         now = now_ms()
         points = [Point(name, float(value), step or 0, now) for name, value in metrics.items()]
+        if not self._role:
+            self._role = role_tags(metrics)
+            role = self._role
+            if role:
+                self.submit(lambda store, run_id: entities.write_tags(store, run_id, role))
         self.points.extend(points)
         if self.live:
             self.live.add_points(points)

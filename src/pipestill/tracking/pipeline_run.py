@@ -5,6 +5,8 @@ naming it in its tags.
 """
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
 from pipestill.tracking.lock import MAIN, Lock
+from pipestill.tracking.results import Row, champion_of, result_points, row_of, subject, table_points
 from pipestill.tracking.run_record import RunRecord, flatten
 from pipestill.tracking.store import Store
+from pipestill.tracking.view import RESULT_TAG, ROLE, role_tags
 
 REPORTS = Path("reports")
 """The main pipeline's reports; each other pipeline has a folder of its own in there."""
@@ -22,24 +26,12 @@ TABLES = ("table.md", "ablation.md")
 """The report that stands on the run's page as its description."""
 DATA_STAGE = "prepare"
 """The stage whose data sets are the pipeline's."""
-FIGURES = {
-    "test.accuracy": ("test", "accuracy", "value"),
-    "test.macro_f1": ("test", "macro_f1", "value"),
-    "test.agreement": ("test", "agreement", "value"),
-    "test.retention": ("test", "retention", "value"),
-    "test.ece": ("test", "ece"),
-    "size_bytes": ("size_bytes",),
-    "p50_ms": ("speed", "p50_ms"),
-    "model_p50_ms": ("speed", "model_p50_ms"),
-    "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
-    "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
-}
-"""The table's columns, and where they stand in a row of the summary. The UI makes a section of what is before the `/`,
-so a figure's values lie side by side for all models; the other numbers are in summary.json and on the stages' runs.
-"""
-NOT_SHOWN = "torch"
-"""Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
-TEACHER = "teacher"
+WALL_TIMES = "wall_times.csv"
+REPORTS_TAG = "dvc.reports"
+RESULT_OF_TAG = "dvc.result_of"
+"""The tag of a training's run that names the pipeline's run whose report its result is from."""
+LAYOUT = "result/"
+"""Written with the number of reports: a run of an earlier layout gets its table's metrics anew."""
 KEPT_COMMITS = 100
 """How many commits with the same dvc.lock are named, the newest: a tag holds 8,000 characters."""
 PARENT_TAG = "mlflow.parentRunId"
@@ -64,22 +56,51 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
     else:
         run_id, tags = _create(store, lock, records), {}
     wanted = {f"dvc.run/{stage}": child for stage, child in run_ids.items()} | _commit_tags(lock, tags)
-    wanted["pipeline"] = lock.pipeline.name or "main"
+    wanted |= {"pipeline": lock.pipeline.name or "main", ROLE: "pipeline"}
+    folder = REPORTS / lock.pipeline.name
+    # Before all else that has metrics: MLflow lists a run's metrics in the order in which they were written first.
+    if tags.get(REPORTS_TAG) != f"{LAYOUT}{len(lock.files(folder))}":
+        wanted |= _write_reports(store, run_id, lock.contents(folder), _end_time_ms(records))
     # Records can be out of reach for a while, and the table is whole only with all of them.
     if tags.get("dvc.records") != str(len(records)):
         _write_table(store, run_id, records)
         wanted["dvc.records"] = str(len(records))
+    changed |= _write_missing_tags(store, run_id, tags, wanted)
+    for stage, child in run_ids.items():
+        changed |= _hang_below(store, run_id, child, lock, records.get(stage))
+    return changed
+
+
+def _write_missing_tags(store: Store, run_id: str, tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Write the tags that a run does not have as wanted; returns whether there were any."""
+    missing = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
+    if missing:
+        entities.write_tags(store, run_id, missing)
+    return bool(missing)
+
+
+def _hang_below(store: Store, parent: str, child: str, lock: Lock, record: RunRecord | None) -> bool:
+    """Put a stage's run below the pipeline's, and the report's figures of the model that it trained on it."""
+    tags = store.client.get_run(child).data.tags
+    wanted = {PARENT_TAG: parent}
+    if record is not None and role_tags(record.metrics):
+        wanted |= role_tags(record.metrics)
+        if tags.get(RESULT_OF_TAG) != parent:
+            wanted |= _write_result(store, parent, child, lock, record)
+    return _write_missing_tags(store, child, tags, wanted)
+
+
+def _write_result(store: Store, parent: str, child: str, lock: Lock, record: RunRecord) -> dict[str, str]:
+    """Put a model's figures on the run that trained it; returns the tags that say so, none without a report."""
     folder = REPORTS / lock.pipeline.name
-    if tags.get("dvc.reports") != str(len(lock.files(folder))):
-        wanted |= _write_reports(store, run_id, lock.contents(folder), _end_time_ms(records))
-    wanted = {name: value for name, value in wanted.items() if tags.get(safe_name(name)) != value}
-    if wanted:
-        entities.write_tags(store, run_id, wanted)
-    for child in run_ids.values():
-        if store.client.get_run(child).data.tags.get(PARENT_TAG) != run_id:
-            store.client.set_tag(child, PARENT_TAG, run_id)
-            changed = True
-    return changed or bool(wanted)
+    content = lock.contents(folder).get(SUMMARY) if SUMMARY in lock.files(folder) else None
+    summary: Row = json.loads(content) if content else {}
+    for model in record.models:
+        row = row_of(summary, model.name)
+        if row is not None:
+            write_points(store, child, result_points(row, now_ms()))
+            return {RESULT_TAG: subject(row), RESULT_OF_TAG: parent}
+    return {}
 
 
 def find_pipeline_run(store: Store, lock: Lock) -> Any:  # noqa: ANN401 (mlflow's Run)
@@ -101,16 +122,26 @@ def _kind(lock: Lock) -> str:
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
     """Write the params of all stages and how long each took; what is there already stays as it is."""
     params: dict[str, str] = {}
-    points = []
-    for stage, record in records.items():
+    for record in records.values():
         for values in record.dvc_params.values():
             params |= flatten(values)
-        points.append(Point(f"wall_time_s/{stage}", record.wall_time_s, 0, record.end_time_ms))
     write_params(store, run_id, params)
-    write_points(store, run_id, points)
+    if records:
+        entities.write_artifact(store, run_id, WALL_TIMES, wall_times(records).encode())
+        total_s = sum(record.wall_time_s for record in records.values())
+        write_points(store, run_id, [Point("wall_time_s", total_s, 0, _end_time_ms(records))])
     for dataset in records[DATA_STAGE].datasets if DATA_STAGE in records else ():
         entities.write_dataset(store, run_id, dataset)
     store.client.set_terminated(run_id, "FINISHED", _end_time_ms(records))
+
+
+def wall_times(records: Mapping[str, RunRecord]) -> str:
+    """When each stage started (UTC) and how long it took, in the order of their starts: a table that MLflow shows."""
+    lines = ["stage,started,wall_time_s"]
+    for stage, record in sorted(records.items(), key=lambda item: (item[1].start_time_ms, item[0])):
+        started = datetime.fromtimestamp(record.start_time_ms / 1000, UTC)
+        lines.append(f"{stage},{started:%Y-%m-%d %H:%M:%S},{record.wall_time_s}")
+    return "\n".join([*lines, ""])
 
 
 def _end_time_ms(records: dict[str, RunRecord]) -> int:
@@ -132,13 +163,16 @@ def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
 
 def _write_reports(store: Store, run_id: str, reports: dict[str, bytes], time_ms: int) -> dict[str, str]:
     """Put the reports on the run's page, the table as its description; returns the tags that say so."""
-    tags = {"dvc.reports": str(len(reports))} if reports else {}
+    tags = {REPORTS_TAG: f"{LAYOUT}{len(reports)}"} if reports else {}
     for name, content in reports.items():
         entities.write_artifact(store, run_id, name, content)
         if name == SUMMARY:
             summary = json.loads(content)
             write_points(store, run_id, table_points(summary, time_ms))
+            champion = champion_of(summary)
             tags["champion"] = champion_tag(summary.get("selection") or {})
+            if champion:
+                tags[RESULT_TAG] = champion
         elif name in TABLES:
             tags["mlflow.note.content"] = content.decode()
     return tags
@@ -150,31 +184,3 @@ def champion_tag(selection: dict[str, Any]) -> str:
         return str(selection["champion"])
     nearest = selection.get("packaged")
     return f"none; nearest: {nearest}, misses {', '.join(selection.get('missed', []))}" if nearest else "none"
-
-
-def table_points(summary: dict[str, Any], time_ms: int) -> list[Point]:
-    """The table as metrics, `<figure>/<model>.<form>`, and the champion's figures once more as `champion/<figure>`."""
-    selection = summary.get("selection") or {}
-    chosen_by = f"dev.{selection.get('metric')}"
-    figures = {chosen_by: ("dev", str(selection.get("metric")), "value")} | FIGURES
-    points = []
-    for row in summary.get("rows", []):
-        model, variant = row["model"], row["variant"]
-        if variant == NOT_SHOWN and model != TEACHER:
-            continue
-        for figure, path in figures.items():
-            value = _number(row, path)
-            if value is None:
-                continue
-            points.append(Point(f"{figure}/{model}.{variant}", value, 0, time_ms))
-            if f"{model}/{variant}" == selection.get("champion"):
-                points.append(Point(f"champion/{figure}", value, 0, time_ms))
-    return points
-
-
-def _number(row: dict[str, Any], path: tuple[str, ...]) -> float | None:
-    """The number at a place of a row; None where the row has none there."""
-    value: Any = row
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return None if value is None else float(value)

@@ -21,6 +21,7 @@ from pipestill.tracking.pipeline_run import write_pipeline_run
 from pipestill.tracking.run_record import RunRecord
 from pipestill.tracking.scratch import SCRATCH, collect_scratch
 from pipestill.tracking.store import Store, open_store
+from pipestill.tracking.view import role_tags, write_view
 
 
 class Report(NamedTuple):
@@ -83,6 +84,7 @@ def sync(root: Path) -> Report:
                 outcomes[outcome] += stages
         reaped = reap(store)
         written = [write_pipeline_run(store, *state) for state in states]
+        write_view(store)
         collected = collect_scratch(root / SCRATCH)
     return Report(**outcomes, elsewhere=elsewhere, reaped=reaped, collected=collected, pipeline_changed=any(written))
 
@@ -127,9 +129,8 @@ def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa
         The run's id.
     """
     identity = Identity(stage=record.stage, cmd=record.cmd, deps=record.deps, params=record.dvc_params)
-    tags = entities.content_tags(
-        identity, record.execution_id, record.git_commit, record.git_dirty, record.experiment
-    ) | {"dvc.key": record.key, "dvc.replayed": "true"}
+    tags = entities.content_tags(identity, record.execution_id, record.git_commit, record.git_dirty, record.experiment)
+    tags |= {"dvc.key": record.key, "dvc.replayed": "true"} | role_tags(record.metrics)
     if partial is None:
         run_id = create_run(store, record.stage, record.start_time_ms, tags, record.params)
     else:

@@ -1,28 +1,146 @@
-"""`python -m pipestill.tracking ui`: MLflow's UI on this repository's runs."""
+"""`python -m pipestill.tracking ui`: MLflow's UI on this repository's runs, opened on the view of their results."""
 
 import os
+import signal
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
-from pipestill.tracking.store import open_store, tracking_uri
+import psutil
+
+from pipestill.tracking.store import StoreError, open_store, tracking_uri
+from pipestill.tracking.view import view_link, write_view
+
+POLL_S = 0.2
+END_S = 10.0
+"""How long the server's processes may take to end before they are killed."""
 
 
-def run_ui(root: Path, port: int) -> None:
-    """Become MLflow's server on loopback; where MLFLOW_TRACKING_URI names a server, say where that is.
+def run_ui(root: Path, port: int) -> int:
+    """Serve MLflow on loopback until it is ended; where MLFLOW_TRACKING_URI names a server, give the link to that.
 
     Opening the store first points it at this repository's artifacts, should the repository have been moved.
 
     Args:
         root: the main repository's root.
         port: where the server listens.
+
+    Returns:
+        The exit code: the server's own, or 0 after Ctrl-C.
+
+    Raises:
+        StoreError: the store cannot be reached, or the port is taken.
     """
     uri = tracking_uri(root)
+    store = open_store(root, patient=True)
+    write_view(store)
     if uri.startswith(("http://", "https://")):
-        print(f"MLFLOW_TRACKING_URI names a server, which has a UI of its own: {uri}")
-        return
-    open_store(root, patient=True)
+        print("MLFLOW_TRACKING_URI names a server, which has a UI of its own:", flush=True)
+        _show(view_link(uri, store.experiment_id))
+        return 0
+    _refuse_taken(port)
     address = f"http://127.0.0.1:{port}"
-    print(f"MLflow is starting at {address} (Ctrl-C ends it)", flush=True)
+    print("MLflow is starting (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here uses it, and it takes 2 GB
     arguments = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])  # noqa: S606 (our own interpreter)
+    return serve(
+        [sys.executable, "-m", "mlflow", *arguments], f"{address}/health", view_link(address, store.experiment_id)
+    )
+
+
+def serve(command: Sequence[str], health: str, link: str) -> int:
+    """Run a server until it or this process is ended, and show a link once it answers.
+
+    Args:
+        command: the server and its arguments.
+        health: an address that answers when the server is ready.
+        link: the address to show.
+
+    Returns:
+        The server's exit code; 0 after Ctrl-C.
+    """
+    signal.signal(signal.SIGTERM, _exit)
+    server = subprocess.Popen(command)  # noqa: S603 (our own interpreter)
+    try:
+        while server.poll() is None and not _answers(health):
+            time.sleep(POLL_S)
+        if server.poll() is None:
+            _show(link)
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(server)
+
+
+def has_desktop(environment: Mapping[str, str], platform: str) -> bool:
+    """Whether a browser that is opened here is seen by whoever asked for it.
+
+    Args:
+        environment: the environment variables.
+        platform: `sys.platform`.
+    """
+    if environment.get("CI"):
+        return False
+    if platform in {"darwin", "win32"}:
+        return "SSH_CONNECTION" not in environment
+    return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def _show(link: str) -> None:
+    """Print the link, and open it where there is a desktop."""
+    print(f"the runs and their results: {link}", flush=True)
+    if has_desktop(os.environ, sys.platform):
+        webbrowser.open(link)
+
+
+def _refuse_taken(port: int) -> None:
+    """Say that a port is taken before a server of somebody else answers there in our server's place."""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StoreError(
+                f"MLflow's UI cannot listen on port {port} of this machine",
+                found=error,
+                expected="a free port",
+                next_step=f"end what listens there, or run `python -m pipestill.tracking ui --port {port + 1}`",
+            ) from error
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=1).close()  # noqa: S310 (loopback)
+    except OSError:
+        return False
+    return True
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a process and all below it; what does not end in time is killed."""
+    if server.poll() is not None:
+        return
+    try:
+        process = psutil.Process(server.pid)
+        tree = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in tree:
+        try:
+            member.terminate()
+        except psutil.NoSuchProcess:
+            continue
+    for member in psutil.wait_procs(tree, timeout=END_S)[1]:
+        member.kill()

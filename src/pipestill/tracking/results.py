@@ -1,0 +1,103 @@
+"""The figures of a report as metrics: on the pipeline's run for every file, on a training's run for its own model's."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipestill.tracking.live import Point
+
+FIGURES = {
+    "test.accuracy": ("test", "accuracy", "value"),
+    "test.macro_f1": ("test", "macro_f1", "value"),
+    "test.agreement": ("test", "agreement", "value"),
+    "test.retention": ("test", "retention", "value"),
+    "test.ece": ("test", "ece"),
+    "size_bytes": ("size_bytes",),
+    "p50_ms": ("speed", "p50_ms"),
+    "model_p50_ms": ("speed", "model_p50_ms"),
+    "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
+    "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
+}
+"""The table's columns, and where they stand in a row of the summary. The UI makes a section of what is before the `/`,
+so a figure's values lie side by side for all models; the other numbers are in summary.json and on the stages' runs.
+"""
+RESULT = {
+    "accuracy": ("test", "accuracy", "value"),
+    "accuracy_lower": ("test", "accuracy", "lower"),
+    "accuracy_upper": ("test", "accuracy", "upper"),
+    "retention": ("test", "retention", "value"),
+    "p50_ms": ("speed", "p50_ms"),
+}
+"""The figures that a run has of one file: a list of runs shows pipelines and students in the same columns."""
+NOT_SHOWN = "torch"
+"""Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
+TEACHER = "teacher"
+
+Row = Mapping[str, Any]
+
+
+def champion_of(summary: Row) -> str | None:
+    """The champion as `<model>/<form>`; None if there is none."""
+    champion = (summary.get("selection") or {}).get("champion")
+    return None if champion is None else str(champion)
+
+
+def table_points(summary: Row, time_ms: int) -> list[Point]:
+    """The table as metrics: the champion's result, its figures as `champion/<figure>`, `<figure>/<model>.<form>`.
+
+    MLflow lists a run's metrics in the order in which they were written first.
+    """
+    chosen_by = str((summary.get("selection") or {}).get("metric"))
+    figures = {f"dev.{chosen_by}": ("dev", chosen_by, "value")} | FIGURES
+    rows = {subject(row): row for row in _shown(summary)}
+    champion = rows.get(champion_of(summary) or "")
+    points = [] if champion is None else result_points(champion, time_ms)
+    if champion is not None:
+        points += [Point(f"champion/{name}", value, 0, time_ms) for name, value in _values(champion, figures)]
+    for figure, path in figures.items():
+        for row in rows.values():
+            points += [
+                Point(f"{name}/{row['model']}.{row['variant']}", value, 0, time_ms)
+                for name, value in _values(row, {figure: path})
+            ]
+    return points
+
+
+def result_points(row: Row, time_ms: int) -> list[Point]:
+    """One file's figures as `result/<figure>`; its size in MB, which a list of runs can show."""
+    points = [Point(f"result/{name}", value, 0, time_ms) for name, value in _values(row, RESULT)]
+    size_bytes = _number(row, ("size_bytes",))
+    return points if size_bytes is None else [*points, Point("result/size_mb", size_bytes / 1e6, 0, time_ms)]
+
+
+def row_of(summary: Row, model: str) -> Row | None:
+    """The row that stands for a model: the champion or the PyTorch teacher, else the smallest file."""
+    rows = [row for row in _shown(summary) if row["model"] == model]
+    wanted = {champion_of(summary), f"{TEACHER}/{NOT_SHOWN}"}
+    chosen = next((row for row in rows if subject(row) in wanted), None)
+    return chosen or min(rows, key=lambda row: _number(row, ("size_bytes",)) or float("inf"), default=None)
+
+
+def subject(row: Row) -> str:
+    """The file that a row is about, as `<model>/<form>`."""
+    return f"{row['model']}/{row['variant']}"
+
+
+def _shown(summary: Row) -> list[Row]:
+    rows: list[Row] = summary.get("rows", [])
+    return [row for row in rows if row["variant"] != NOT_SHOWN or row["model"] == TEACHER]
+
+
+def _values(row: Row, figures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, float]]:
+    """The figures that a row has."""
+    for name, path in figures.items():
+        value = _number(row, path)
+        if value is not None:
+            yield name, value
+
+
+def _number(row: Row, path: tuple[str, ...]) -> float | None:
+    """The number at a place of a row; None where the row has none there."""
+    value: Any = row
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)

@@ -1,0 +1,183 @@
+"""The view of the runs that the UI opens with: its columns, order, filter and charts, and the link that leads to it.
+
+MLflow's runs page reads a saved view from a tag of the experiment, `mlflow.sharedViewState.<key>`, when its address has
+`viewStateShareKey=<key>`. The tag is JSON with the names that the page itself uses; they are those of MLflow 3.17. A
+name that another version does not know is ignored by it.
+"""
+
+import json
+from collections.abc import Collection
+from typing import Literal, TypedDict
+
+from pipestill.tracking.store import Store
+
+KEY = "results"
+TAG = f"mlflow.sharedViewState.{KEY}"
+ROLE = "role"
+"""The tag of the runs that the view lists: `pipeline` or `training`. Other stages' runs have none."""
+LOSS = "train.loss"
+"""The curve by which a run is known as a training."""
+RESULT_TAG = "result"
+"""The tag that names the file, `<model>/<form>`, whose figures a run has as `result/<figure>`."""
+COLUMNS = {
+    f"tags.`{RESULT_TAG}`": 165,
+    "metrics.`result/accuracy`": 115,
+    "metrics.`result/accuracy_lower`": 150,
+    "metrics.`result/accuracy_upper`": 150,
+    "metrics.`result/retention`": 120,
+    "metrics.`result/size_mb`": 110,
+    "metrics.`result/p50_ms`": 105,
+}
+"""The columns beside the run's name, from left to right, and their widths in pixels."""
+FIXED_COLUMNS = {"attributes.`Run Name`": 180, "runDateAndNestInfo": 125}
+"""The run's name and the time it was created, which the page always shows."""
+
+
+class Section(TypedDict):
+    """A section of the charts page; `isReordered` keeps its charts in the order given."""
+
+    uuid: str
+    name: str
+    display: bool
+    isReordered: bool
+
+
+class Axis(TypedDict):
+    """An axis of a scatter chart."""
+
+    key: str
+    type: Literal["METRIC"]
+
+
+class _Card(TypedDict):
+    """A chart of any kind. `isGenerated` is false: a generated chart is replaced by the page as it sees fit."""
+
+    uuid: str
+    metricSectionId: str
+    isGenerated: bool
+    deleted: bool
+
+
+class BarChart(_Card):
+    """One metric, a bar for each run that has it."""
+
+    type: Literal["BAR"]
+    metricKey: str
+
+
+class LineChart(_Card):
+    """One metric, a curve for each run. Without the page's common smoothing, which is 0, a curve would be smoothed."""
+
+    type: Literal["LINE"]
+    metricKey: str
+    useGlobalLineSmoothing: bool
+    useGlobalXaxisKey: bool
+
+
+class ScatterChart(_Card):
+    """Two metrics against each other, a point for each run."""
+
+    type: Literal["SCATTER"]
+    xaxis: Axis
+    yaxis: Axis
+
+
+class ViewState(TypedDict):
+    """All that the view sets; the page has defaults for the rest.
+
+    MLflow drops `runsExpanded` and `runsVisibilityMap` from a saved view: nothing can be set for single runs.
+    """
+
+    searchFilter: str
+    orderByKey: str
+    orderByAsc: bool
+    selectedColumns: list[str]
+    columnOrder: list[str]
+    columnWidths: dict[str, int]
+    runsHiddenMode: Literal["SHOW_ALL"]
+    isAccordionReordered: bool
+    compareRunSections: list[Section]
+    compareRunCharts: list[LineChart | BarChart | ScatterChart]
+
+
+CURVES = (LOSS, "dev.accuracy", "dev.nll_nats")
+CHAMPION = ("champion/test.accuracy", "champion/test.retention", "champion/size_bytes", "champion/p50_ms")
+
+
+def view_state() -> ViewState:
+    """The view: the runs of pipelines, each above the trainings that ended before it, and charts of both."""
+    return {
+        "searchFilter": f"tags.{ROLE} != ''",
+        # By any other order than that of creation, which the page nests: a saved view cannot open a pipeline's run, and
+        # the charts would not see the trainings. A pipeline's run ends with its last stage, so it is above the others.
+        "orderByKey": "attributes.`end_time`",
+        "orderByAsc": False,
+        "selectedColumns": list(COLUMNS),
+        "columnOrder": [*FIXED_COLUMNS, *COLUMNS],
+        "columnWidths": FIXED_COLUMNS | COLUMNS,
+        "runsHiddenMode": "SHOW_ALL",  # the charts leave out all but ten runs otherwise
+        "isAccordionReordered": True,  # or the page sorts the sections by their names
+        "compareRunSections": [
+            _section("curves", "Curves of the trainings"),
+            _section("champion", "Champions of the pipelines"),
+            _section("results", "Pipelines and students"),
+        ],
+        "compareRunCharts": [
+            *(_line("curves", metric) for metric in CURVES),
+            *(_bar("champion", metric) for metric in CHAMPION),
+            _scatter("results", "result/size_mb", "result/accuracy"),
+            _scatter("results", "result/p50_ms", "result/accuracy"),
+            _bar("results", "result/retention"),
+        ],
+    }
+
+
+def _section(uuid: str, name: str) -> Section:
+    return {"uuid": uuid, "name": name, "display": True, "isReordered": True}
+
+
+def _card(section: str, uuid: str) -> _Card:
+    return {"uuid": uuid, "metricSectionId": section, "isGenerated": False, "deleted": False}
+
+
+def _line(section: str, metric: str) -> LineChart:
+    return {
+        **_card(section, metric),
+        "type": "LINE",
+        "metricKey": metric,
+        "useGlobalLineSmoothing": True,
+        "useGlobalXaxisKey": True,
+    }
+
+
+def _bar(section: str, metric: str) -> BarChart:
+    return {**_card(section, metric), "type": "BAR", "metricKey": metric}
+
+
+def _scatter(section: str, x: str, y: str) -> ScatterChart:
+    xaxis: Axis = {"key": x, "type": "METRIC"}
+    yaxis: Axis = {"key": y, "type": "METRIC"}
+    return {**_card(section, f"{y} over {x}"), "type": "SCATTER", "xaxis": xaxis, "yaxis": yaxis}
+
+
+def role_tags(metrics: Collection[str]) -> dict[str, str]:
+    """The tag that puts a stage's run into the view, if it has the curve of a training."""
+    return {ROLE: "training"} if LOSS in metrics else {}
+
+
+def write_view(store: Store) -> bool:
+    """Keep the view with the experiment; returns whether it was not there as it is now."""
+    text = json.dumps(view_state(), separators=(",", ":"))
+    if store.client.get_experiment(store.experiment_id).tags.get(TAG) == text:
+        return False
+    store.client.set_experiment_tag(store.experiment_id, TAG, text)
+    return True
+
+
+def view_link(server: str, experiment_id: str) -> str:
+    """The address of the view; the type of workflow keeps a fresh browser off the pages for prompts and agents.
+
+    No filter and no order may stand in it: the page takes the saved ones only where the address has none.
+    """
+    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
+    return f"{page}?workflowType=machine_learning&viewStateShareKey={KEY}"
