@@ -29,6 +29,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"OMP_NUM_THREADS": "8"}, {"OMP_NUM_THREADS": "8"}),
         ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
         ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ({"PIPESTILL_THREADS": "two"}, {"PIPESTILL_THREADS": "two"}),  # refused later, with words
     ],
 )
 def test_openmp_hears_of_threads_and_spinning_but_what_the_user_set_stays(
@@ -39,6 +40,8 @@ def test_openmp_hears_of_threads_and_spinning_but_what_the_user_set_stays(
     assert set_to.items() <= environ.items()
     if "OMP_WAIT_POLICY" in given:
         assert "GOMP_SPINCOUNT" not in environ
+    if given.get(threads.VARIABLE) == "two":
+        assert "OMP_NUM_THREADS" not in environ
 
 
 def test_a_container_s_limit_counts_as_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pipestill.records import Record
+from pipestill.threads import num_threads
 
 PACKAGES = (
     "numpy",
@@ -30,13 +31,14 @@ CPU_FLAGS = (
 
 
 class Environment(Record):
-    """The machine and the software of one execution."""
+    """The machine and the software of one execution; `threads` is what a stage computes with."""
 
     python: str
     platform: str
     cpu_model: str
     cpu_flags: tuple[str, ...]
     num_cpus: int
+    threads: int
     memory_bytes: int
     packages: dict[str, str]
 
@@ -51,6 +53,7 @@ def read_environment() -> Environment:
         cpu_model=_cpu_field("model name") or platform.processor() or "unknown",
         cpu_flags=tuple(flag for flag in CPU_FLAGS if flag in cpu_flags.split()),
         num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        threads=num_threads(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         packages={name: version for name in PACKAGES if (version := _version(name))},
     )

@@ -35,10 +35,10 @@ def num_threads() -> int:
     Raises:
         ParamsError: the variable does not hold a whole number above 0.
     """
-    asked = os.environ.get(VARIABLE)
+    asked = os.environ.get(VARIABLE, "")
     if not asked:
         return int(cpu_count(only_physical_cores=True))
-    if not asked.isdecimal() or int(asked) < 1:
+    if not _is_count(asked):
         raise ParamsError(
             f"the environment variable {VARIABLE} is not a number of threads",
             found=repr(asked),
@@ -56,9 +56,10 @@ def configure(environ: MutableMapping[str, str]) -> None:
     """
     if not environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         environ["GOMP_SPINCOUNT"] = SPIN_COUNT
-    if VARIABLE in environ:
-        environ["OMP_NUM_THREADS"] = environ[VARIABLE]
-    else:
+    asked = environ.get(VARIABLE, "")
+    if _is_count(asked):
+        environ["OMP_NUM_THREADS"] = asked
+    elif not asked:
         environ.setdefault("OMP_NUM_THREADS", str(num_threads()))
 
 
@@ -69,6 +70,10 @@ def spread(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
     """
     with ThreadPoolExecutor(num_threads()) as pool:
         yield from pool.map(function, items)
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and int(text) > 0
 
 
 configure(os.environ)

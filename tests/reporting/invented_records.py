@@ -43,6 +43,7 @@ ENVIRONMENT = Environment(
     cpu_model="A Processor",
     cpu_flags=("avx2", "avx512_vnni"),
     num_cpus=2,
+    threads=2,
     memory_bytes=8 << 30,
     packages={},
 )
