@@ -1,5 +1,6 @@
 """How many threads the numeric libraries get, how they wait, and that they hear of it in time."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -91,8 +92,9 @@ COMPUTE_NOTHING = ("check", "ablation_check", "mlm_settings", "ablation_table", 
 
 
 def loads_torch(stage: Path) -> bool:
-    """Whether a stage's own code, or anything that it imports, imports torch."""
-    return any("import torch" in path.read_text() for path in [stage, *map(Path, closure(stage))])
+    """Whether a stage's own code, or a module that it imports, imports torch when it is loaded."""
+    files = [stage, *map(Path, closure(stage))]
+    return any(re.search(r"^(import|from) torch\b", path.read_text(), re.MULTILINE) for path in files)
 
 
 @pytest.mark.parametrize("stage", sorted((ROOT / "stages").glob("*.py")), ids=lambda path: path.stem)

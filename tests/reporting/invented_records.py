@@ -153,6 +153,7 @@ def make_trainings() -> list[TrainingRecord]:
                         }
                         for epoch, value in enumerate(dev)
                     ],
+                    "choices": [],
                     "steps": [
                         {"step": int(step), "loss": float(loss), "learning_rate": 1e-4}
                         for step, loss in zip(steps, losses, strict=True)
