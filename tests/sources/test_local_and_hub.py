@@ -158,12 +158,15 @@ def test_an_unlabelled_split_of_a_hub_set_needs_no_label_column(tmp_path: Path) 
         fetch_dataset(hub_source(test="more"), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
 
 
-def test_a_hub_repository_of_plain_files_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_of_a_hub_repository_is_kept_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    content = "sentence,label\na,01\nb,NA\nc,true\n"
     (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / "train.csv").write_text("sentence,label\na,spam\nb,ham\n")
-    fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
-    assert pq.read_table(tmp_path / "raw" / "train.parquet")["label"].to_pylist() == ["spam", "ham"]
+    (tmp_path / "hub" / "train.csv").write_text(content)
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    assert (tmp_path / "raw" / "train.csv").read_text() == content
+    assert [(file.path, file.role) for file in manifest.files] == [("train.csv", "train")]
+    assert (manifest.reader.format, manifest.reader.text_column) == ("csv", "sentence")
 
 
 @pytest.mark.parametrize(
