@@ -36,9 +36,10 @@ def facts(card: DataCard) -> list[str]:
     labels = card.splits["train"].num_rows_by_label
     largest = max(labels, key=lambda label: labels[label])
     length = card.splits["train"].length_chars
+    read = sum(count for role, count in card.num_rows_read.items() if role != "unlabelled")
     size = (
         f"{rows['train']:,} train, {rows['dev']:,} dev and {rows['test']:,} test rows of {len(labels):,} labels, from "
-        f"{sum(card.num_rows_read.values()):,} rows read"
+        f"{read:,} rows read"
     )
     share = (
         f"The most frequent label, {visible(largest)}, has {labels[largest] / rows['train']:.1%} of the train rows: "
