@@ -95,4 +95,4 @@ def _look_swapped(database: sqlite3.Connection) -> bool:
     texts, labels, rows = database.execute(
         "SELECT COUNT(DISTINCT text), COUNT(DISTINCT label), COUNT(*) FROM raw WHERE place != 'unlabelled'"
     ).fetchone()
-    return bool(2 * texts <= rows and 2 * texts <= labels)
+    return bool(rows and 2 * texts <= rows and 2 * texts <= labels)

@@ -58,8 +58,10 @@ _LABEL_NAMES = frozenset(
 )
 _SEVERAL = 2
 _ENOUGH_ROWS = 20
-_LONGER = 3
-"""A text is at least so many times as long as the name of its column."""
+_LONGER = 2
+"""Texts are at least so many times as long as the name of their column."""
+_NAME_WORDS = 3
+"""The name of a column has no more words."""
 
 
 class FirstLine:
@@ -219,7 +221,7 @@ def _quotes_offer(start: FirstLine, column: str) -> str | None:
 
 
 def _header_offer(names: list[str]) -> str | None:
-    if any(len(name.split()) > _LONGER for name in names):
+    if any(len(name.split()) > _NAME_WORDS for name in names):
         return (
             "line 1 looks like a row: if the file has no header set `header: false` and count the columns from 0, such "
             "as `text_column: 0`, `label_column: 1`"
