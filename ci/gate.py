@@ -125,11 +125,12 @@ def changed_params(dep: Any, sections: list[str]) -> Iterator[str]:  # noqa: ANN
 
 
 def missing_objects(repo: Any, remote: str | None = None) -> list[str]:  # noqa: ANN401 (dvc has no types for us)
-    """The objects that dvc.lock names and the remote lacks, a line each: stage, path, md5."""
+    """The objects that dvc.lock, or a .dvc file of own data, names and the remote lacks: stage, path, md5 of each."""
     odb = repo.cloud.get_remote_odb(name=remote, command="gate")
     folders: dict[str, list[str]] = {}
     files: dict[str, list[str]] = {}
-    for stage in pipeline_stages(repo):
+    own = [stage for stage in repo.index.stages if stage.is_data_source]
+    for stage in [*pipeline_stages(repo), *own]:
         for out in stage.outs:
             if out.hash_info and out.use_cache and out.can_push:
                 held = folders if out.hash_info.isdir else files

@@ -125,6 +125,8 @@ def _describe(detail: Mapping[str, Any], key: str, section: Any, kind: type[Any]
     if detail["type"] == "extra_forbidden":
         siblings = sorted(_keys_of(kind, detail["loc"][:-1]))
         message = f"no such key; allowed are {', '.join(siblings)}" if siblings else "no such key"
+    if detail["type"] == "tuple_type":
+        message = f"a list is expected, such as [{detail['input']}]"
     show = detail["type"] != "missing" and not isinstance(detail["input"], Mapping)
     return f"{where} (found {detail['input']!r}): {message}" if show else f"{where}: {message}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipestill.errors import PredictError
-from pipestill.predict import Classifier, main
+from pipestill.predict import Classifier, Row, command, main
 
 # Hides everything an application would not have, then runs the command line.
 WITHOUT_TRAINING_CODE = """
@@ -173,3 +173,39 @@ def test_a_folder_that_lacks_a_file_is_named(folder: Path, tmp_path: Path, file:
             target.write_bytes(path.read_bytes())
     with pytest.raises(PredictError, match=Path(file).name):
         Classifier(tmp_path)
+
+
+def test_rows_before_a_mistake_of_the_input_are_answered(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(*_: object, **__: object) -> Iterator[Row]:
+        yield Row(1, "good")
+        raise PredictError("the disk is gone")
+
+    monkeypatch.setattr(command, "read_rows", rows)
+    (tmp_path / "a.txt").write_text("")
+    assert main(["predict", str(folder), str(tmp_path / "a.txt"), "--batch-size", "8"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["label"] == "yes"
+    assert "a.txt: the disk is gone" in err
+
+
+def test_a_csv_whose_text_takes_many_lines_is_shown(folder: Path) -> None:
+    done = run(folder, b'text\ngood\n"bad\n' + b"one, more\n" * 38 + b'end"\nbad\n', "--input", "csv")
+    assert done.returncode == 0
+    assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [2, 3, 43]
+    assert b"1 text(s) have line ends; the longest, on line 3, takes 40 lines" in done.stderr
+
+
+def test_columns_may_be_parted_by_another_separator(folder: Path) -> None:
+    for option, content in ((";", b"id;text\n1;good\n"), ("TAB", b"id\ttext\n1\tgood\n")):
+        done = run(folder, content, "--input", "csv", "--separator", option)
+        assert json.loads(done.stdout)["label"] == "yes", done.stderr
+    assert run(folder, b"", "--input", "csv", "--separator", ";;").returncode == 2
+
+
+def test_without_a_champion_the_message_says_how_to_get_one(tmp_path: Path) -> None:
+    done = run(tmp_path / "models/champion", b"good\n")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"models/champion is no artifact" in done.stderr
+    assert b"make repro" in done.stderr

@@ -74,3 +74,96 @@ def test_rows_are_read_as_they_are_asked_for() -> None:
 
     rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
     assert [next(rows).line for _ in range(3)] == [1, 2, 3]
+
+
+def rows_of(content: bytes, input_format: InputFormat = "csv", **options: str) -> list[tuple[int, str]]:
+    """Line and text, or line and what is wrong."""
+    rows = read_rows(io.BytesIO(content), input_format, "text", **options)
+    return [(row.line, row.problem or row.text) for row in rows]
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_row_alone() -> None:
+    content = b'text\nfirst good text\n"second text begins with a quotation\nthird text\nfourth text\nfifth text\n'
+    found = rows_of(content)
+    assert [line for line, _ in found] == [2, 3, 4, 5, 6]
+    assert found[1][1] == "the quotes do not match: one opens here and is never closed"
+    assert [text for _, text in found[2:]] == ["third text", "fourth text", "fifth text"]
+
+
+def test_a_quote_that_a_later_row_closes_costs_its_own_row_alone() -> None:
+    content = b'id,text\n1,"opens\n2,good\n3,"bad" film\n4,plain\n'
+    assert [line for line, text in rows_of(content) if "quotes" not in text] == [3, 5]
+    swallowed = b'id,text,by\n1,"opens,me\n2,good,me\n3,closes",me\n4,plain,me\n'
+    found = rows_of(swallowed)
+    assert found[0] == (2, "the quotes do not match: a field holds 3 whole rows")
+    assert found[1:] == [(3, "good"), (4, 'closes"'), (5, "plain")]
+
+
+def test_a_long_file_of_open_quotes_is_read_in_linear_time() -> None:
+    rows = 20_000
+    content = b"text\n" + b'"open\nplain\n' * rows
+    found = rows_of(content)
+    assert len(found) >= rows
+    assert max(line for line, _ in found) == 2 * rows + 1
+
+
+def test_a_letter_of_several_lines_is_one_text() -> None:
+    content = b'id,text\n1,"Dear all, I liked it.\nBut the end, frankly, was dull.\n\nBye, A."\n2,good\n'
+    assert [line for line, _ in rows_of(content)] == [2, 6]
+
+
+@pytest.mark.parametrize("content", [b"text,label\rfirst,a\rsecond,b\r", b"text\rfirst\r"])
+def test_an_input_that_ends_its_lines_in_bare_cr_is_refused(content: bytes) -> None:
+    for input_format in ("csv", "tsv", "lines", "jsonl"):
+        with pytest.raises(PredictError, match="ends its lines in bare CR"):
+            rows_of(content, input_format)  # type: ignore[arg-type]
+
+
+def test_a_bare_cr_in_a_later_line_marks_its_row() -> None:
+    assert "carriage return" in rows_of(b"good\nfirst\rsecond\nbad\n", "lines")[1][1]
+    assert rows_of(b"good\nfirst\rsecond\nbad\n", "lines")[2] == (3, "bad")
+    assert "carriage return" in rows_of(b"text,id\ngood,1\nfirst,1\rsecond,2\nbad,3\n")[1][1]
+    assert "carriage return" in rows_of(b"text\tid\nfirst\t1\rsecond\t2\n", "tsv")[0][1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_with_a_mark_is_read(encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    text = "\u0a0a \u010a good"  # characters of which one byte is a newline's
+    content = f"{mark}text\r\n{text}\r\nbad\r\n".encode(encoding)
+    assert rows_of(content) == [(2, text), (3, "bad")]
+    assert rows_of(content, "lines") == [(1, "text"), (2, text), (3, "bad")]
+    with pytest.raises(PredictError, match="not whole UTF-16"):
+        rows_of(content[:-1])
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(PredictError, match=r"(?s)more than one column 'text'.*rename"):
+        rows_of(b"text,text\na,b\n")
+
+
+def test_another_separator_is_offered_and_read() -> None:
+    with pytest.raises(PredictError, match="--separator ';'"):
+        rows_of(b"text;label\na;b\n")
+    assert rows_of(b"text;label\na;b\n", separator=";") == [(2, "a")]
+    assert rows_of(b"sep=;\r\ntext;label\r\na;b\r\n") == [(3, "a")]
+    assert rows_of(b'text\tlabel\n"a\tb\nc"\td\n', "tsv") == [(2, '"a'), (3, 'c"')]
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"PK\x03\x04", b"PAR1", b"\xff\xfe\0\0t\0\0\0"])
+def test_an_input_that_is_no_text_is_called_what_it_is(content: bytes) -> None:
+    with pytest.raises(PredictError, match="is no text"):
+        rows_of(content, "lines")
+
+
+def test_a_text_that_cannot_be_seen_is_blank_and_half_a_pair_is_told_from_wrong_bytes() -> None:
+    assert rows_of("\u200b\u2800\n".encode(), "lines") == [(1, "the text is blank")]
+    assert rows_of(b'"\\ud83d"\n', "jsonl") == [(1, "the text holds half of a surrogate pair")]
+    assert rows_of(b'"caf\xe9"\n', "jsonl") == [(1, "the text is not valid UTF-8")]
+
+
+def test_a_reader_of_another_kind_is_refused() -> None:
+    with pytest.raises(PredictError, match="opened for bytes"):
+        list(read_rows(io.StringIO("good\n"), "lines", "text"))  # type: ignore[arg-type]
+    with pytest.raises(PredictError, match="no format of an input"):
+        rows_of(b"good\n", "xml")  # type: ignore[arg-type]

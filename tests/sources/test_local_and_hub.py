@@ -1,5 +1,7 @@
 """Files of one's own, and hub repositories as they lie on disk."""
 
+import gzip
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import BertConfig, BertModel
 
-from pipestill.errors import ParamsError, SourceError
+from pipestill.data.card import DataCard
+from pipestill.data.params import PrepareParams
+from pipestill.data.prepare import prepare
+from pipestill.errors import DataError, ParamsError, SourceError
 from pipestill.fingerprint import sha256_files
 from pipestill.params import parse_section
+from pipestill.raw import RawManifest
 from pipestill.sources import hub
 from pipestill.sources.fetch import fetch_dataset, fetch_model
 from pipestill.sources.params import DatasetSource, HubDataset, HubModel, LocalModel
@@ -158,12 +164,130 @@ def test_an_unlabelled_split_of_a_hub_set_needs_no_label_column(tmp_path: Path) 
         fetch_dataset(hub_source(test="more"), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
 
 
-def test_a_hub_repository_of_plain_files_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def prepared(manifest: RawManifest, root: Path) -> DataCard:
+    split = {"seed": 0, "dev_fraction": 0.2, "test_fraction": 0.2, "rare_label_rows": 3}
+    cleaning = {"unescape_html": True, "max_chars": 2000, "over_long": "cut"}
+    rules = {"cleaning": cleaning, "split": split, "contradictions": "drop", "unseen_labels": "error"}
+    return prepare(manifest, root / "raw", root / "out", PrepareParams.model_validate(rules), root / "scratch")
+
+
+LABELS = ("01", "1", "true", "None", "NA", "null", "nan")
+"""Names that a library which guesses at types makes numbers, truth values or nothing of."""
+TEXTS = [(f"text number {index}", LABELS[index % len(LABELS)]) for index in range(140)]
+PLAIN_FILES: dict[str, bytes] = {
+    "train.csv": "".join(["sentence,label\n", *(f"{text},{label}\n" for text, label in TEXTS)]).encode(),
+    "train.tsv": "".join(["sentence\tlabel\n", *(f"{text}\t{label}\n" for text, label in TEXTS)]).encode(),
+    "train.jsonl": "".join(json.dumps({"sentence": text, "label": label}) + "\n" for text, label in TEXTS).encode(),
+    "train.json": "".join(json.dumps({"sentence": text, "label": label}) + "\n" for text, label in TEXTS).encode(),
+    "train.csv.gz": gzip.compress(
+        "".join(["sentence,label\n", *(f"{text},{label}\n" for text, label in TEXTS)]).encode()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN_FILES)
+def test_labels_of_a_hub_repository_are_read_as_those_of_a_local_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hub").mkdir()
-    (tmp_path / "hub" / "train.csv").write_text("sentence,label\na,spam\nb,ham\n")
-    fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
-    assert pq.read_table(tmp_path / "raw" / "train.parquet")["label"].to_pylist() == ["spam", "ham"]
+    (tmp_path / "hub" / name).write_bytes(PLAIN_FILES[name])
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    assert [(file.role, (tmp_path / "raw" / file.path).read_bytes()) for file in manifest.files] == [
+        ("train", PLAIN_FILES[name])
+    ]
+    card = prepared(manifest, tmp_path)
+    assert sorted(card.splits["train"].num_rows_by_label) == sorted(LABELS)
+    assert card.num_dropped == {}
+
+
+def test_the_readme_of_a_hub_repository_says_how_its_csv_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hub").mkdir()
+    rows = "".join(f"{index % 2};text number {index}\n" for index in range(60))
+    for part in ("a", "b"):
+        (tmp_path / f"hub/{part}.csv").write_text(rows.replace("text", f"text {part}"))
+    (tmp_path / "hub/README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  sep: ';'\n  names: [label, sentence]\n  header: null\n"
+        "  data_files:\n  - split: train\n    path: '*.csv'\n"
+        "dataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:\n        names:\n"
+        "          '0': bad\n          '1': good\n  - name: sentence\n    dtype: string\n---\n"
+    )
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    assert [file.path for file in manifest.files] == ["train-000.csv", "train-001.csv"]
+    card = prepared(manifest, tmp_path)
+    assert card.num_rows_read == {"train": 120}
+    assert sorted(card.splits["train"].num_rows_by_label) == ["bad", "good"]
+
+
+TYPED: dict[str, tuple[list[Any], list[Any], str]] = {
+    "labels that are lists": (["a", "b"], [[0], [0, 1]], "the column 'label' holds no labels"),
+    "labels that are records": (["a", "b"], [{"a": 1}, {"a": 2}], "the column 'label' holds no labels"),
+    "texts that are numbers": ([1, 2], ["a", "b"], "the column 'text' holds no texts"),
+    "texts that are lists": ([["a"], ["b"]], ["a", "b"], "the column 'text' holds no texts"),
+    "texts that are records": ([{"a": 1}, {"a": 2}], ["a", "b"], "the column 'text' holds no texts"),
+}
+
+
+@pytest.mark.parametrize("case", TYPED)
+def test_values_of_a_hub_set_that_are_no_text_or_label_are_named(case: str, tmp_path: Path) -> None:
+    texts, labels, message = TYPED[case]
+    rows = datasets.Dataset.from_dict({"sentence": texts, "label": labels})
+    datasets.DatasetDict({"train": rows}).save_to_disk(str(tmp_path / "hub"))
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    with pytest.raises(DataError, match=message):
+        prepared(manifest, tmp_path)
+
+
+def test_a_label_of_a_hub_set_that_is_nan_is_missing_and_numbers_are_named_as_json_does(tmp_path: Path) -> None:
+    labels = [float("nan"), *([0.0, 1.0] * 40)]
+    rows = datasets.Dataset.from_dict({"sentence": [f"text {index}" for index in range(81)], "label": labels})
+    datasets.DatasetDict({"train": rows}).save_to_disk(str(tmp_path / "hub"))
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    card = prepared(manifest, tmp_path)
+    assert sorted(card.splits["train"].num_rows_by_label) == ["0.0", "1.0"]
+    assert card.num_dropped == {"pool": {"blank_label": 1}}
+
+
+def test_a_fetch_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    good = local_source(all=["data/local/train.csv"])
+    absent = local_source(all=["data/local/train.csv"], unlabelled=["data/local/absent.csv"])
+    with pytest.raises(SourceError, match=r"(?s)absent\.csv is missing.*dvc add data/local/absent\.csv.*git add"):
+        fetch_dataset(absent, tmp_path / "raw", local=folder)
+    assert not (tmp_path / "raw").exists()
+    fetch_dataset(good, tmp_path / "raw", local=folder)
+    with pytest.raises(SourceError):
+        fetch_dataset(absent, tmp_path / "raw", local=folder)
+    assert sorted(sha256_files(tmp_path / "raw")) == ["source.json", "train.csv"]
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+    save_model(folder / "teacher")
+    fetch_model(LocalModel(kind="local", path="data/local/teacher", licence="MIT"), tmp_path / "base", local=folder)
+    before = sha256_files(tmp_path / "base")
+    (folder / "teacher/tokenizer.json").unlink()
+    with pytest.raises(SourceError):
+        fetch_model(LocalModel(kind="local", path="data/local/teacher", licence="MIT"), tmp_path / "base", local=folder)
+    assert sha256_files(tmp_path / "base") == before
+
+
+@pytest.mark.parametrize("tracked", ["texts/a.csv.dvc", "texts.dvc"])
+def test_a_file_that_dvc_tracks_and_nobody_pulled_is_told_to_be_pulled(tracked: str, tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    (folder / "texts").mkdir()
+    (folder / tracked).write_text("outs: []\n")
+    with pytest.raises(SourceError, match=rf"run `dvc pull data/local/{tracked}`"):
+        fetch_dataset(local_source(all=["data/local/texts/a.csv"]), tmp_path / "raw", local=folder)
+
+
+def test_a_folder_where_a_file_belongs_and_the_other_way_are_named(tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    with pytest.raises(SourceError, match="data/local/deep is a folder"):
+        fetch_dataset(local_source(all=["data/local/deep"]), tmp_path / "raw", local=folder)
+    source = LocalModel(kind="local", path="data/local/train.csv", licence="MIT")
+    with pytest.raises(SourceError, match="is a file"):
+        fetch_model(source, tmp_path / "base", local=folder)
 
 
 @pytest.mark.parametrize(

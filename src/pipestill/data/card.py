@@ -25,6 +25,9 @@ REPAIRS = {
     "control_characters": "control characters such as NUL were removed",
     "unicode_nfc": "the text was brought to Unicode NFC",
     "white_space": "white space was squeezed to single spaces",
+    "utf_16": "UTF-16 was read as such (files)",
+    "separator_line": "a first line such as `sep=;`, as Excel writes it, was taken as the separator (files)",
+    "line_ends_in_quotes": "a quoted field has line ends in it",
     "cut_over_long": "the text was cut at max_chars",
     "label": "white space or control characters of a label were mended",
 }
@@ -59,38 +62,9 @@ class DataCard(Record):
     num_contradictory_texts: int
     contradictions: tuple[Contradiction, ...]
     rare_labels: dict[str, int]
+    rare_label_rows: int
+    look_alike_labels: tuple[dict[str, int], ...]
+    notes: tuple[str, ...]
     labels_without_dev_rows: tuple[str, ...]
     labels_without_test_rows: tuple[str, ...]
     splits: dict[str, SplitCard]
-
-
-def card_markdown(card: DataCard) -> str:
-    """The card as Markdown, for people."""
-    lines = [f"# Data card: {card.name}", "", f"From {card.origin} ({card.kind}). Licence: {card.licence}.", ""]
-    lines += ["| split | rows | labels | mean chars | median | 95% | longest |", "|---|--:|--:|--:|--:|--:|--:|"]
-    for name, split in card.splits.items():
-        length = split.length_chars
-        numbers = [split.num_rows, len(split.num_rows_by_label)]
-        numbers += [round(length[key]) for key in ("mean", "p50", "p95", "max")] if length else [0, 0, 0, 0]
-        lines.append("| " + " | ".join([name, *(f"{number:,}" for number in numbers)]) + " |")
-    lines += ["", "## Labels", "", "| label | train | dev | test |", "|---|--:|--:|--:|"]
-    for label in card.splits["train"].num_rows_by_label:
-        counts = [card.splits[name].num_rows_by_label.get(label, 0) for name in ("train", "dev", "test")]
-        lines.append(f"| {_cell(label)} | " + " | ".join(f"{count:,}" for count in counts) + " |")
-    lines += ["", "## Rows read, dropped and repaired", ""]
-    lines += [f"- read as {role}: {count:,}" for role, count in card.num_rows_read.items()]
-    for place, reasons in card.num_dropped.items():
-        lines += [f"- dropped from {place}: {count:,} ({REASONS[reason]})" for reason, count in reasons.items()]
-    lines += [f"- repaired: {count:,} ({REPAIRS[repair]})" for repair, count in card.num_repaired.items()]
-    if card.rare_labels:
-        lines.append(f"- rare labels, kept whole in train: {_cell(', '.join(card.rare_labels))}")
-    lines += [f"- no dev row has the label {_cell(label)}" for label in card.labels_without_dev_rows]
-    lines += [f"- no test row has the label {_cell(label)}" for label in card.labels_without_test_rows]
-    if card.num_contradictory_texts:
-        lines += ["", f"## Contradictions: {card.num_contradictory_texts:,} text(s) with several labels, such as", ""]
-        lines += [f"- {_cell(', '.join(item.labels))}: {_cell(item.text)}" for item in card.contradictions]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

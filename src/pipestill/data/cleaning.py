@@ -16,6 +16,13 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]
 # With its semicolon: browsers also read `&copy=2` as an entity, but in ordinary text it is a link's parameter.
 _ENTITY = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+INVISIBLE = re.compile(f"[{_INVISIBLE}]")
+"""A character that is drawn as nothing: Unicode's Default_Ignorable_Code_Point, blank fillers, annotation marks."""
+_VISIBLE = re.compile(rf"[^\s{_INVISIBLE}]")
 
 
 class CleaningRules(Section):
@@ -58,7 +65,7 @@ def clean_text(text: str, rules: CleaningRules) -> Cleaned:
         if mended != text:
             repairs.append(name)
             text = mended
-    if not text:
+    if not _VISIBLE.search(text):
         return Cleaned(None, tuple(repairs), "blank_text")
     if len(text) > rules.max_chars:
         if rules.over_long == "drop":
@@ -69,11 +76,11 @@ def clean_text(text: str, rules: CleaningRules) -> Cleaned:
 
 
 def clean_label(label: str) -> str:
-    """Clean a label: NFC, no control characters, single spaces. Case and digits stay as they are."""
+    """Clean a label: NFC, no control characters, single spaces. Case and digits stay; what cannot be seen is blank."""
     for name, repair in _REPAIRS:
         if name != "html_entities":
             label = repair(label)
-    return label
+    return label if _VISIBLE.search(label) else ""
 
 
 def normalise(text: str) -> str:

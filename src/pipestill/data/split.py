@@ -1,6 +1,7 @@
 """Splitting by the hash of the text: a row's place depends on the row alone."""
 
 import hashlib
+from collections.abc import Mapping
 
 from pipestill.data.cleaning import normalise
 
@@ -30,3 +31,25 @@ def split_of(position: float, *, dev_fraction: float, test_fraction: float) -> s
     if position < test_fraction:
         return "test"
     return "dev" if position < test_fraction + dev_fraction else "train"
+
+
+MIN_LABELS = 2
+"""Labels that a data set must have."""
+
+
+def rare_below(num_rows_by_label: Mapping[str, int], rare_label_rows: int) -> int:
+    """Find the number of rows below which a label stays whole in train.
+
+    In a few-shot set nearly every label is rare, and with all of them in train nothing would be left to cut. There only
+    a label of one row is.
+
+    Args:
+        num_rows_by_label: of the pool.
+        rare_label_rows: the rule of params.yaml.
+
+    Returns:
+        The rule; at most 2 where fewer than two labels, or labels with less than half of the rows, come up to it.
+    """
+    common = [count for count in num_rows_by_label.values() if count >= rare_label_rows]
+    few = len(common) < MIN_LABELS or 2 * sum(common) < sum(num_rows_by_label.values())
+    return min(rare_label_rows, 2) if few else rare_label_rows

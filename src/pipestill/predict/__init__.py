@@ -10,5 +10,6 @@ Nothing here needs torch, transformers or any of the training code.
 from pipestill.predict.classifier import Classifier, Prediction
 from pipestill.predict.command import main
 from pipestill.predict.rows import Row, read_rows
+from pipestill.predict.texts import TextError
 
-__all__ = ["Classifier", "Prediction", "Row", "main", "read_rows"]
+__all__ = ["Classifier", "Prediction", "Row", "TextError", "main", "read_rows"]

@@ -1,8 +1,9 @@
 """A classifier in an artifact folder: config.json, tokenizer.json and an ONNX file."""
 
 import json
+import operator
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
+from pipestill.predict.texts import TextError, checked
 
 QUANTISED = "onnx/model_quantized.onnx"
+_SHOWN = 10
 
 
 class Prediction(NamedTuple):
@@ -36,19 +39,19 @@ class Classifier:
     tokenizer.json.
 
     Args:
-        folder: the artifact folder.
+        folder: the artifact folder, a path or a string.
         file: the ONNX file in it: the int8 one, or `onnx/model.onnx` for 32-bit floats.
         threads: threads that compute one batch.
 
     Raises:
-        PredictError: the folder lacks a file, or a file in it cannot be used.
+        PredictError: there is no such folder, it lacks a file, or a file in it cannot be used.
     """
 
-    def __init__(self, folder: Path, *, file: str = QUANTISED, threads: int = 1) -> None:
-        self.folder = folder
-        self.labels: tuple[str, ...] = _read_labels(folder / "config.json")
-        self.tokenizer: Tokenizer = _read_tokenizer(folder / "tokenizer.json")
-        self._session = _open_session(folder / file, threads)
+    def __init__(self, folder: str | os.PathLike[str], *, file: str = QUANTISED, threads: int = 1) -> None:
+        self.folder = _existing_folder(folder)
+        self.labels: tuple[str, ...] = _read_labels(self.folder / "config.json")
+        self.tokenizer: Tokenizer = _read_tokenizer(self.folder / "tokenizer.json")
+        self._session = _open_session(self.folder / file, _at_least_one("threads", threads))
         self._inputs = tuple(value.name for value in self._session.get_inputs())
 
     def encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
@@ -70,7 +73,7 @@ class Classifier:
         logits: np.ndarray = self._session.run(["logits"], batch)[0]
         return logits
 
-    def logits(self, texts: Sequence[str], *, batch_size: int | None = None) -> np.ndarray:
+    def logits(self, texts: Iterable[str], *, batch_size: int | None = None) -> np.ndarray:
         """Compute the logits of any number of texts.
 
         Args:
@@ -82,18 +85,19 @@ class Classifier:
             float32 [batch, label], in the order of the texts.
 
         Raises:
-            PredictError: batch_size is below 1.
+            PredictError: a text is no string, which its position tells, or batch_size is below 1.
         """
-        if not texts:
+        listed = list(checked(texts))
+        size = len(listed) if batch_size is None else _at_least_one("batch_size", batch_size)
+        if not listed:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        size = len(texts) if batch_size is None else _check_batch_size(batch_size)
-        return np.concatenate([self.run(self.encode(texts[at : at + size])) for at in range(0, len(texts), size)])
+        return np.concatenate([self.run(self.encode(listed[at : at + size])) for at in range(0, len(listed), size)])
 
-    def predict(self, texts: Sequence[str], *, top_k: int | None = None, batch_size: int = 1) -> list[Prediction]:
+    def predict(self, texts: Iterable[str], *, top_k: int | None = None, batch_size: int = 1) -> list[Prediction]:
         """Classify any number of texts.
 
         Args:
-            texts: the texts.
+            texts: the texts: a list, a generator, a column of a table, an array of one dimension.
             top_k: how many labels to return probabilities of; all where None.
             batch_size: see `logits`.
 
@@ -101,9 +105,16 @@ class Classifier:
             One prediction a text, in the order of the texts.
 
         Raises:
-            PredictError: batch_size is below 1.
+            PredictError: a text is no string: a `TextError`, which has its position and the answers for the texts
+                before it. Or top_k or batch_size is below 1.
         """
-        return list(self.stream(texts, top_k=top_k, batch_size=batch_size))
+        predictions: list[Prediction] = []
+        try:
+            predictions.extend(self.stream(texts, top_k=top_k, batch_size=batch_size))
+        except TextError as error:
+            error.predictions = predictions
+            raise
+        return predictions
 
     def stream(self, texts: Iterable[str], *, top_k: int | None = None, batch_size: int = 1) -> Iterator[Prediction]:
         """Classify texts as they come; memory is bounded by the batch, whatever their number.
@@ -113,16 +124,32 @@ class Classifier:
             top_k: how many labels to return probabilities of; all where None.
             batch_size: see `logits`.
 
-        Yields:
-            One prediction a text, in the order of the texts.
+        Returns:
+            One prediction a text, in the order of the texts. Where a text is no string, or the texts end in an error,
+            the predictions for those before it come first.
 
         Raises:
-            PredictError: batch_size is below 1.
+            PredictError: see `predict`.
         """
-        _check_batch_size(batch_size)
-        remaining = iter(texts)
-        while batch := list(islice(remaining, batch_size)):
-            yield from self._predict_batch(batch, top_k)
+        size = _at_least_one("batch_size", batch_size)
+        return self._predict_batches(checked(texts), None if top_k is None else _at_least_one("top_k", top_k), size)
+
+    def _predict_batches(self, texts: Iterator[str], top_k: int | None, size: int) -> Iterator[Prediction]:
+        ended = False
+        while not ended:
+            batch: list[str] = []
+            failure: Exception | None = None
+            try:
+                while len(batch) < size:
+                    batch.append(next(texts))
+            except StopIteration:
+                ended = True
+            except Exception as error:  # noqa: BLE001 (of the caller's texts: raised behind the answers)
+                failure = error
+            if batch:
+                yield from self._predict_batch(batch, top_k)
+            if failure is not None:
+                raise failure
 
     def _predict_batch(self, texts: Sequence[str], top_k: int | None) -> list[Prediction]:
         logits = self.run(self.encode(texts)).astype(np.float64)
@@ -137,10 +164,36 @@ class Classifier:
         return Prediction(label=label, score=score, probabilities=by_label)
 
 
-def _check_batch_size(batch_size: int) -> int:
-    if batch_size < 1:
-        raise PredictError("no text fits into a batch", found=f"batch_size {batch_size}", expected="1 or more")
-    return batch_size
+def _at_least_one(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise PredictError(
+            f"{name} must be at least 1", found=f"{name} {value!r}", expected="a whole number, 1 or more"
+        )
+    return number
+
+
+def _existing_folder(folder: str | os.PathLike[str]) -> Path:
+    if not isinstance(folder, str | os.PathLike) or isinstance(os.fspath(folder), bytes):
+        raise PredictError("the artifact folder is no path", found=repr(folder), expected="a path or a string")
+    path = Path(folder)
+    held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else None
+    if held and (path / "config.json").is_file():
+        return path
+    if held is None:
+        found = "a file" if path.exists() else "no such folder"
+    else:
+        found = f"a folder that holds {', '.join(held[:_SHOWN])}" if held else "an empty folder"
+    raise PredictError(
+        f"{path} is no artifact",
+        found=found,
+        expected="a folder with config.json, tokenizer.json and onnx/, as the stages `export` and `package` write it",
+        next_step="run `make repro`, or `dvc pull` it; where no student was made champion (reports/ names the reason) "
+        "give a folder below models/onnx",
+    )
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

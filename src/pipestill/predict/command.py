@@ -16,15 +16,15 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import TextIOWrapper
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from pipestill.errors import PipestillError, PredictError
 from pipestill.predict.classifier import QUANTISED, Classifier
-from pipestill.predict.rows import Row, read_rows
+from pipestill.predict.rows import FORMATS, Row, read_rows
 
 OK, UNUSABLE, SOME_ROWS_BAD, INTERRUPTED = 0, 1, 3, 130
 STANDARD_INPUT = "-"
@@ -63,8 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("folder", type=Path, metavar="FOLDER", help="the artifact folder")
     predict.add_argument("inputs", nargs="*", metavar="INPUT", help="files to read; standard input where none or -")
     predict.add_argument("--file", default=QUANTISED, help="the ONNX file in the folder (default: %(default)s)")
-    predict.add_argument("--input", choices=("lines", "jsonl", "csv"), default="lines", help="default: %(default)s")
+    predict.add_argument("--input", choices=FORMATS, default="lines", help="default: %(default)s")
     predict.add_argument("--text-column", default="text", help="key or column of the text (default: %(default)s)")
+    predict.add_argument("--separator", type=_separator, help="between columns of csv and tsv, such as ';' or TAB")
     predict.add_argument("--batch-size", type=_positive, default=1, help="rows computed at once (default: %(default)s)")
     predict.add_argument("--threads", type=_positive, default=1, help="threads of one batch (default: %(default)s)")
     predict.add_argument("--top-k", type=_positive, help="labels to give probabilities of (default: all)")
@@ -79,33 +80,58 @@ def _positive(text: str) -> int:
     return value
 
 
+def _separator(text: str) -> str:
+    named = {"TAB": "\t", r"\t": "\t"}.get(text, text)
+    if len(named) != 1 or named in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character, nor TAB")
+    return named
+
+
 def _predict(parsed: argparse.Namespace, out: TextIO) -> int:
     classifier = Classifier(parsed.folder, file=parsed.file, threads=parsed.threads)
     names = parsed.inputs or [STANDARD_INPUT]
     num_bad = 0
     for name in names:
         writer = _Writer(classifier, name, parsed, out, {"input": name} if len(names) > 1 else {})
-        rows = _read(name, parsed)
-        while batch := list(islice(rows, parsed.batch_size)):
+        for batch in _batches(_read(name, parsed), parsed.batch_size):
             num_bad += writer.write(batch)
+        writer.finish()
     if num_bad:
         done = "skipped" if parsed.skip_bad else "could not be classified"
         print(f"{num_bad} {'row' if num_bad == 1 else 'rows'} {done}", file=sys.stderr)
     return SOME_ROWS_BAD if num_bad and not parsed.skip_bad else OK
 
 
-def _read(name: str, parsed: argparse.Namespace) -> Iterator[Row]:
-    if name == STANDARD_INPUT:
-        yield from read_rows(sys.stdin.buffer, parsed.input, parsed.text_column)
-        return
+def _batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Rows by the batch; where the input ends in an error, the rows before it come first."""
+    batch: list[Row] = []
     try:
-        with Path(name).open("rb") as file:
-            yield from read_rows(file, parsed.input, parsed.text_column)
+        for row in rows:
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except PipestillError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _read(name: str, parsed: argparse.Namespace) -> Iterator[Row]:
+    try:
+        with nullcontext(sys.stdin.buffer) if name == STANDARD_INPUT else Path(name).open("rb") as file:
+            yield from read_rows(file, parsed.input, parsed.text_column, separator=parsed.separator)
     except OSError as error:
         raise PredictError(f"the input {name} cannot be read", found=error) from error
+    except PredictError as error:
+        raise PredictError(
+            f"{name}: {error.what}", found=error.found, expected=error.expected, next_step=error.next_step
+        ) from error
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Writer:
     """Writes the answers to one input; `marks` is put into each output line."""
 
@@ -114,6 +140,8 @@ class _Writer:
     parsed: argparse.Namespace
     out: TextIO
     marks: dict[str, str]
+    num_long: int = 0
+    longest: tuple[int, int] = (0, 0)
 
     def write(self, rows: Sequence[Row]) -> int:
         """Write one line a row, in order, and return how many rows were bad."""
@@ -122,11 +150,27 @@ class _Writer:
         for row in rows:
             if row.problem is None:
                 self._print(row.line, **next(predictions)._asdict())
+                self._see(row)
             elif not self.parsed.skip_bad:
                 print(f"{self.name}, line {row.line}: {row.problem}", file=sys.stderr)
                 self._print(row.line, error=row.problem)
         self.out.flush()  # who reads the pipe sees each batch at once
         return len(rows) - len(good)
+
+    def finish(self) -> None:
+        """Say on standard error which texts of a csv took several lines: a quote too many swallows rows."""
+        if self.num_long:
+            length, line = self.longest
+            print(
+                f"{self.name}: {self.num_long} text(s) have line ends; the longest, on line {-line}, takes {length} "
+                "lines. If that is more than one text, its quotes do not match",
+                file=sys.stderr,
+            )
+
+    def _see(self, row: Row) -> None:
+        if self.parsed.input == "csv" and "\n" in row.text:
+            self.num_long += 1
+            self.longest = max(self.longest, (row.text.count("\n") + 1, -row.line))
 
     def _print(self, line: int, **values: object) -> None:
         print(json.dumps({**self.marks, "line": line, **values}, ensure_ascii=False), file=self.out)

@@ -1,14 +1,16 @@
-"""Reading rows from lines, JSONL or CSV one at a time, so that unbounded input needs bounded memory."""
+"""Reading rows from lines, JSONL, CSV or TSV one at a time, so that unbounded input needs bounded memory."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, NamedTuple, get_args
 
 from pipestill.errors import PredictError
+from pipestill.predict.decoding import decoded_lines
+from pipestill.predict.delimited import TAB, read_delimited
+from pipestill.predict.texts import has_lone_surrogate, is_blank
 
-InputFormat = Literal["lines", "jsonl", "csv"]
-_LONGEST_FIELD = 1 << 30
+InputFormat = Literal["lines", "jsonl", "csv", "tsv"]
+FORMATS: tuple[InputFormat, ...] = get_args(InputFormat)
 
 
 class Row(NamedTuple):
@@ -25,77 +27,62 @@ class Row(NamedTuple):
     problem: str | None = None
 
 
-def read_rows(file: BinaryIO, input_format: InputFormat, text_column: str) -> Iterator[Row]:
+def read_rows(
+    file: BinaryIO, input_format: InputFormat, text_column: str, *, separator: str | None = None
+) -> Iterator[Row]:
     """Read the rows of one input.
 
     Args:
-        file: bytes, UTF-8, with or without a byte order mark.
-        input_format: `lines` takes a line as a text; `jsonl` a JSON string or an object; `csv` has a header. A
-            blank line is no row of JSONL or CSV; among `lines` it is a bad one.
+        file: bytes, UTF-8 with or without a byte order mark, or UTF-16 with one.
+        input_format: `lines` takes a line as a text; `jsonl` a JSON string or an object; `csv` and `tsv` have a header,
+            and in `csv` double quotes may enclose a field. A blank line is no row of JSONL, CSV or TSV; among `lines`
+            it is a bad one.
         text_column: the key or column that holds the text.
+        separator: the character between columns of csv and tsv; None for a comma and a tab.
 
     Yields:
-        One row a line or CSV record; a row that cannot be used says why, and the next is read.
+        One row a line or record; a row that cannot be used says why, and the next is read.
 
     Raises:
-        PredictError: a CSV input has no such column.
+        PredictError: a CSV input has no such column or several, or the input is no text.
     """
-    lines = _decode(file)
-    if input_format == "csv":
-        rows = _read_csv(lines, text_column)
-    elif input_format == "jsonl":
+    if input_format not in FORMATS:
+        raise PredictError(f"{input_format!r} is no format of an input", expected=f"one of {', '.join(FORMATS)}")
+    lines = decoded_lines(file)
+    if input_format == "jsonl":
         rows = (_parse_json(line, content, text_column) for line, content in enumerate(lines, 1) if content.strip())
+    elif input_format == "lines":
+        rows = (_parse_line(line, content) for line, content in enumerate(lines, 1))
     else:
-        rows = (Row(line, content.rstrip("\r\n")) for line, content in enumerate(lines, 1))
+        usual = "," if input_format == "csv" else TAB
+        records = read_delimited(lines, text_column, separator or usual, quoted=input_format == "csv")
+        rows = (Row(record.line, record.text, record.problem) for record in records)
     for row in rows:
         yield row if row.problem else row._replace(problem=_find_problem(row.text))
 
 
-def _decode(file: BinaryIO) -> Iterator[str]:
-    # A byte that is no UTF-8 becomes a lone surrogate, which marks its row and no other.
-    for index, line in enumerate(file):
-        text = line.decode("utf-8", errors="surrogateescape")
-        yield text.removeprefix("\ufeff") if index == 0 else text
-
-
 def _find_problem(text: str) -> str | None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return "the text is not valid UTF-8"
-    return None if text.strip() else "the text is blank"
+    if has_lone_surrogate(text):
+        bytes_only = all(not has_lone_surrogate(char) or "\udc80" <= char <= "\udcff" for char in text)
+        return "the text is not valid UTF-8" if bytes_only else "the text holds half of a surrogate pair"
+    return "the text is blank" if is_blank(text) else None
+
+
+def _parse_line(line: int, content: str) -> Row:
+    text = content.rstrip("\r\n")
+    if "\r" in text:
+        return Row(line, text, "a carriage return (CR) that no newline follows: more than one text, or a mistake")
+    return Row(line, text)
 
 
 def _parse_json(line: int, content: str, text_column: str) -> Row:
     try:
         value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return Row(line, "", "not JSON: brackets nested too deep")
+    except ValueError as error:
         return Row(line, "", f"not JSON: {error}")
     text = value.get(text_column) if isinstance(value, dict) else value
     if isinstance(text, str):
         return Row(line, text)
     return Row(line, "", f"no text under {text_column!r}: found {type(text).__name__}")
-
-
-def _read_csv(lines: Iterable[str], text_column: str) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.reader(lines)
-    header = next(reader, [])
-    if text_column not in header:
-        raise PredictError(
-            f"the CSV input has no column {text_column!r}", found=header, next_step="name one with --text-column"
-        )
-    column = header.index(text_column)
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(line, "", f"not CSV: {error}")
-            continue
-        if not fields:  # a blank line
-            continue
-        if len(fields) == len(header):
-            yield Row(line, fields[column])
-        else:
-            yield Row(line, "", f"{len(fields)} fields where the header has {len(header)}")

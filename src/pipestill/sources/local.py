@@ -1,6 +1,9 @@
 """Files of one's own, below data/local/."""
 
+import os
 import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipestill.errors import SourceError
@@ -8,6 +11,7 @@ from pipestill.sources.params import LocalDataset, LocalModel
 
 LOCAL = Path("data/local")
 """The fetch stage depends on this folder, so that DVC sees when a file in it changes."""
+_GIT_S = 20
 
 
 def fetch_local_dataset(source: LocalDataset, folder: Path, local: Path = LOCAL) -> dict[str, str]:
@@ -24,17 +28,14 @@ def fetch_local_dataset(source: LocalDataset, folder: Path, local: Path = LOCAL)
         for name in getattr(source.files, role):
             path = inside_local(name, local)
             if not path.is_file():
-                raise SourceError(
-                    f"{name} is missing or no file",
-                    found=f"in {local}: {sorted(entry.name for entry in local.glob('*'))}",
-                    next_step="put the file there, or correct its path under fetch.dataset.files in params.yaml",
-                )
+                raise missing(name, path, local)
             relative = path.relative_to(local.resolve()).as_posix()
             if relative in roles:
                 raise SourceError(f"{name} is named twice", found=f"as {roles[relative]} and as {role}")
             (folder / relative).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / relative)
             roles[relative] = role
+    warn_of_untracked([local.resolve() / relative for relative in roles], local)
     return roles
 
 
@@ -46,10 +47,82 @@ def fetch_local_model(source: LocalModel, folder: Path, local: Path = LOCAL) -> 
     """
     path = inside_local(source.path, local)
     if not path.is_dir():
-        raise SourceError(f"{source.path} is missing or no folder", expected="a folder written by save_pretrained")
+        raise missing(source.path, path, local)
+    warn_of_untracked([path], local)
     for file in sorted(path.iterdir()):
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
+
+
+def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
+    """The error for a file or folder that is not there, with how to get it.
+
+    Args:
+        name: the path, as params.yaml has it.
+        path: where it should lie.
+        local: data/local.
+    """
+    root = local.resolve()
+    for place in _below(path, root):
+        tracked = place.with_name(f"{place.name}.dvc")
+        if tracked.is_file():
+            pointer = (LOCAL / tracked.relative_to(root)).as_posix()
+            return SourceError(
+                f"{name} is missing, but DVC tracks it",
+                found=f"{pointer}, and not what it stands for",
+                expected="the file or folder itself",
+                next_step=f"run `dvc pull {pointer}`",
+            )
+    if path.exists():
+        found = "a folder" if path.is_dir() else "a file"
+        expected = "a file" if path.is_dir() else "a folder, as save_pretrained writes it"
+        return SourceError(f"{name} is {found}", expected=expected, next_step="correct the path in params.yaml")
+    return SourceError(
+        f"{name} is missing",
+        found=f"in {LOCAL.as_posix()}: {sorted(entry.name for entry in local.glob('*'))}",
+        next_step="put it there, or correct its path under `fetch` in params.yaml. A clone, `dvc exp run --temp` and "
+        f"the queue have only what is tracked: `dvc add {name}` and commit {name}.dvc, or `git add {name}`",
+    )
+
+
+def untracked(paths: Sequence[Path], local: Path = LOCAL) -> list[str]:
+    """Find paths that git does not know, neither themselves nor as the `.dvc` file that stands for them.
+
+    Args:
+        paths: below `local`.
+        local: data/local.
+
+    Returns:
+        The paths, as they stand in params.yaml; none where there is no git.
+    """
+    command = ["git", "-C", str(local), "ls-files", "-z"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=_GIT_S)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return []
+    known = {(local.resolve() / os.fsdecode(name)) for name in done.stdout.split(b"\0") if name}
+    known |= {folder for name in known for folder in name.parents}
+    found = []
+    for path in paths:
+        pointers = {place.with_name(f"{place.name}.dvc") for place in _below(path, local.resolve())}
+        if path not in known and not pointers & known:
+            found.append((LOCAL / path.relative_to(local.resolve())).as_posix())
+    return found
+
+
+def _below(path: Path, root: Path) -> list[Path]:
+    """A path and the folders it lies in, below the root."""
+    return [place for place in (path, *path.parents) if place.is_relative_to(root) and place != root]
+
+
+def warn_of_untracked(paths: Sequence[Path], local: Path = LOCAL) -> None:
+    """Say on the terminal which files a clone would not have."""
+    for name in untracked(paths, local):
+        print(
+            f"fetch: {name} is tracked by neither DVC nor git: a clone, `dvc exp run --temp` and the queue will not "
+            f"have it. Run `dvc add {name}` and commit {name}.dvc, or `git add {name}`",
+            flush=True,
+        )
 
 
 def inside_local(name: str, local: Path = LOCAL) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipestill.params import Section, StrTuple
-from pipestill.raw import Column, Format, LabelRule, Reader, Role
+from pipestill.raw import DELIMITED, Column, Format, LabelRule, Reader, Role, Separator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -50,8 +50,23 @@ class DatasetReader(Section):
     text_column: Column
     label_column: Column
     header: bool = True
-    quoted: bool = True
+    separator: Separator | None = None
+    quoted: bool | None = None
     label_rule: LabelRule = "as_is"
+
+    @model_validator(mode="after")
+    def _columns_fit_the_format(self) -> "DatasetReader":
+        if self.separator is not None and self.format not in DELIMITED:
+            raise ValueError(f"`separator` is for csv and tsv, not for {self.format}")
+        counted = [column for column in (self.text_column, self.label_column) if isinstance(column, int)]
+        if counted and self.format not in DELIMITED:
+            raise ValueError(f"columns of {self.format} are named, not counted: give the name in place of {counted[0]}")
+        if counted and self.header:
+            raise ValueError(
+                f"column {counted[0]} is counted from 0, which is for files without a header: "
+                "set `header: false`, or name the column"
+            )
+        return self
 
     def reader(self) -> Reader:
         """The same, as the record that fetch hands to prepare."""

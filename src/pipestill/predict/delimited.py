@@ -1,0 +1,149 @@
+"""Reading the rows of csv and tsv: a quote that is never closed costs its own row, not those behind it."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipestill.errors import PredictError
+from pipestill.predict.decoding import bare_cr
+
+_LONGEST_FIELD = 16 << 20
+TAB = "\t"
+_CR = "a carriage return (CR) that no newline follows: more than one row, or a mistake"
+_QUOTES = "the quotes do not match"
+_UNCLOSED = {"unexpected end of data": "one opens here and is never closed"}
+_OFFERED = (";", "\t", ",", "|")
+_SHOWN = 20
+
+
+class Record(NamedTuple):
+    """One record.
+
+    Attributes:
+        line: the line it begins on, counted from 1.
+        text: its text.
+        problem: why it cannot be classified; None where it can.
+    """
+
+    line: int
+    text: str
+    problem: str | None = None
+
+
+def read_delimited(lines: Iterator[str], text_column: str, separator: str, *, quoted: bool) -> Iterator[Record]:
+    """Read the records of a csv or tsv with a header.
+
+    Args:
+        lines: the lines, with their ends.
+        text_column: the column of the text.
+        separator: the character between columns; a first line such as `sep=;`, as Excel writes it, goes before it.
+        quoted: whether double quotes enclose a field.
+
+    Raises:
+        PredictError: there is no such column, or several; or the lines end in bare CR.
+    """
+    first = next(lines, "")
+    named = re.fullmatch(r'"?sep=(.)"?\s*', first, flags=re.IGNORECASE)
+    if named:
+        separator, first = named[1], next(lines, "")
+    number = 2 if named else 1
+    if "\r" in first.rstrip("\r\n"):
+        raise bare_cr(number)
+    header = _header(first, separator, quoted=quoted)
+    if header.count(text_column) != 1:
+        raise PredictError(
+            f"the input has {'no' if text_column not in header else 'more than one'} column {text_column!r}",
+            found=header[:_SHOWN],
+            next_step="rename one of them in the header"
+            if text_column in header
+            else _offer(first, text_column, separator) or "name one with --text-column",
+        )
+    column, width = header.index(text_column), len(header)
+    for line, fields in _records(lines, separator, width, number + 1, quoted=quoted):
+        if isinstance(fields, str):
+            yield Record(line, "", fields)
+        elif not fields or (fields == [""] and width > 1):  # a blank line
+            continue
+        elif len(fields) != width:
+            yield Record(line, "", f"{len(fields)} fields where the header has {width}")
+        else:
+            yield Record(line, fields[column])
+
+
+class _Held:
+    """Lines for the parser: what it took for a record is held, and can be given back."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.held: list[str] = []
+
+    def __iter__(self) -> "_Held":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.held.append(line)
+        return line
+
+    def give_back_all_but_first(self) -> None:
+        self._again.extendleft(reversed(self.held[1:]))
+        del self.held[1:]
+
+
+def _records(
+    lines: Iterator[str], separator: str, width: int, number: int, *, quoted: bool
+) -> Iterator[tuple[int, list[str] | str]]:
+    """(line, fields or what is wrong); behind a wrong record reading goes on with its second line."""
+    if not quoted:
+        for at, line in enumerate(lines, start=number):
+            content = line.rstrip("\r\n")
+            yield at, _CR if "\r" in content else content.split(separator)
+        return
+    csv.field_size_limit(_LONGEST_FIELD)
+    source = _Held(lines)
+    parser = csv.reader(source, delimiter=separator, strict=True)
+    while True:
+        source.held.clear()
+        fields: list[str] | str
+        try:
+            fields = next(parser)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fields = _CR if "new-line character" in str(error) else f"{_QUOTES}: {_UNCLOSED.get(str(error), error)}"
+            parser = csv.reader(source, delimiter=separator, strict=True)
+        if _are_rows(source.held, separator, width):
+            fields = f"{_QUOTES}: a field holds {len(source.held)} whole rows"
+        if isinstance(fields, str):
+            source.give_back_all_but_first()
+        yield number, fields
+        number += len(source.held)
+
+
+def _are_rows(lines: Sequence[str], separator: str, width: int) -> bool:
+    """Whether each line of a record looks like a row that a program wrote: prose has a space behind its commas."""
+    if len(lines) == 1 or width == 1:
+        return False
+    parts = [line.rstrip("\r\n").split(separator) for line in lines if line.strip()]
+    return all(len(fields) == width and all(field == field.strip() for field in fields) for fields in parts)
+
+
+def _header(line: str, separator: str, *, quoted: bool) -> list[str]:
+    if not quoted:
+        return line.rstrip("\r\n").split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error as error:
+        raise PredictError(
+            "the header of the input cannot be read", found=error, expected="the names of the columns on one line"
+        ) from error
+
+
+def _offer(line: str, text_column: str, separator: str) -> str | None:
+    for other in _OFFERED:
+        if other != separator and text_column in next(csv.reader([line], delimiter=other), []):
+            return f"give the separator that the input has: --separator {'TAB' if other == TAB else repr(other)}"
+    return None
