@@ -66,8 +66,8 @@ class Setup:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("a" if append else "w", encoding="utf-8")
 
-    def pip(self, *arguments: str | Path, tick: Callable[[PipOutput], None] | None = None) -> None:
-        """Run `pip install` in the environment.
+    def pip(self, *arguments: str | Path, tick: Callable[[PipOutput], None] | None = None) -> PipOutput:
+        """Run `pip install` in the environment and return what it has printed.
 
         Args:
             arguments: what to install, and how.
@@ -81,6 +81,7 @@ class Setup:
         code = self.run(command, output.read, lambda: tick(output) if tick else self.watch.show(0.0))
         if code != 0:
             self.fail(f"pip install {' '.join(map(str, arguments[-2:]))}", output.problem or f"exit code {code}")
+        return output
 
     def run(self, command: Sequence[str | Path], read: Callable[[str], bool], tick: Callable[[], None]) -> int:
         """Run a command to its end and return its exit code.
@@ -223,18 +224,19 @@ def is_usable(python: Path, version: tuple[int, int]) -> bool:
 
 def install(setup: Setup, pins: dict[str, str]) -> None:
     """Install pinned packages group by group; those that are there stay as they are."""
-    missing = [name for name in pins if name not in installed(setup, pins)]
+    here = installed(setup, pins)
+    missing = [name for name in pins if name not in here]
     ignored: set[str] = set()
 
     def tick(pip: PipOutput) -> None:
         here = installed(setup, pins) | ignored | pip.ignored
-        done = f"{len(here & pins.keys())} of {len(pins)} installed, {len(pip.collected - here)} collected"
+        done = f"{len(here)} of {len(pins)} installed, {len(pip.collected - here)} collected"
         setup.watch.show(packages_done(missing, here, pip), ", ".join(filter(None, [done, pip.doing()])))
 
     for group in split(missing, GROUP):
         requirements = setup.folder / "group.txt"
         requirements.write_text("\n".join(pins[name] for name in group), encoding="utf-8")
-        setup.pip("--no-compile", "--no-deps", *RESUMING, "-r", requirements, tick=tick)
+        ignored |= setup.pip("--no-compile", "--no-deps", *RESUMING, "-r", requirements, tick=tick).ignored
         requirements.unlink()
 
 

@@ -124,7 +124,9 @@ def project(tmp_path: Path) -> Path:
         for line in (ROOT / "requirements.lock").read_text().splitlines()
         if line.startswith(("pip=", "setuptools="))
     ]
-    (folder / "requirements.lock").write_text("\n".join(["small==1.0", "torch==1.0", *tools]))
+    (folder / "requirements.lock").write_text(
+        "\n".join(["small==1.0", "torch==1.0", 'other==1.0 ; python_version < "3"', *tools])
+    )
     (folder / "pyproject.toml").write_text(PROJECT)
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -189,6 +191,6 @@ def test_an_environment_of_another_python_is_made_anew(project: Path, tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     version = ".".join(map(str, sys.version_info[:3]))
     assert done.stdout.startswith(
-        f"setting up .venv with Python {version} and 4 packages; pip's own words go to .venv/pip.log\n"
+        f"setting up .venv with Python {version} and 5 packages; pip's own words go to .venv/pip.log\n"
     )
     assert f"version = {version}\n" in (stale / "pyvenv.cfg").read_text()
