@@ -251,6 +251,25 @@ def test_a_label_of_a_hub_set_that_is_nan_is_missing_and_numbers_are_named_as_js
     assert card.num_dropped == {"pool": {"blank_label": 1}}
 
 
+def test_files_of_a_hub_repository_that_nothing_can_read_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hub").mkdir()
+    for content in ('[{"sentence": "a", "label": "b"}, {"sentence"', "[" * 100_000):
+        (tmp_path / "hub/train.json").write_text(content)
+        with pytest.raises(SourceError, match=r"(?s)some/set cannot be read.*`local` source"):
+            fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+
+
+def test_a_list_of_objects_of_a_hub_repository_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/train.json").write_text(json.dumps([{"sentence": text, "label": label} for text, label in TEXTS]))
+    manifest = fetch_dataset(hub_source(), tmp_path / "raw", snapshot=lambda *_: tmp_path / "hub")
+    assert sorted(prepared(manifest, tmp_path).splits["train"].num_rows_by_label) == sorted(LABELS)
+
+
 def test_a_fetch_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     folder = local_folder(tmp_path)
     good = local_source(all=["data/local/train.csv"])

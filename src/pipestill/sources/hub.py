@@ -96,8 +96,7 @@ def fetch_hub_dataset(
     files = {role: [Path(file) for file in splits[name]] for role, name in wanted.items()}
     reader = reader_of(opened, source, files)
     if reader is None:
-        opened.download_and_prepare()
-        return _as_parquet(source, opened.as_dataset(), wanted, folder)
+        return _as_parquet(source, _built(source, opened), wanted, folder)
     roles = {}
     for role, paths in files.items():
         for place, path in enumerate(paths):
@@ -116,11 +115,24 @@ def _open(source: HubDataset, repository: Path) -> Any:  # noqa: ANN401 (dataset
             return datasets.load_from_disk(str(repository))
         return datasets.load_dataset_builder(str(repository), source.config, cache_dir=".scratch/datasets")
     except Exception as error:  # it raises its own kinds, of every base class
-        raise SourceError(
-            f"the data set {source.repo} cannot be read",
-            found=f"{type(error).__name__}: {error}",
-            next_step="check fetch.dataset.config in params.yaml",
-        ) from error
+        raise _unreadable(source, error) from error
+
+
+def _built(source: HubDataset, builder: Any) -> Any:  # noqa: ANN401 (datasets has no types for us)
+    try:
+        builder.download_and_prepare()
+        return builder.as_dataset()
+    except Exception as error:  # as above
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: HubDataset, error: Exception) -> SourceError:
+    return SourceError(
+        f"the data set {source.repo} cannot be read",
+        found=f"{type(error).__name__}: {error}",
+        expected="files that the library `datasets` can read",
+        next_step="check fetch.dataset.config in params.yaml, or bring the files as a `local` source",
+    )
 
 
 def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) -> Reader | None:  # noqa: ANN401
@@ -167,11 +179,11 @@ def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) ->
 
 def is_json_lines(path: Path) -> bool:
     """Whether a file holds one JSON object a line, by its first line that is not blank."""
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"")
     try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            first = next((line for line in file if line.strip()), b"")
         return isinstance(json.loads(first), dict)
-    except ValueError:
+    except (ValueError, RecursionError, EOFError, OSError):
         return False
 
 
@@ -205,7 +217,7 @@ def _as_parquet(
                 labels = batch[source.label_column] if labelled else pa.nulls(len(texts), pa.string())
                 if names is not None and len(columns) > 1:
                     numbers = batch[source.label_column].to_pylist()
-                    labels = pa.array([_name(number, names) for number in numbers], pa.string())
+                    labels = pa.array([_name(source, number, names) for number in numbers], pa.string())
                 writer.write_table(pa.table([texts, labels], schema=schema))
     reader = Reader(format="parquet", text_column="text", label_column="label")
     return {f"{role}.parquet": role for role in wanted}, reader
@@ -223,5 +235,14 @@ def fetch_hub_model(source: HubModel, folder: Path, snapshot: Snapshot = snapsho
             shutil.copyfile(repository / name, folder / name)
 
 
-def _name(number: int | None, names: list[str]) -> str | None:
-    return None if number is None or number < 0 else names[number]  # -1 is the hub's mark for a hidden label
+def _name(source: HubDataset, number: int | None, names: list[str]) -> str | None:
+    if number is None or number < 0:  # -1 is the hub's mark for a hidden label
+        return None
+    if number >= len(names):
+        raise SourceError(
+            f"{source.repo} has a label that has no name",
+            found=f"the number {number}",
+            expected=f"0 to {len(names) - 1}, or -1 for a hidden one",
+            next_step="bring the files as a `local` source, with labels as they are to be called",
+        )
+    return names[number]
