@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.timeout(900),  # a server and a browser on two busy cores
 ]
-IN_ORDER = ("result/accuracy", "champion/test.accuracy", "wall_time_s")
+IN_ORDER = ("result/accuracy", "champion/test.accuracy", "test.accuracy/teacher.torch", "wall_time_s")
 """Metrics of a pipeline's run, from top to bottom."""
 LINK = re.compile(r"^the runs and their results: (\S+)$", re.MULTILINE)
 
@@ -29,7 +29,7 @@ def dom(url: str, profile: Path) -> str:
     """What stands on a page once its scripts have run."""
     command = (
         *(programs.find("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *(f"--user-data-dir={profile}", "--window-size=1600,1200", "--virtual-time-budget=60000", "--dump-dom", url),
+        *(f"--user-data-dir={profile}", "--window-size=2400,1200", "--virtual-time-budget=60000", "--dump-dom", url),
     )
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
@@ -83,7 +83,7 @@ def test_a_browser_finds_the_pipeline_s_run_with_its_table_and_champion(tmp_path
     repository.run("python", "-m", "pipestill.tracking", "register")
     (run,) = repository.runs()
     page = f"{run.info.experiment_id}/runs"
-    words = ("small/onnx_int8", "pipestill-words-2")
+    words = ("small/onnx_int8", "pipestill-words-2", "result/accuracy", "champion/test.accuracy")
     with ui_of(repository, tmp_path) as link:
         shows(link, tmp_path, {f"{page}/{run.info.run_id}": words})
 
@@ -97,8 +97,14 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
     teacher = student.data.tags["dvc.dep/models/teacher"]
     page = f"{whole.experiment_id}/runs"
     pages = {
-        f"{page}/{whole.run_id}": ("TF-IDF", "result/accuracy", "champion/p50_ms", "p50_ms/", "wall_time_s"),
-        f"{page}/{whole.run_id}/artifacts": ("tradeoff.png", "confusion.png", "reliability.png", "summary.json"),
+        f"{page}/{whole.run_id}": ("TF-IDF", "test.accuracy/teacher.torch", "p50_ms"),
+        f"{page}/{whole.run_id}/artifacts": (
+            "tradeoff.png",
+            "confusion.png",
+            "reliability.png",
+            "summary.json",
+            "wall_times.csv",
+        ),
         f"{page}/{student.info.run_id}": ("distill@bert_thin", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
     }
     with ui_of(pipeline, tmp_path) as link:

@@ -36,6 +36,7 @@ def test_a_model_is_shown_by_the_champion_the_pytorch_teacher_or_its_smallest_fi
     assert row_of({}, "wide") is None
 
 
-def test_a_size_is_in_megabytes() -> None:
-    (point,) = result_points({"size_bytes": 7_340_000}, 0)
-    assert (point.name, point.value) == ("result/size_mb", 7.34)
+def test_results_are_rounded_and_sizes_in_megabytes() -> None:
+    row = {"size_bytes": 7_340_000, "test": {"accuracy": {"value": 11 / 13, "lower": 0.75}}}
+    values = {point.name: point.value for point in result_points(row, 0)}
+    assert values == {"result/accuracy": 0.8462, "result/accuracy_lower": 0.75, "result/size_mb": 7.34}

@@ -28,6 +28,8 @@ RESULT = {
     "p50_ms": ("speed", "p50_ms"),
 }
 """The figures that a run has of one file: a list of runs shows pipelines and students in the same columns."""
+DIGITS = 4
+"""Decimals of a result: a list of runs shows all that there are. The table's metrics are not rounded."""
 NOT_SHOWN = "torch"
 """Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
 TEACHER = "teacher"
@@ -63,10 +65,12 @@ def table_points(summary: Row, time_ms: int) -> list[Point]:
 
 
 def result_points(row: Row, time_ms: int) -> list[Point]:
-    """One file's figures as `result/<figure>`; its size in MB, which a list of runs can show."""
-    points = [Point(f"result/{name}", value, 0, time_ms) for name, value in _values(row, RESULT)]
+    """One file's figures as `result/<figure>`, to DIGITS decimals, and its size in MB."""
+    figures = dict(_values(row, RESULT))
     size_bytes = _number(row, ("size_bytes",))
-    return points if size_bytes is None else [*points, Point("result/size_mb", size_bytes / 1e6, 0, time_ms)]
+    if size_bytes is not None:
+        figures["size_mb"] = size_bytes / 1e6
+    return [Point(f"result/{name}", round(value, DIGITS), 0, time_ms) for name, value in figures.items()]
 
 
 def row_of(summary: Row, model: str) -> Row | None:

@@ -29,7 +29,7 @@ COLUMNS = {
     "metrics.`result/p50_ms`": 105,
 }
 """The columns beside the run's name, from left to right, and their widths in pixels."""
-FIXED_COLUMNS = {"attributes.`Run Name`": 180, "runDateAndNestInfo": 125}
+FIXED_COLUMNS = {"attributes.`Run Name`": 180, "runDateAndNestInfo": 145}
 """The run's name and the time it was created, which the page always shows."""
 
 
