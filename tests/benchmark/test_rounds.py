@@ -21,7 +21,7 @@ from pipestill.teacher import load_classifier
 INT8 = Int8Dynamic(
     kind="int8_dynamic",
     per_channel=True,
-    reduce_range=False,
+    reduce_range=True,
     min_quantised_fraction=0,
     max_size_fraction=1,
     max_accuracy_drop_fraction=1,

@@ -73,7 +73,7 @@ from pipestill.exporters.trace import trace
 from pipestill.teacher import load_classifier
 traced = trace(load_classifier(Path(sys.argv[1])).model)
 graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(traced, Shape(4, 32)).model
-int8 = Int8Dynamic(kind="int8_dynamic", per_channel=True, reduce_range=False, min_quantised_fraction=0.0,
+int8 = Int8Dynamic(kind="int8_dynamic", per_channel=True, reduce_range=True, min_quantised_fraction=0.0,
                    max_size_fraction=1.0, max_accuracy_drop_fraction=1.0)
 write_graph(graph, Path(sys.argv[2]) / "model.onnx")
 write_graph(int8.convert(graph), Path(sys.argv[2]) / "model_quantized.onnx")

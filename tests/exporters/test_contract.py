@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import onnx
 import pytest
-from exporter_models import MAX_LENGTH, VOCABULARY, graph_of, int8, int8_graph_of, model_of
+from exporter_models import MAX_LENGTH, VOCABULARY, graph_of, int8, int8_graph_of, model_of, saturates
 from onnx import ModelProto
 from transformers import PreTrainedModel
 
@@ -103,6 +103,8 @@ def test_fp32_logits_do_not_move_with_padding(family: str) -> None:
 
 @pytest.mark.parametrize("reduce_range", [False, True])
 def test_int8_logits_stay_near_fp32_alone_and_padded(family: str, reduce_range: bool) -> None:
+    if not reduce_range and saturates():
+        pytest.skip("8-bit weights saturate on this CPU, which has no VNNI: `reduce_range: true` is for it")
     exact = open_session(graph_of(family).model)
     session = open_session(int8_graph_of(family, reduce_range=reduce_range))
     for batch in (pad(ROWS[:1], pad_id=0), pad(ROWS, pad_id=0), pad(ROWS, pad_id=0, length=32)):
