@@ -4,9 +4,9 @@
     E ~ scale[row] * E_int8   one scale a row of an embedding table, symmetric around 0
 
 No calibration set is needed. Activations are quantised as unsigned bytes over the range that one batch happens to
-have, so logits depend slightly on batch and padding; the record says by how much. On x86 CPUs without VNNI instructions
-sums of two unsigned-by-signed products saturate in 16 bits; `reduce_range` keeps weights to 7 bits, whose sums cannot, so
-that a file answers alike on every CPU (decision 15).
+have, so logits depend slightly on batch and padding; the record says by how much. On x86 CPUs without VNNI, sums of two
+unsigned-by-signed products saturate in 16 bits; `reduce_range` keeps weights to 7 bits, whose sums cannot, so that a
+file answers alike on every CPU (decision 15).
 
 Embedding tables are quantised here and not by ONNX Runtime, which would give a whole table one scale.
 """
