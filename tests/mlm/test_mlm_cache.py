@@ -96,11 +96,11 @@ def test_a_killed_run_resumes_at_the_next_shard_with_the_same_bytes(
     asked: list[int] = []
     real = caching.ask_teacher
 
-    def killed(teacher: Any, rows: Any, numbers: Any, params: Any) -> Told:
+    def killed(teacher: Any, rows: Any, numbers: Any, params: Any, precision: Any) -> Told:
         if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append(len(numbers))
-        return real(teacher, rows, numbers, params)
+        return real(teacher, rows, numbers, params, precision)
 
     monkeypatch.setattr(caching, "ask_teacher", killed)
     with pytest.raises(KeyboardInterrupt):

@@ -96,8 +96,8 @@ def test_a_stage_opens_only_files_it_depends_on_or_makes(built: TinyPipeline) ->
         stage, opened = line.split("\t")
         path = re.sub(r"__pycache__/(\w+)\.cpython-\d+\.pyc.*", r"\1.py", opened.removeprefix(f"{built.root}/"))
         own = [item["path"] for item in (*lock[stage].get("deps", []), *lock[stage]["outs"])]
-        # A file is written under a hidden name beside its own and then renamed.
-        named = re.sub(r"/\.([^/]+)\.\w{8}$", r"/\1", path)
+        # A file or folder is written under a hidden name beside its own and then renamed.
+        named = re.sub(r"/\.([^/]+)\.(\w{8}$|part(?=/|$))", r"/\1", path)
         if path.startswith(OUTS) and not any(named == item or named.startswith(f"{item}/") for item in own):
             undeclared.add((stage, path))
     assert undeclared == set()

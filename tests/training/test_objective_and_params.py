@@ -100,7 +100,7 @@ def test_a_weight_and_a_temperature_follow_their_schedules() -> None:
             r"temperature \(found",
         ),
         ({"objective": [{"weight": 1.0, "loss": {"kind": "soft_target_kl"}}]}, r"temperature: Field required"),
-        ({"objective": {"weight": 1.0}}, r"objective: Input should be a valid tuple"),
+        ({"objective": {"weight": 1.0}}, r"objective: a list is expected"),
         ({"targets": "data/prepared/train.parquet"}, "targets must be data/logits or models/teacher"),
         ({"objective": weighted(1.0, 0.0)}, "targets must be data/prepared/train.parquet"),
         (

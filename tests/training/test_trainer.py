@@ -204,7 +204,7 @@ def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **chang
         signal=signal,
         sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
         model=Learner(classifier.model, objective, signal.sizes, 0),
-        args=training_arguments(params, 0, Path("checkpoints")),
+        args=training_arguments(params, "float32", 0, Path("checkpoints")),
         train_dataset=rows,
         data_collator=Collator(classifier.tokenizer.pad_token_id),
     )
