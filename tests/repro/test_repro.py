@@ -28,7 +28,7 @@ how = sys.argv[1]
 if how == "hang":
     stage = "import pathlib, os, time; pathlib.Path('stage').write_text(str(os.getpid())); time.sleep(60)"
     sys.exit(subprocess.run([sys.executable, "-c", stage]).returncode)
-print("fetched", os.environ["PYTHONUNBUFFERED"])
+print("fetched", os.environ["PYTHONUNBUFFERED"], os.environ["TORCH_CPP_LOG_LEVEL"])
 if how == "fail":
     print("ERROR: failed to reproduce 'fetch'", file=sys.stderr)
     sys.exit(255)
@@ -82,7 +82,7 @@ def test_a_run_ends_with_the_table_the_champion_and_the_next_steps(repository: P
     out, err = start(repository, "work").communicate(timeout=60)
     assert err == ""
     lines = out.splitlines()
-    assert lines[:3] == ["[1/4] 1 stage unchanged", "[2/4] fetch ...", "fetched 1"]
+    assert lines[:3] == ["[1/4] 1 stage unchanged", "[2/4] fetch ...", "fetched 1 ERROR"]
     assert lines[3].startswith("[2/4] fetch done in ")
     assert lines[4].startswith("2 stages in ")
     assert lines[5] == "synced"

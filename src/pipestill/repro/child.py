@@ -12,6 +12,8 @@ import psutil
 GRACE_S = 10.0
 """How long a stage may take to end by itself: its run still has to be closed."""
 LAST_S = 2.0
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
+"""torch's exporter warns of operators that it has no shapes for, and exports them rightly; parity is checked anyway."""
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
     Yields:
         The process; `stdout` holds its lines as soon as they are printed.
     """
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    environment = QUIET | os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as child:  # noqa: S603
         try:
             yield child
