@@ -1,13 +1,15 @@
 """Cleaning: what it changes it names; what is clean it leaves."""
 
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipestill.data.cleaning import CleaningRules, clean_label, clean_text, normalise
+from pipestill.data.cleaning import _CONTROLS, CleaningRules, clean_label, clean_text, normalise
 from pipestill.data.split import split_of, split_position, text_key
+from pipestill.predict.texts import is_blank
 
 RULES = CleaningRules(unescape_html=False, max_chars=50, over_long="cut")
 
@@ -70,3 +72,16 @@ def test_a_position_is_a_fraction_that_depends_on_text_and_seed(text: str, seed:
     assert 0 <= position < 1
     assert position == split_position(text_key(f" {text} "), seed)
     assert split_of(position, dev_fraction=0, test_fraction=0) == "train"
+
+
+def test_a_text_is_blank_by_the_rule_by_which_data_are_prepared() -> None:
+    """predict shares no code with data/, so the two rules are compared character by character."""
+    rules = CleaningRules(unescape_html=False, max_chars=10, over_long="cut")
+    others = [
+        hex(code)
+        for code in range(sys.maxunicode + 1)
+        if not 0xD800 <= code < 0xE000
+        and (clean_text(chr(code), rules).text is None) != is_blank(chr(code))
+        and not _CONTROLS.match(chr(code))  # preparing takes these out before it looks
+    ]
+    assert others == []

@@ -1,6 +1,5 @@
 """What applications hand to the class: each is answered, or refused with its position; earlier answers are not lost."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_artifact import save_artifact
 
-from pipestill.data import cleaning
 from pipestill.errors import PredictError
 from pipestill.predict import Classifier, TextError
-from pipestill.predict.texts import is_blank
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artifact")
-    save_artifact(folder)
-    return folder
+def folder(artifact: Path) -> Path:
+    return artifact
 
 
 @pytest.fixture(scope="module")
@@ -134,16 +128,3 @@ def test_a_folder_that_is_no_artifact_is_told_what_it_is_and_how_to_get_one(tmp_
     for folder in (None, 3, b"models"):
         with pytest.raises(PredictError, match="is no path"):
             Classifier(folder)  # type: ignore[arg-type]
-
-
-def test_a_text_is_blank_by_the_rule_by_which_data_are_prepared() -> None:
-    """predict shares no code with data/, so the two rules are compared character by character."""
-    rules = cleaning.CleaningRules(unescape_html=False, max_chars=10, over_long="cut")
-    others = [
-        hex(code)
-        for code in range(sys.maxunicode + 1)
-        if not 0xD800 <= code < 0xE000
-        and (cleaning.clean_text(chr(code), rules).text is None) != is_blank(chr(code))
-        and not cleaning._CONTROLS.match(chr(code))  # preparing takes these out before it looks
-    ]
-    assert others == []
