@@ -136,7 +136,12 @@ def test_a_champion_of_32_bits_is_run_by_naming_its_file(outcome: Summary) -> No
     assert "| pipestill predict models/champion" in next_lines(outcome, Path("/repository"), Path("/usr/bin/python"))[1]
 
 
-def test_the_nearest_candidate_is_named_with_what_it_misses(outcome: Summary) -> None:
+def test_the_nearest_candidate_is_named_with_what_it_misses(
+    outcome: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The commands shown name the environment relative to the repository, wherever the tests' own environment lies.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
     update = {"champion": None, "missed": ("min_size_ratio",)}
     nearest = outcome.model_copy(update={"selection": outcome.selection.model_copy(update=update)})
     console = Console(width=80, force_terminal=False)
