@@ -48,7 +48,7 @@ def main() -> None:
         """Seconds of an epoch with one teacher, and those of its answers."""
         with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
             material = Material(labels=labels, table=table, dev=few, scratch=Path(scratch))
-            student, _, old_ids = build_student(params, material)
+            student, _, _, old_ids = build_student(params, material)
             asked = params.model_copy(update={"targets": str(targets)})
             signal = signal_for(asked, student, material, old_ids)
             start = time.perf_counter()
@@ -56,12 +56,11 @@ def main() -> None:
                 name=str(targets),
                 classifier=student,
                 rows=TrainingRows(table, student.tokenizer, Path(scratch)),
-                dev=few,
+                material=material,
                 objective=params.terms,
                 signal=signal,
-                params=params.training,
+                settings=params.training,
                 seed=params.seed,
-                scratch=Path(scratch),
                 listener=SILENT,
             )
             return time.perf_counter() - start, signal.seconds

@@ -2,7 +2,6 @@
 
 import importlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -41,8 +40,9 @@ from pipestill.sites import Site
 from pipestill.students import StudentKind
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.material import Material
 from pipestill.training.objective import Term
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import TrainingSettings
 from pipestill.training.recorder import Recorder
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
@@ -148,7 +148,7 @@ def test_hidden_states_come_when_asked_for_whatever_the_attention(
     assert states[-1].shape[-1] == model.config.hidden_size
 
 
-def rows_to_train_on(folder: Path, tokenizer: Any) -> tuple[TrainingRows, Any]:
+def rows_to_train_on(folder: Path) -> Path:
     """32 rows whose label is told by a word."""
     draw = np.random.default_rng(0)
     path = folder / "train.parquet"
@@ -159,14 +159,15 @@ def rows_to_train_on(folder: Path, tokenizer: Any) -> tuple[TrainingRows, Any]:
         rows.append({"content_id": content_id(text), "text": text, "label_id": row % 3})
     with TableWriter(path, LABELLED) as writer:
         writer.write(sorted(rows, key=lambda row: str(row["content_id"])))
-    return TrainingRows(open_table(path), tokenizer, folder / "rows"), read_columns(path)
+    return path
 
 
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier, tmp_path: Path) -> None:
-    rows, dev = rows_to_train_on(tmp_path, teacher.tokenizer)
+    path = rows_to_train_on(tmp_path)
+    table = open_table(path)
     student = Classifier(build(kind, teacher), teacher.tokenizer, LABELS, "")
     settings = {
         "epochs": 4,
@@ -186,13 +187,12 @@ def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier
     record = train(
         name=kind,
         classifier=student,
-        rows=rows,
-        dev=dev,
+        rows=TrainingRows(table, teacher.tokenizer, tmp_path / "rows"),
+        material=Material(labels=LABELS, table=table, dev=read_columns(path), scratch=tmp_path / "scratch"),
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
-        params=TrainingParams.model_validate(settings),
+        settings=TrainingSettings.model_validate(settings),
         seed=1,
-        scratch=tmp_path / "scratch",
         listener=Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None),
     )
     assert record.epochs[-1].train_loss < 0.9 * record.epochs[0].train_loss

@@ -17,7 +17,7 @@ def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_ask
 ) -> None:
     pipeline = built.copy(tmp_path)
     params = pipeline.params()
-    teacher = {name: deepcopy(params["finetune_teacher"][name]) for name in ("seed", "max_length", "training")}
+    teacher = {name: deepcopy(params["finetune_teacher"][name]) for name in ("seed", "max_length", "head", "training")}
     params["more_bases"] = {"other": {"source": params["fetch"]["base"]}}
     params["more_teachers"] = {"second": teacher | {"base": "models/bases/other", "seed": 18}}
     params["committees"] = {"both": {"teachers": {"teacher": 1.0, "second": 3.0}}}

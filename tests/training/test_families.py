@@ -18,7 +18,7 @@ from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import TrainingSettings
 from text.pretrained_tokenizers import KINDS
 
 pytestmark = [
@@ -48,7 +48,9 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     Path("models/base").mkdir()
     tokenizer = KINDS[TOKENIZERS[family]]()
     tiny.save_base(Path("models/base"), family, tokenizer=tokenizer)
-    params = FinetuneTeacherParams(seed=3, max_length=24, training=TrainingParams(**{**TRAINING, "epochs": 1}))
+    params = FinetuneTeacherParams(
+        seed=3, max_length=24, head="random", training=TrainingSettings(**{**TRAINING, "epochs": 1})
+    )
     tuned = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), SILENT)
     save_classifier(tuned.classifier, Path("models/teacher"))
     fill_cache()

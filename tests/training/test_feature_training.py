@@ -31,7 +31,7 @@ from pipestill.training import caching
 from pipestill.training.distillation import signal_for
 from pipestill.training.learner import Learner
 from pipestill.training.material import Trained
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import TrainingSettings
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.trainer import Listener, train
 
@@ -222,12 +222,11 @@ def train_narrow(name: str, listener: Listener = SILENT, **changes: Any) -> Trai
         name=name,
         classifier=classifier,
         rows=TrainingRows(given.table, classifier.tokenizer, given.scratch),
-        dev=given.dev,
+        material=given,
         objective=params.terms,
         signal=signal_for(params, classifier, given),
-        params=TrainingParams(**{**TRAINING, "epochs": 5, **changes}),
+        settings=TrainingSettings(**{**TRAINING, "epochs": 5, **changes}),
         seed=derive_seed(params.seed, "training"),
-        scratch=given.scratch,
         listener=listener,
     )
     return Trained(classifier, record, 0.0, 0.0)

@@ -24,7 +24,7 @@ from pipestill.training.distillation import train_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
 from pipestill.training.learner import Learner
 from pipestill.training.material import Material, Trained
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import TrainingSettings
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
@@ -82,7 +82,8 @@ def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
     params = FinetuneTeacherParams(
         seed=3,
         max_length=24,
-        training=TrainingParams(**{**TRAINING, "epochs": 30, "learning_rate": 3e-3, "dropout": 0.0}),
+        head="random",
+        training=TrainingSettings(**{**TRAINING, "epochs": 30, "learning_rate": 3e-3, "dropout": 0.0}),
     )
     points: list[EpochPoint] = []
     listener = Listener(on_step=lambda step, loss, rate: None, on_epoch=points.append)
@@ -198,7 +199,7 @@ def test_offline_and_online_distillation_give_the_same_student(workspace: Path) 
 
 
 def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
-    params = TrainingParams(**{**TRAINING, **changes})
+    params = TrainingSettings(**{**TRAINING, **changes})
     objective = student().terms
     return ObjectiveTrainer(
         signal=signal,

@@ -6,13 +6,15 @@ from pipestill.teacher.classifier import (
     load_classifier,
     new_classifier,
     quiet_transformers,
+    readable_length,
     save_classifier,
     set_dropout,
 )
-from pipestill.teacher.forward import fastest_device, forward, predict_logits, use_threads
+from pipestill.teacher.forward import autocast, fastest_device, forward, predict_logits, use_threads
 
 __all__ = [
     "Classifier",
+    "autocast",
     "check_length",
     "fastest_device",
     "forward",
@@ -20,6 +22,7 @@ __all__ = [
     "new_classifier",
     "predict_logits",
     "quiet_transformers",
+    "readable_length",
     "save_classifier",
     "set_dropout",
     "use_threads",

@@ -129,23 +129,28 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
     return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=_read_notice(base))
 
 
+def readable_length(model: PreTrainedModel) -> int | None:
+    """The longest input that a model has positions for, in tokens; None where it has no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    table = next((module for name, module in model.named_modules() if name.endswith(".position_embeddings")), None)
+    padding = getattr(table, "padding_idx", None)
+    return int(positions if padding is None else positions - padding - 1)  # RoBERTa counts from behind its padding
+
+
 def check_length(model: PreTrainedModel, max_length: int) -> None:
     """Refuse inputs longer than a model has positions for.
 
     Raises:
         ModelError: `max_length` is more than the model can read.
     """
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    table = next((module for name, module in model.named_modules() if name.endswith(".position_embeddings")), None)
-    padding = getattr(table, "padding_idx", None)
-    readable = positions if padding is None else positions - padding - 1  # RoBERTa counts from behind its padding
-    if max_length > readable:
+    readable = readable_length(model)
+    if readable is not None and max_length > readable:
         raise ModelError(
             "max_length is more than the model can read",
             found=max_length,
-            expected=f"at most {readable} tokens for a {type(model).__name__} with {positions} positions",
+            expected=f"at most {readable} tokens for a {type(model).__name__}",
             next_step="lower max_length in params.yaml",
         )
 

@@ -30,7 +30,7 @@ def predict_logits(
         Logits, float32 `[batch, label]`, in the order of the texts.
     """
     rows = encode(classifier.tokenizer, texts)
-    logits = np.empty((len(rows), classifier.labels.num_labels), dtype=np.float32)
+    logits: np.ndarray | None = None
     was_training = classifier.model.training
     classifier.model.eval()
     device = classifier.model.device
@@ -39,9 +39,12 @@ def predict_logits(
         for batch in batches if show is None else shown(batches, show, "batches"):
             inputs = collate([rows[row] for row in batch], classifier.tokenizer.pad_token_id)
             output = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
-            logits[batch] = output.logits.float().cpu().numpy()
+            values = output.logits.float().cpu().numpy()
+            if logits is None:  # without its last layer (training/head.py) a model gives more columns than labels
+                logits = np.empty((len(rows), values.shape[1]), dtype=np.float32)
+            logits[batch] = values
     classifier.model.train(was_training)
-    return logits
+    return np.empty((0, classifier.labels.num_labels), dtype=np.float32) if logits is None else logits
 
 
 def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:

@@ -44,7 +44,10 @@ class DevSplit(TrainerCallback):
         model: whose weights they are: the classifier, without what is trained beside it.
         evaluate: scores the model on dev.
         selection_metric: what is best.
-        on_epoch: told of each epoch's point.
+        on_epoch: receives each epoch's point.
+        start_loss: mean loss on train of a head that is fitted before the first step, which is then scored as epoch 0;
+            None where the head is random.
+        patience: epochs without a better one after which the training stops; None for no early stop.
     """
 
     def __init__(
@@ -54,12 +57,24 @@ class DevSplit(TrainerCallback):
         evaluate: Evaluate,
         selection_metric: str,
         on_epoch: Callable[[EpochPoint], None],
+        *,
+        start_loss: float | None = None,
+        patience: int | None = None,
     ) -> None:
         self._folder = folder
         self._model = model
         self._evaluate = evaluate
         self._selection_metric = selection_metric
         self._on_epoch = on_epoch
+        self._start_loss = start_loss
+        self._patience = patience
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Score a head that is fitted already, as epoch 0; a resumed training has this point in its history."""
+        if self._start_loss is not None and not epoch_points(state):
+            self._keep(state, EpochPoint(epoch=0, step=0, train_loss=self._start_loss, **self._evaluate()))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -75,25 +90,28 @@ class DevSplit(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> TrainerControl:
-        """Score, keep the weights if they are the best yet, and ask for a checkpoint unless all is done."""
+        """Score, keep the weights if they are the best yet; stop where dev improves no more, else save a checkpoint."""
         epoch = round(state.epoch or 0)
         before = epoch_points(state)
         first_step = before[-1].step if before else 0
         losses = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
-        point = EpochPoint(
-            epoch=epoch,
-            step=state.global_step,
-            train_loss=_mean_since(losses, first_step),
-            **self._evaluate(),
-        )
+        loss = _mean_since(losses, first_step)
+        best = self._keep(state, EpochPoint(epoch=epoch, step=state.global_step, train_loss=loss, **self._evaluate()))
+        if self._patience is not None and epoch - best >= self._patience:
+            control.should_training_stop = True
+        control.should_save = state.global_step < state.max_steps and not control.should_training_stop
+        return control
+
+    def _keep(self, state: TrainerState, point: EpochPoint) -> int:
+        """Add a point to the history, and the weights to the folder if it is the best yet; return the best epoch."""
         state.log_history.append(point.model_dump())
-        if best_epoch([*before, point], self._selection_metric) == epoch:
+        best = best_epoch(epoch_points(state), self._selection_metric)
+        if best == point.epoch:
             self._folder.mkdir(parents=True, exist_ok=True)
             state_dict = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-            save_file(state_dict, best_weights(self._folder, epoch))
+            save_file(state_dict, best_weights(self._folder, point.epoch))
         self._on_epoch(point)
-        control.should_save = state.global_step < state.max_steps
-        return control
+        return best
 
     @staticmethod
     def _at_epoch_end(state: TrainerState) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipestill.choices import Choice
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
@@ -19,6 +20,8 @@ from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
+from pipestill.training.params import SHORTEST_INPUT
+from pipestill.training.recipe import set_max_length
 from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
@@ -45,11 +48,13 @@ class Student(NamedTuple):
     Attributes:
         classifier: model and tokenizer.
         facts: what its architecture, its vocabulary and its embedding say of it.
+        choices: settings left to the program, as they were used.
         old_ids: the teacher's id of each of its tokens; None where they are the teacher's own.
     """
 
     classifier: Classifier
     facts: tuple[Fact, ...]
+    choices: tuple[Choice, ...]
     old_ids: OldIds
 
 
@@ -69,15 +74,14 @@ def train_built(
         name=name,
         classifier=student.classifier,
         rows=TrainingRows(material.table, student.classifier.tokenizer, material.scratch),
-        dev=material.dev,
+        material=material,
         objective=params.terms,
         signal=signal,
-        params=params.training,
+        settings=params.training,
         seed=derive_seed(params.seed, "training"),
-        scratch=material.scratch,
         listener=listener,
     )
-    record = record.model_copy(update={"facts": student.facts})
+    record = record.model_copy(update={"facts": student.facts, "choices": (*student.choices, *record.choices)})
     return Trained(student.classifier, record, time.perf_counter() - start, signal.seconds)
 
 
@@ -93,14 +97,29 @@ def build_student(params: StudentParams, material: Material) -> Student:
     if folder == TEACHER:
         initial = _teacher(labels)
     else:
-        initial = new_classifier(folder, labels=labels, max_length=params.max_length, dropout=params.training.dropout)
-    initial.tokenizer.model_max_length = params.max_length
+        explicit = SHORTEST_INPUT if params.max_length == "auto" else params.max_length
+        initial = new_classifier(folder, labels=labels, max_length=explicit, dropout=params.training.dropout)
+    choices = _set_max_length(initial, params, material)
     pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)
     batches = first_batches(material, pruned.initial.tokenizer, params.architecture.num_rows_read)
     model, facts = params.architecture.build(pruned.initial.model, batches)
-    check_length(model, params.max_length)
+    check_length(model, initial.max_length)
     shrunk = shrink_embedding(params.embedding, model)
-    return Student(replace(pruned.initial, model=model), (*facts, *pruned.facts, *shrunk), pruned.old_ids)
+    facts = (*facts, *pruned.facts, *shrunk)
+    return Student(replace(pruned.initial, model=model), facts, choices, pruned.old_ids)
+
+
+def _set_max_length(initial: Classifier, params: StudentParams, material: Material) -> tuple[Choice, ...]:
+    """Set the longest input of a student; `auto` is the teacher's, or what fits the texts where there is no teacher."""
+    if params.max_length != "auto":
+        initial.tokenizer.model_max_length = params.max_length
+        return ()
+    if Path(params.init) != TEACHER:
+        choice = set_max_length(initial, material.table)
+    else:
+        choice = Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's")
+    print(choice, flush=True)
+    return (choice,)
 
 
 def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
@@ -137,10 +156,10 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
     cached = targets != TEACHER and holds_features(targets, reads)
     loop_needed = targets == TEACHER or (bool(reads.teacher) and not cached)
-    if (loop_needed or reads.tokens == "all") and params.max_length != teacher.max_length:
+    if (loop_needed or reads.tokens == "all") and student.max_length != teacher.max_length:
         raise ModelError(
             "with the teacher in the loop, or its features, both read the same tokens; but their longest inputs differ",
-            found=params.max_length,
+            found=student.max_length,
             expected=teacher.max_length,
             next_step="set the student's max_length to the teacher's, or learn from cached logits alone",
         )

@@ -2,19 +2,29 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
+from pipestill.choices import Choice
+from pipestill.data.tables import Rows
 from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.params import Section
+from pipestill.precision import choose_precision
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import new_classifier
+from pipestill.teacher import fastest_device, new_classifier
+from pipestill.training.head import MAX_ROWS, FittedHead, fit_head
 from pipestill.training.material import Material, Trained
 from pipestill.training.objective import Term
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import SHORTEST_INPUT, MaxLength, TrainingSettings
+from pipestill.training.recipe import set_max_length
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
+
+HEAD_BATCH_SIZE = 64
+"""Rows that go through the frozen base at once; speed and memory only."""
 
 
 class FinetuneTeacherParams(Section):
@@ -22,13 +32,16 @@ class FinetuneTeacherParams(Section):
 
     Attributes:
         seed: of the new head, the order of rows and the dropouts.
-        max_length: the longest input in tokens; the rest of a text is cut off.
-        training: see `TrainingParams`.
+        max_length: the longest input in tokens, where longer texts are cut; `auto` fits 99% of the train texts.
+        head: `probe` fits the new head on the frozen base before fine-tuning starts (arXiv:2202.10054); `random` does
+            not.
+        training: see `TrainingSettings`.
     """
 
     seed: int = Field(ge=0)
-    max_length: int = Field(ge=4)
-    training: TrainingParams
+    max_length: MaxLength
+    head: Literal["probe", "random"]
+    training: TrainingSettings
 
 
 class MoreTeacherParams(FinetuneTeacherParams):
@@ -44,22 +57,39 @@ class MoreTeacherParams(FinetuneTeacherParams):
 def finetune_teacher(
     name: str, params: FinetuneTeacherParams, base: Path, material: Material, listener: Listener
 ) -> Trained:
-    """Fine-tune a pretrained encoder on hard labels with cross-entropy."""
-    seed_everything(derive_seed(params.seed, "head"))
-    classifier = new_classifier(
-        base, labels=material.labels, max_length=params.max_length, dropout=params.training.dropout
-    )
+    """Fine-tune a pretrained encoder on hard labels with cross-entropy, from a head fitted on the frozen base."""
     start = time.perf_counter()
+    seed_everything(derive_seed(params.seed, "head"))
+    explicit = SHORTEST_INPUT if params.max_length == "auto" else params.max_length
+    classifier = new_classifier(base, labels=material.labels, max_length=explicit, dropout=params.training.dropout)
+    choices: list[Choice] = []
+    if params.max_length == "auto":
+        choices.append(set_max_length(classifier, material.table))
+    head = FittedHead(None, None)
+    if params.head == "probe":
+        rows = material.table[:MAX_ROWS]
+        head = fit_head(
+            classifier,
+            Rows(rows["content_id"], rows["text"], np.asarray(rows["label_id"], dtype=np.int64)),
+            material.dev,
+            batch_size=HEAD_BATCH_SIZE,
+            precision=choose_precision(params.training.precision, fastest_device().type).used,
+            name=name,
+        )
+    choices += [head.choice] if head.choice else []
+    for choice in choices:
+        print(f"{name}: {choice}", flush=True)
     record = train(
         name=name,
         classifier=classifier,
         rows=TrainingRows(material.table, classifier.tokenizer, material.scratch),
-        dev=material.dev,
+        material=material,
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
-        params=params.training,
+        settings=params.training,
         seed=derive_seed(params.seed, "training"),
-        scratch=material.scratch,
         listener=listener,
+        start_loss=head.train_nll_nats,
     )
+    record = record.model_copy(update={"choices": (*choices, *record.choices)})
     return Trained(classifier, record, time.perf_counter() - start, 0.0)

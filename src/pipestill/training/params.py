@@ -1,8 +1,8 @@
 """How any model is trained: the `training` part of the sections of params.yaml that train one."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
@@ -11,7 +11,42 @@ LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
 
 
-class OptimiserParams(Section):
+Metric = Literal["accuracy", "macro_f1", "nll_nats"]
+"""A measure on dev that chooses the epoch."""
+Auto = Literal["auto"]
+"""Leaves a setting to the program, which chooses it from the data (training/recipe.py) and records the choice."""
+
+
+def _tag(value: object) -> str:
+    return "auto" if isinstance(value, str) else "number"
+
+
+# Discriminated, so that a wrong value is refused once, not for each member of the union.
+_OR_AUTO = Discriminator(_tag)
+_Auto = Annotated[Auto, Tag("auto")]
+CountOrAuto = Annotated[Annotated[int, Field(ge=1), Tag("number")] | _Auto, _OR_AUTO]
+RateOrAuto = Annotated[Annotated[float, Field(gt=0), Tag("number")] | _Auto, _OR_AUTO]
+FractionOrAuto = Annotated[Annotated[float, Field(ge=0, lt=1), Tag("number")] | _Auto, _OR_AUTO]
+SHORTEST_INPUT = 4
+"""Tokens that `max_length` is at least."""
+MaxLength = Annotated[Annotated[int, Field(ge=SHORTEST_INPUT), Tag("number")] | _Auto, _OR_AUTO]
+"""The longest input in tokens, special tokens included; longer texts are cut."""
+
+
+class _Optimiser(Section):
+    """Settings of a training that no data decides."""
+
+    accumulation_steps: int = Field(ge=1)
+    schedule: Literal["linear", "cosine", "constant"]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    train_embeddings: bool
+    precision: PrecisionSetting
+    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
+
+
+class OptimiserParams(_Optimiser):
     """How a model is trained, whatever for.
 
     Attributes:
@@ -32,16 +67,8 @@ class OptimiserParams(Section):
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    accumulation_steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     warmup_fraction: float = Field(ge=0, lt=1)
-    schedule: Literal["linear", "cosine", "constant"]
-    weight_decay: float = Field(ge=0)
-    max_grad_norm: float = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    train_embeddings: bool
-    precision: PrecisionSetting
-    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
     @model_validator(mode="after")
     def _parts_are_whole(self) -> Self:
@@ -54,8 +81,36 @@ class TrainingParams(OptimiserParams):
     """How a classifier is trained; of its epochs the best on dev is kept.
 
     Attributes:
-        selection_metric: what is best on dev, the highest accuracy or macro_f1 or the lowest nll_nats, which says most
-            where dev rows are few; ties go to the lower nll_nats.
+        selection_metric: the measure on dev that chooses the epoch, the highest accuracy or macro_f1 or the lowest
+            nll_nats, which tells most where dev rows are few; ties go to the lower nll_nats.
     """
 
-    selection_metric: Literal["accuracy", "macro_f1", "nll_nats"]
+    selection_metric: Metric
+
+
+class TrainingSettings(_Optimiser):
+    """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
+
+    Attributes:
+        epochs: `auto` reaches a number of optimiser steps that grows with the labels, and stops early where dev no
+            longer improves.
+        batch_size: `auto` takes fewer rows a step where there are few.
+        learning_rate: `auto` falls with the width of the model.
+        warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.
+        selection_metric: `auto` is macro_f1 where labels are skewed, else accuracy.
+        max_minutes: where the training is estimated to take longer, `epochs: auto` makes fewer passes, or one over a
+            part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
+    """
+
+    epochs: CountOrAuto
+    batch_size: CountOrAuto
+    learning_rate: RateOrAuto
+    warmup_fraction: FractionOrAuto
+    selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
+    max_minutes: float = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _parts_are_whole(self) -> Self:
+        if isinstance(self.batch_size, int) and self.batch_size % self.accumulation_steps:
+            raise ValueError("accumulation_steps must divide batch_size")
+        return self

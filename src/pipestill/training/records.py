@@ -14,7 +14,7 @@ class StepPoint(Record):
 
 
 class EpochPoint(Record):
-    """The dev split after one epoch."""
+    """The dev split after one epoch; epoch 0 is a fitted head on the frozen base."""
 
     epoch: int
     step: int
@@ -33,8 +33,8 @@ class TrainingRecord(Record):
         num_parameters: in the whole model.
         num_trained_parameters: that had a gradient.
         selection_metric: `accuracy`, `macro_f1` or `nll_nats`, on dev.
-        best_epoch: the epoch whose weights were kept, counted from 1.
-        epochs: one point an epoch.
+        best_epoch: the epoch whose weights were kept, counted from 1; 0 for the fitted head on the frozen base.
+        epochs: one point an epoch, and before them epoch 0 where the head was fitted on the frozen base.
         steps: the loss curve.
         choices: settings left to the program, as they were used.
         facts: what a student's architecture says of it, such as the share of the embeddings' energy that it keeps.
@@ -54,11 +54,16 @@ class TrainingRecord(Record):
     @property
     def best(self) -> EpochPoint:
         """The dev split after the epoch whose weights were kept."""
-        return self.epochs[self.best_epoch - 1]
+        return next(point for point in self.epochs if point.epoch == self.best_epoch)
+
+    @property
+    def frozen_base(self) -> EpochPoint | None:
+        """The dev split with a fitted head on the frozen base, before any weight of it changed; None without one."""
+        return self.epochs[0] if self.epochs[0].epoch == 0 else None
 
 
 def best_epoch(epochs: list[EpochPoint], selection_metric: str) -> int:
-    """The epoch to keep, counted from 1: the best on dev; ties go to the lower nll, then to the earlier epoch."""
+    """The epoch to keep: the best on dev; ties go to the lower nll, then to the earlier epoch."""
     sign = 1 if selection_metric == "nll_nats" else -1
 
     def rank(point: EpochPoint) -> tuple[float, float, int]:

@@ -30,8 +30,9 @@ def tell(run: MetricsLog) -> Listener:
         run.log_metrics({"train.loss": loss, "train.learning_rate": learning_rate}, step=step)
 
     def on_epoch(point: EpochPoint) -> None:
+        place = f"epoch {point.epoch}" if point.epoch else "frozen base with a linear head"
         print(
-            f"epoch {point.epoch}: train loss {point.train_loss:.4f}, dev accuracy {point.dev_accuracy:.4f}, "
+            f"{place}: train loss {point.train_loss:.4f}, dev accuracy {point.dev_accuracy:.4f}, "
             f"dev macro_f1 {point.dev_macro_f1:.4f}, dev nll {point.dev_nll_nats:.4f} nats",
             flush=True,
         )
@@ -49,6 +50,14 @@ def log_trained(run: TrainingLog, trained: Trained) -> None:
     """Keep what a training came to."""
     record = trained.record
     run.log_choices(record.choices)
+    if record.frozen_base is not None:
+        run.log_metrics(
+            {
+                "frozen_base.dev_accuracy": record.frozen_base.dev_accuracy,
+                "frozen_base.dev_macro_f1": record.frozen_base.dev_macro_f1,
+                "frozen_base.dev_nll_nats": record.frozen_base.dev_nll_nats,
+            }
+        )
     run.log_metrics(
         {
             "best.epoch": record.best_epoch,

@@ -7,11 +7,13 @@ from typing import Any
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from pipestill.data.schema import NO_LABEL
 from pipestill.fingerprint import sha256_json
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import encode
@@ -43,6 +45,11 @@ class TrainingRows(torch.utils.data.Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def count_labels(self, num_labels: int) -> npt.NDArray[np.int64]:
+        """Count the rows of each label, int64 `[label]`; rows without a label are left out."""
+        label_ids = np.asarray(self._rows.with_format("numpy")["label_id"], dtype=np.int64)
+        return np.bincount(label_ids[label_ids != NO_LABEL], minlength=num_labels)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         """One row: row, input_ids, label_id."""

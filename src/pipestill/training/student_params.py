@@ -10,7 +10,7 @@ from pipestill.schedules import Weight, extremes
 from pipestill.students import StudentKind
 from pipestill.text.vocabulary import VocabularySpec
 from pipestill.training.objective import Objective, Term
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import MaxLength, TrainingSettings
 from pipestill.training.vocabulary import EmbeddingSpec
 
 
@@ -40,9 +40,9 @@ class StudentParams(Section):
         rows: the rows it trains on: the transfer set, or the train rows alone.
         targets: where its targets come from: the logit cache, or that of a committee (offline distillation), the
             teacher itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
-        max_length: the longest input in tokens.
+        max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         objective: the losses, whose weighted sum is minimised.
-        training: see `TrainingParams`.
+        training: see `TrainingSettings`.
     """
 
     seed: int = Field(ge=0)
@@ -52,9 +52,9 @@ class StudentParams(Section):
     init: Literal["models/teacher", "models/base", "models/mlm/student"]
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
     targets: str = Field(pattern=r"^(data/logits|data/committees/\w+|models/teacher|data/prepared/train\.parquet)$")
-    max_length: int = Field(ge=4)
+    max_length: MaxLength
     objective: Annotated[tuple[TermParams, ...], BeforeValidator(_as_tuple)]
-    training: TrainingParams
+    training: TrainingSettings
 
     @property
     def terms(self) -> Objective:

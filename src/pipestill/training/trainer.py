@@ -18,14 +18,19 @@ from pipestill.precision import Precision, choose_precision
 from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, fastest_device, predict_logits, quiet_transformers, set_dropout
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
+from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner
+from pipestill.training.material import Material
 from pipestill.training.objective import Objective
-from pipestill.training.params import LOG_STEPS, OptimiserParams, TrainingParams
+from pipestill.training.params import LOG_STEPS, OptimiserParams, TrainingSettings
+from pipestill.training.recipe import Traits, choose_recipe
 from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Signal
 
+PATIENCE = 3
+"""Epochs without a better one on dev after which `epochs: auto` stops."""
 STATE_FILE = "trainer_state.json"
 """The last file of a checkpoint to be written: a folder without it was cut short."""
 
@@ -90,48 +95,70 @@ def train(
     name: str,
     classifier: Classifier,
     rows: TrainingRows,
-    dev: Rows,
+    material: Material,
     objective: Objective,
     signal: Signal,
-    params: TrainingParams,
+    settings: TrainingSettings,
     seed: int,
-    scratch: Path,
     listener: Listener,
+    start_loss: float | None = None,
 ) -> TrainingRecord:
     """Train a classifier in place; it ends with the weights of its best epoch on dev, in evaluation mode.
 
-    A run that was killed resumes at its last checkpoint in `scratch` and ends with the same weights.
+    A run that was killed resumes at its last checkpoint in the scratch folder and ends with the same weights.
 
     Args:
-        name: what is trained, for progress and the record.
+        name: the model's name, for progress and the record.
         classifier: trained in place.
         rows: token ids and labels.
-        dev: the dev split.
-        objective: what is minimised.
-        signal: what the teacher says.
-        params: how.
+        material: the dev split, and the scratch folder that holds the checkpoints.
+        objective: the losses and their weights.
+        signal: the teacher's answers.
+        settings: optimiser, schedule and time limit; `auto` ones are chosen here.
         seed: of the order of rows and the dropouts.
-        scratch: where checkpoints lie; a folder of its own for each content of params, rows and code.
-        listener: told of the curves.
+        listener: receives the curves.
+        start_loss: mean loss on the train rows of a classifier whose head is fitted already, in nats: its weights then
+            take part in the choice as epoch 0. None where the head is random.
 
     Raises:
         ModelError: the loss is not finite.
     """
     quiet_transformers()
-    precision = choose_precision(params.precision, fastest_device().type)
-    print(f"{name}: {precision}", flush=True)
-    set_dropout(classifier.model, params.dropout)
+    dev, scratch = material.dev, material.scratch
+    precision = choose_precision(settings.precision, fastest_device().type)
+    set_dropout(classifier.model, settings.dropout)
     if not torch.cuda.is_available():
         classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
-    classifier.model.get_input_embeddings().requires_grad_(params.train_embeddings)
-    sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
+    classifier.model.get_input_embeddings().requires_grad_(settings.train_embeddings)
+    recipe = choose_recipe(settings, read_traits(classifier, rows))
+    learner = Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections"))
+    collate = Collator(classifier.tokenizer.pad_token_id)
+    plan = plan_epochs(
+        name,
+        recipe,
+        Steps(
+            model=learner,
+            loss=lambda batch: learner(batch=batch, answer=signal.answer(batch), progress=0.0),
+            collate=lambda numbers: collate(rows.__getitems__(numbers)),
+            precision=precision.used,
+        ),
+        rows.lengths.tolist(),
+        num_dev_rows=len(dev.texts),
+        max_minutes=settings.max_minutes,
+        file=scratch / "plan.json",
+    )
+    params = recipe.params.model_copy(update={"epochs": plan.epochs})
+    choices = (precision, *(plan.choice if choice.setting == "epochs" else choice for choice in recipe.choices))
+    for choice in choices:
+        print(f"{name}: {choice}", flush=True)
+    sampler = LengthBucketedSampler(rows.lengths[: plan.num_rows].tolist(), params.batch_size, seed)
     trainer = ObjectiveTrainer(
         signal=signal,
         sampler=sampler,
-        model=Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections")),
+        model=learner,
         args=training_arguments(params, precision.used, seed, scratch / "checkpoints"),
         train_dataset=rows,
-        data_collator=Collator(classifier.tokenizer.pad_token_id),
+        data_collator=collate,
         callbacks=[
             RowOrder(sampler),
             DevSplit(
@@ -140,6 +167,8 @@ def train(
                 lambda: _dev_scores(classifier, dev, params.batch_size, precision.used),
                 params.selection_metric,
                 listener.on_epoch,
+                start_loss=start_loss,
+                patience=PATIENCE if settings.epochs == "auto" else None,
             ),
             Progress(name, listener.on_step),
         ],
@@ -152,7 +181,7 @@ def train(
     classifier.model.eval()
     return TrainingRecord(
         model=name,
-        num_rows=len(rows),
+        num_rows=plan.num_rows,
         num_parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
         num_trained_parameters=sum(
             parameter.numel() for parameter in classifier.model.parameters() if parameter.requires_grad
@@ -165,7 +194,18 @@ def train(
             for entry in trainer.state.log_history
             if "loss" in entry
         ),
-        choices=(precision,),
+        choices=choices,
+    )
+
+
+def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
+    """Read the properties of rows and model that a recipe depends on."""
+    config = classifier.model.config
+    return Traits(
+        label_counts=rows.count_labels(classifier.labels.num_labels),
+        num_rows=len(rows),
+        num_layers=int(getattr(config, "num_hidden_layers", 0)),
+        hidden_size=int(getattr(config, "hidden_size", 0)),
     )
 
 

@@ -1,0 +1,178 @@
+"""Linear probing: fit a new classification head on the frozen base before fine-tuning (arXiv:2202.10054).
+
+A random head spends the first epochs on finding what the base knows already, and distorts the base while it does so.
+The head's last linear layer is replaced by a multinomial logistic regression on the features that it reads, so that
+fine-tuning starts at the accuracy of the frozen base.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from transformers import PreTrainedModel
+
+from pipestill.choices import Choice
+from pipestill.data.tables import Rows
+from pipestill.metrics.quality import nll_nats
+from pipestill.precision import Precision
+from pipestill.progress import shown
+from pipestill.teacher import Classifier, fastest_device, predict_logits
+
+MAX_ROWS = 20_000
+"""Rows that the head is fitted on: the first of a table that is sorted by a hash of the text."""
+INVERSE_REGULARISATIONS = (0.01, 0.1, 1.0)
+"""Values of C that are tried; the lowest dev nll is kept."""
+MAX_ITERATIONS = 200
+TOLERANCE = 1e-3
+"""Of the gradient: fine-tuning goes on from here, so a rough optimum is enough."""
+ABSENT_LABEL_NATS = 5.0
+"""How far below the lowest of the other biases that of a label lies that no row has."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The weights of a linear layer: `[label, hidden]`, and `[label]` or None where the layer has no bias."""
+
+    weight: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """How a head starts.
+
+    Attributes:
+        choice: the setting as it was used; None where params.yaml asks for a random head.
+        train_nll_nats: mean negative log-likelihood of the rows it was fitted on; None where it is random.
+    """
+
+    choice: Choice | None
+    train_nll_nats: float | None
+
+
+def fit_head(
+    classifier: Classifier, train: Rows, dev: Rows, *, batch_size: int, precision: Precision, name: str
+) -> FittedHead:
+    """Fit the head of a classifier on its frozen base, in place.
+
+    Args:
+        classifier: its head's weights are replaced; all others stay.
+        train: rows to fit on, at most `MAX_ROWS` of which are used.
+        dev: rows that choose the regularisation.
+        batch_size: rows in one forward pass.
+        precision: arithmetic of the base's matrix products.
+        name: the model's name, for the display of progress.
+
+    Returns:
+        The head's start: `probe`, or `random` with the reason why the head keeps its random weights.
+    """
+    place = find_head(classifier.model)
+    if place is None:
+        return _kept_random(f"{type(classifier.model).__name__} does not end in a linear layer")
+    if len(np.unique(train.label_ids)) < 2:  # noqa: PLR2004
+        return _kept_random("the train rows have one label")
+    layer = classifier.model.get_submodule(place)
+    assert isinstance(layer, nn.Linear)
+    features, dev_features = (
+        read_features(classifier, place, rows.texts, batch_size=batch_size, precision=precision, show=f"{name}: {what}")
+        for rows, what in ((train, "frozen base, train"), (dev, "frozen base, dev"))
+    )
+    num_labels = classifier.labels.num_labels
+    with_bias = layer.bias is not None
+    best: tuple[float, float, Head] | None = None
+    for strength in shown(INVERSE_REGULARISATIONS, f"{name}: linear head", "fits"):
+        head = fit_linear(features, train.label_ids, num_labels, strength, with_bias=with_bias)
+        nll = nll_nats(_logits(head, dev_features), dev.label_ids)
+        if best is None or nll < best[0]:
+            best = (nll, strength, head)
+    assert best is not None, "INVERSE_REGULARISATIONS is not empty"
+    _, strength, head = best
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(head.weight))
+        if head.bias is not None:
+            layer.bias.copy_(torch.from_numpy(head.bias))
+    reason = f"logistic regression on the frozen base, {len(train.texts):,} rows, C {strength:g}"
+    choice = Choice(setting="head", asked="probe", used="probe", reason=reason)
+    return FittedHead(choice, nll_nats(_logits(head, features), train.label_ids))
+
+
+def _kept_random(reason: str) -> FittedHead:
+    return FittedHead(Choice(setting="head", asked="probe", used="random", reason=reason), None)
+
+
+def find_head(model: PreTrainedModel) -> str | None:
+    """The name of the linear layer that gives the logits: the last one outside of the base, a row for each label."""
+    base = f"{model.base_model_prefix}."
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and module.out_features == model.config.num_labels
+        and not name.startswith(base)
+    ]
+    return names[-1] if names else None
+
+
+def read_features(
+    classifier: Classifier, place: str, texts: list[str], *, batch_size: int, precision: Precision, show: str
+) -> Float[np.ndarray, "row hidden"]:
+    """Run the base over texts and return the features that its head reads, float32 `[row, hidden]`.
+
+    With the head's last layer taken out, the model answers with that layer's input, of the token that the architecture
+    itself chooses.
+    """
+    model = classifier.model
+    layer = model.get_submodule(place)
+    device = next(model.parameters()).device
+    model.set_submodule(place, nn.Identity())
+    try:
+        model.to(fastest_device())
+        return predict_logits(classifier, texts, batch_size=batch_size, precision=precision, show=show)
+    finally:
+        model.set_submodule(place, layer)
+        model.to(device)
+
+
+def fit_linear(
+    features: Float[np.ndarray, "row hidden"],
+    label_ids: npt.NDArray[np.int64],
+    num_labels: int,
+    inverse_regularisation: float,
+    *,
+    with_bias: bool,
+) -> Head:
+    """Fit a multinomial logistic regression on standardised features, and fold the scaling into its weights.
+
+    Args:
+        features: float32 `[row, hidden]`.
+        label_ids: `[row]`, of two labels or more.
+        num_labels: rows of the weights; a label that no row has gets zero weights and a low bias.
+        inverse_regularisation: scikit-learn's C.
+        with_bias: False fits no bias, and moves no feature to a mean of 0, which only a bias could undo.
+    """
+    mean = features.mean(axis=0) if with_bias else np.zeros(features.shape[1], dtype=np.float32)
+    spread = features.std(axis=0) + 1e-6
+    model = LogisticRegression(
+        C=inverse_regularisation, max_iter=MAX_ITERATIONS, tol=TOLERANCE, fit_intercept=with_bias
+    ).fit((features - mean) / spread, label_ids)
+    coefficients, intercepts = model.coef_.astype(np.float64), np.asarray(model.intercept_, dtype=np.float64)
+    if len(model.classes_) == 2:  # noqa: PLR2004 (scikit-learn then gives the second label's margin alone)
+        coefficients = np.concatenate([-coefficients / 2, coefficients / 2])
+        intercepts = np.concatenate([-intercepts / 2, intercepts / 2])
+    weight = np.zeros((num_labels, features.shape[1]))
+    weight[model.classes_] = coefficients / spread
+    if not with_bias:
+        return Head(weight, None)
+    folded = intercepts - weight[model.classes_] @ mean
+    bias = np.full(num_labels, folded.min() - ABSENT_LABEL_NATS)
+    bias[model.classes_] = folded
+    return Head(weight, bias)
+
+
+def _logits(head: Head, features: Float[np.ndarray, "row hidden"]) -> Float[np.ndarray, "row label"]:
+    logits = features @ head.weight.T
+    return (logits if head.bias is None else logits + head.bias).astype(np.float32)

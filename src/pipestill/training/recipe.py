@@ -1,0 +1,172 @@
+"""A training's recipe: the settings that params.yaml leaves to the program, chosen from the data and the model.
+
+The rules are few and fixed, so that a choice can be foreseen; each is recorded with its reason (`Choice`).
+
+- epochs: passes that reach `floor_steps` optimiser steps. Few steps are what makes fine-tuning fail on small sets
+  (Mosbach et al. 2021, arXiv:2006.04884; Zhang et al. 2021, arXiv:2006.05987), and more labels take more of them.
+- learning_rate: 1e-4 for a hidden size of 384, falling with the width: 5e-5 for BERT base. Narrow encoders want larger
+  rates (Turc et al. 2019, arXiv:1908.08962).
+- max_length: the 99th percentile of the train texts' lengths, which only long texts pay for, since a batch is padded to
+  its own longest row.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset
+
+from pipestill.choices import Choice
+from pipestill.teacher import Classifier, readable_length
+from pipestill.text.tokenizer import encode
+from pipestill.training.params import Metric, TrainingParams, TrainingSettings
+
+MIN_STEPS = 500
+"""Optimiser steps for two labels; each doubling of the labels adds half as many."""
+MAX_EPOCHS = 20
+SMALL_SET_ROWS = 2_000
+"""Sets of fewer rows take batches of 16, which doubles the steps of a pass."""
+RATE_TIMES_WIDTH = 1e-4 * 384
+LAYERLESS_RATE = 2e-3
+"""The learning rate of models without attention layers, which start from random weights."""
+WARMUP_FRACTION = 0.1
+MAX_WARMUP_STEPS = 500
+SKEW_RATIO = 10.0
+"""Labels are skewed where the most frequent has this many times the rows of the median one."""
+LENGTH_QUANTILE = 0.99
+LENGTH_MULTIPLE = 64
+LENGTH_SAMPLE_ROWS = 20_000
+"""Rows whose lengths are read: the first of a table that is sorted by a hash of the text."""
+UNLIMITED = 10**9
+"""Tokens at which no text is cut."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The properties of rows and model that a recipe depends on.
+
+    Attributes:
+        label_counts: int64 `[label]`, train rows of each label; rows without a label are not counted.
+        num_rows: rows to train on.
+        num_layers: attention layers of the model; 0 where it has none.
+        hidden_size: width of its layers.
+    """
+
+    label_counts: npt.NDArray[np.int64]
+    num_rows: int
+    num_layers: int
+    hidden_size: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training, none of them `auto`, and how they were chosen."""
+
+    params: TrainingParams
+    choices: tuple[Choice, ...]
+
+
+def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
+    """Choose every setting that is `auto`; explicit ones stay as they are.
+
+    Args:
+        settings: the `training` part of a section of params.yaml.
+        traits: rows and model.
+    """
+    batch_size, batch_reason = _batch_size(settings, traits.num_rows)
+    steps = math.ceil(traits.num_rows / batch_size)
+    epochs, epochs_reason = _epochs(settings, steps, len(traits.label_counts))
+    rules: list[tuple[str, object, object, str]] = [
+        ("batch_size", settings.batch_size, batch_size, batch_reason),
+        ("epochs", settings.epochs, epochs, epochs_reason),
+        ("learning_rate", settings.learning_rate, *_learning_rate(settings, traits)),
+        ("warmup_fraction", settings.warmup_fraction, *_warmup_fraction(settings, steps * epochs)),
+        ("selection_metric", settings.selection_metric, *_selection_metric(settings, traits.label_counts)),
+    ]
+    fixed = settings.model_dump(exclude={"max_minutes"})
+    return Recipe(
+        params=TrainingParams.model_validate(fixed | {name: used for name, _, used, _ in rules}),
+        choices=tuple(
+            Choice(setting=name, asked="auto", used=f"{used:g}" if isinstance(used, float) else str(used), reason=why)
+            for name, asked, used, why in rules
+            if asked == "auto"
+        ),
+    )
+
+
+def floor_steps(num_labels: int) -> int:
+    """Optimiser steps that a training should have."""
+    return round(MIN_STEPS / 2 * (1 + math.log2(max(num_labels, 2))))
+
+
+def set_max_length(classifier: Classifier, table: Dataset) -> Choice:
+    """Set the longest input of a classifier to fit the texts of a table, as `choose_max_length` says.
+
+    Args:
+        classifier: its tokenizer truncates at the chosen length from here on.
+        table: rows with a text, sorted by a hash of it.
+    """
+    tokenizer = classifier.tokenizer
+    tokenizer.model_max_length = UNLIMITED
+    lengths = [len(row) for row in encode(tokenizer, table[:LENGTH_SAMPLE_ROWS]["text"])]
+    choice = choose_max_length(lengths, readable_length(classifier.model))
+    tokenizer.model_max_length = int(choice.used)
+    return choice
+
+
+def choose_max_length(lengths: Sequence[int], readable: int | None) -> Choice:
+    """Choose the longest input in tokens: the 99th percentile of the lengths, up to the next multiple of 64.
+
+    Args:
+        lengths: tokens of some train texts, special tokens included, none of them cut.
+        readable: the most tokens that the model has positions for; None where it has no limit.
+    """
+    most = math.ceil(np.quantile(lengths, LENGTH_QUANTILE))
+    wanted = math.ceil(most / LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+    used = wanted if readable is None else min(wanted, readable)
+    reason = f"99% of the train texts have up to {most:,} tokens"
+    if used < most:
+        cut = float(np.mean(np.asarray(lengths) > used))
+        reason += f", the base reads {used:,}: {cut:.1%} of the texts are cut"
+    return Choice(setting="max_length", asked="auto", used=str(used), reason=reason)
+
+
+def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
+    if settings.batch_size != "auto":
+        return settings.batch_size, ""
+    size = 16 if num_rows < SMALL_SET_ROWS else 32
+    parts = settings.accumulation_steps
+    return math.ceil(size / parts) * parts, f"{num_rows:,} rows"
+
+
+def _epochs(settings: TrainingSettings, steps: int, num_labels: int) -> tuple[int, str]:
+    if settings.epochs != "auto":
+        return settings.epochs, ""
+    floor = floor_steps(num_labels)
+    epochs = min(max(round(floor / steps), 1), MAX_EPOCHS)
+    return epochs, f"{floor:,} steps or more for {num_labels} labels, at {steps:,} a pass"
+
+
+def _learning_rate(settings: TrainingSettings, traits: Traits) -> tuple[float, str]:
+    if settings.learning_rate != "auto":
+        return settings.learning_rate, ""
+    if not traits.num_layers:
+        return LAYERLESS_RATE, "a model without attention layers"
+    return float(f"{RATE_TIMES_WIDTH / traits.hidden_size:.2g}"), f"a hidden size of {traits.hidden_size}"
+
+
+def _warmup_fraction(settings: TrainingSettings, steps: int) -> tuple[float, str]:
+    if settings.warmup_fraction != "auto":
+        return settings.warmup_fraction, ""
+    return min(WARMUP_FRACTION, MAX_WARMUP_STEPS / steps), f"{steps:,} steps"
+
+
+def _selection_metric(settings: TrainingSettings, label_counts: npt.NDArray[np.int64]) -> tuple[Metric, str]:
+    if settings.selection_metric != "auto":
+        return settings.selection_metric, ""
+    counts = label_counts[label_counts > 0]
+    ratio = counts.max() / np.median(counts) if len(counts) else 1.0
+    skewed = ratio >= SKEW_RATIO
+    return "macro_f1" if skewed else "accuracy", f"the most frequent label has {ratio:.1f} times the median's rows"
