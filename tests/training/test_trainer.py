@@ -24,7 +24,7 @@ from pipestill.training.distillation import train_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
 from pipestill.training.learner import Learner
 from pipestill.training.material import Material, Trained
-from pipestill.training.params import TrainingSettings
+from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
@@ -199,7 +199,7 @@ def test_offline_and_online_distillation_give_the_same_student(workspace: Path) 
 
 
 def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
-    params = TrainingSettings(**{**TRAINING, **changes})
+    params = TrainingParams(**{**TRAINING, **changes})
     objective = student().terms
     return ObjectiveTrainer(
         signal=signal,

@@ -79,8 +79,13 @@ class DevSplit(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Close the loss curve at the end of an epoch, so that a resume there loses no point of it."""
-        control.should_log = control.should_log or self._at_epoch_end(state)
+        """Close the loss curve at the end of an epoch, so that a resume there loses no point of it.
+
+        A checkpoint waits until dev is scored: one from before would resume behind the epoch, and its point be lost.
+        """
+        at_epoch_end = self._at_epoch_end(state)
+        control.should_log = control.should_log or at_epoch_end
+        control.should_save = control.should_save and not at_epoch_end
         return control
 
     def on_epoch_end(

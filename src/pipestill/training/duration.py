@@ -121,7 +121,7 @@ def plan_epochs(
         print(f"{name}: {warning}", flush=True)
     minutes = plan.epochs * seconds * plan.num_rows / len(lengths) / 60
     num_steps = math.ceil(plan.num_rows / batch_size)
-    print(f"{name}: {plan.epochs} epochs of {num_steps:,} steps, about {in_minutes(minutes)}", flush=True)
+    print(f"{name}: {in_epochs(plan.epochs)} of {num_steps:,} steps, about {in_minutes(minutes)}", flush=True)
     write_json(file, plan)
     return plan
 
@@ -152,16 +152,18 @@ def fit_limit(
     minutes = epochs * epoch_seconds / 60
     if not max_minutes or minutes <= max_minutes:
         return whole, None
-    over = f"{epochs} epochs would take about {minutes:.0f} min, more than max_minutes {max_minutes:g}"
+    over = f"{in_epochs(epochs)} would take about {in_minutes(minutes)}, more than max_minutes {max_minutes:g}"
     if chosen is None:
         return whole, f"{over}; `epochs` is set in params.yaml, so the limit is passed"
     fitting = int(max_minutes * 60 / epoch_seconds)
-    if fitting:
-        plan, cost = whole.model_copy(update={"epochs": fitting}), f"{fitting} are made"
-    else:
-        part = max(1, int(num_rows * max_minutes * 60 / epoch_seconds))
-        plan, cost = whole.model_copy(update={"epochs": 1, "num_rows": part}), f"one over {part:,} rows is made"
-    choice = chosen.model_copy(
-        update={"used": str(plan.epochs), "reason": f"{cost} of {epochs} over {num_rows:,} rows, to keep max_minutes"}
-    )
-    return plan.model_copy(update={"choice": choice}), f"{over}; {cost}, which may cost accuracy"
+    part = num_rows if fitting else max(1, int(num_rows * max_minutes * 60 / epoch_seconds))
+    allowed = in_epochs(fitting) if fitting else f"1 epoch over {part:,} of {num_rows:,} rows"
+    reason = f"max_minutes allows {allowed}; the data asks for {epochs}"
+    choice = chosen.model_copy(update={"used": str(max(fitting, 1)), "reason": reason})
+    plan = Plan(epochs=max(fitting, 1), num_rows=part, choice=choice)
+    return plan, f"{over}; {allowed} instead, which may cost accuracy"
+
+
+def in_epochs(epochs: int) -> str:
+    """A number of epochs to read: `1 epoch`, `5 epochs`."""
+    return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"

@@ -18,7 +18,7 @@ Auto = Literal["auto"]
 
 
 def _tag(value: object) -> str:
-    return "auto" if isinstance(value, str) else "number"
+    return "auto" if value == "auto" else "number"
 
 
 # Discriminated, so that a wrong value is refused once, not for each member of the union.

@@ -24,7 +24,9 @@ from pipestill.text.tokenizer import encode
 from pipestill.training.params import Metric, TrainingParams, TrainingSettings
 
 MIN_STEPS = 500
-"""Optimiser steps for two labels; each doubling of the labels adds half as many."""
+"""Optimiser steps for two labels."""
+STEPS_GROWTH = 0.25
+"""Share of `MIN_STEPS` that each doubling of the labels adds."""
 MAX_EPOCHS = 20
 SMALL_SET_ROWS = 2_000
 """Sets of fewer rows take batches of 16, which doubles the steps of a pass."""
@@ -98,7 +100,7 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
 
 def floor_steps(num_labels: int) -> int:
     """Optimiser steps that a training should have."""
-    return round(MIN_STEPS / 2 * (1 + math.log2(max(num_labels, 2))))
+    return round(MIN_STEPS * (1 + STEPS_GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
 def set_max_length(classifier: Classifier, table: Dataset) -> Choice:

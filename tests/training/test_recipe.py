@@ -1,0 +1,159 @@
+"""Settings left to the program: each rule, and the record of the choice."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_objective_and_params import TRAINING
+from test_trainer import SILENT, distil, fill_cache, material
+
+from pipestill.errors import ParamsError
+from pipestill.params import parse_section
+from pipestill.teacher import load_classifier
+from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.params import TrainingParams, TrainingSettings
+from pipestill.training.recipe import (
+    MAX_EPOCHS,
+    Recipe,
+    Traits,
+    choose_max_length,
+    choose_recipe,
+    floor_steps,
+    set_max_length,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
+AUTO = dict.fromkeys(("epochs", "batch_size", "learning_rate", "warmup_fraction", "selection_metric"), "auto")
+
+
+def choose(counts: list[int], *, hidden_size: int = 384, num_layers: int = 6, **settings: Any) -> Recipe:
+    traits = Traits(np.array(counts), sum(counts), num_layers, hidden_size)
+    return choose_recipe(TrainingSettings(**{**TRAINING, **AUTO, **settings}), traits)
+
+
+def test_explicit_settings_stay_and_are_no_choices() -> None:
+    traits = Traits(np.array([5, 5]), 10, 6, 384)
+    recipe = choose_recipe(TrainingSettings(**TRAINING), traits)
+    assert recipe == Recipe(TrainingParams(**TRAINING), ())
+
+
+def test_every_auto_setting_is_recorded_with_its_reason() -> None:
+    recipe = choose([4000, 3857])
+    used = {choice.setting: choice.used for choice in recipe.choices}
+    assert used == {
+        "batch_size": "32",
+        "epochs": "2",
+        "learning_rate": "0.0001",
+        "warmup_fraction": "0.1",
+        "selection_metric": "accuracy",
+    }
+    assert all(choice.asked == "auto" and choice.reason for choice in recipe.choices)
+    assert (recipe.params.epochs, recipe.params.batch_size, recipe.params.learning_rate) == (2, 32, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "epochs"),
+    [([50_000] * 2, 1), ([4000] * 2, 2), ([600] * 8, 5), ([500] * 20, 3), ([51] * 77, 9), ([4] * 150, MAX_EPOCHS)],
+)
+def test_small_sets_and_many_labels_take_more_epochs(counts: list[int], epochs: int) -> None:
+    assert choose(counts).params.epochs == epochs
+
+
+def test_the_floor_of_steps_grows_by_a_quarter_with_each_doubling_of_the_labels() -> None:
+    assert [floor_steps(labels) for labels in (1, 2, 4, 8)] == [500, 500, 625, 750]
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "num_layers", "rate"), [(384, 6, 1e-4), (768, 12, 5e-5), (128, 2, 3e-4), (0, 0, 2e-3)]
+)
+def test_the_rate_falls_with_the_width(hidden_size: int, num_layers: int, rate: float) -> None:
+    recipe = choose([100, 100], hidden_size=hidden_size, num_layers=num_layers)
+    assert recipe.params.learning_rate == pytest.approx(rate)
+
+
+def test_few_rows_take_small_batches_that_accumulation_divides() -> None:
+    assert choose([900, 900]).params.batch_size == 16
+    assert choose([900, 900], accumulation_steps=3).params.batch_size == 18
+    assert choose([900, 900], batch_size=64).params.batch_size == 64
+
+
+def test_long_trainings_warm_up_over_500_steps() -> None:
+    recipe = choose([320_000] * 2, epochs=1)
+    assert recipe.params.warmup_fraction == pytest.approx(500 / 20_000)
+
+
+def test_skewed_labels_choose_the_epoch_by_macro_f1() -> None:
+    assert choose([2840, 100, 90, 40]).params.selection_metric == "macro_f1"
+    assert choose([700, 300]).params.selection_metric == "accuracy"
+    assert choose([300, 0, 0]).params.selection_metric == "accuracy"  # labels that train lacks do not count
+
+
+@pytest.mark.parametrize(
+    ("lengths", "readable", "used", "reason"),
+    [
+        ([10] * 99 + [500], 512, "64", "up to 1"),
+        (list(range(1, 201)), 512, "256", "up to 199 tokens"),
+        (list(range(1, 1001)), 512, "512", "the base reads 512: 48.8% of the texts are cut"),
+        (list(range(1, 1001)), None, "1024", "up to 991 tokens"),
+        ([60], 50, "50", "100.0% of the texts are cut"),
+        ([50], 50, "50", "up to 50 tokens"),
+    ],
+)
+def test_the_longest_input_fits_the_texts(lengths: list[int], readable: int | None, used: str, reason: str) -> None:
+    choice = choose_max_length(lengths, readable)
+    assert choice.used == used
+    assert reason in choice.reason
+
+
+def test_lengths_are_read_uncut(workspace: Path) -> None:
+    classifier = load_classifier(Path("models/teacher"))
+    classifier.tokenizer.model_max_length = 4
+    choice = set_max_length(classifier, material("lengths").table)
+    assert choice.used == "64"
+    assert "up to 14 tokens" in choice.reason  # twelve words and two special tokens
+    assert classifier.max_length == 64
+
+
+def test_a_teacher_and_its_student_train_with_every_setting_on_auto(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = TrainingSettings(**{**TRAINING, **AUTO, "max_minutes": 5.0})
+    params = FinetuneTeacherParams(seed=3, max_length="auto", head="probe", training=settings)
+    record = finetune_teacher("teacher", params, Path("models/base"), material("auto"), SILENT).record
+    assert [choice.setting for choice in record.choices] == ["max_length", "head", "precision", *sorted_as_chosen()]
+    assert "teacher: epochs 20 (auto: " in capsys.readouterr().out
+    fill_cache()
+    trained = distil("student", max_length="auto", **{f"training__{name}": "auto" for name in AUTO})
+    chosen = {choice.setting: choice for choice in trained.record.choices}
+    assert (chosen["max_length"].used, chosen["max_length"].reason) == ("24", "the teacher's")
+    assert {*AUTO} < {*chosen}
+    alone = distil(
+        "alone",
+        max_length="auto",
+        init="models/base",
+        targets="data/prepared/train.parquet",
+        objective=[{"weight": 1.0, "loss": {"kind": "cross_entropy"}}],
+    )
+    assert alone.record.choices[0].used == "64"
+
+
+def sorted_as_chosen() -> list[str]:
+    return ["batch_size", "epochs", "learning_rate", "warmup_fraction", "selection_metric"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epochs", 0, "greater than or equal to 1"),
+        ("epochs", "many", "should be a valid integer"),
+        ("learning_rate", -1.0, "greater than 0"),
+        ("selection_metric", "recall", "should be 'auto', 'accuracy'"),
+        ("max_minutes", -1, "greater than or equal to 0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_once(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ParamsError, match=r"1 value\(s\) refused") as error:
+        parse_section({"training": {**TRAINING, key: value}}, "training", TrainingSettings)
+    assert message in str(error.value)
+    assert f"training.{key} (found {value!r})" in str(error.value)
