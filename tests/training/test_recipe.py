@@ -5,30 +5,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_objective_and_params import TRAINING
+from test_objective_and_params import TRAINING, student
 from test_trainer import SILENT, distil, fill_cache, material
 
+from pipestill.choices import Choice
 from pipestill.errors import ParamsError
 from pipestill.params import parse_section
 from pipestill.teacher import load_classifier
+from pipestill.training import max_length
+from pipestill.training.distillation import build_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.max_length import choose_max_length, fit_texts, fit_texts_and_limit, shorten
 from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.recipe import (
     MAX_EPOCHS,
     Recipe,
     Traits,
-    choose_max_length,
     choose_recipe,
     floor_steps,
-    set_max_length,
 )
+from pipestill.training.rows import TrainingRows
+from pipestill.training.trainer import read_traits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 AUTO = dict.fromkeys(("epochs", "batch_size", "learning_rate", "warmup_fraction", "selection_metric"), "auto")
 
 
-def choose(counts: list[int], *, hidden_size: int = 384, num_layers: int = 6, **settings: Any) -> Recipe:
-    traits = Traits(np.array(counts), sum(counts), num_layers, hidden_size)
+def choose(counts: list[int], *, hidden_size: int = 384, num_heads: int = 6, **settings: Any) -> Recipe:
+    traits = Traits(np.array(counts), sum(counts), num_heads, hidden_size)
     return choose_recipe(TrainingSettings(**{**TRAINING, **AUTO, **settings}), traits)
 
 
@@ -65,10 +69,10 @@ def test_the_floor_of_steps_grows_by_a_quarter_with_each_doubling_of_the_labels(
 
 
 @pytest.mark.parametrize(
-    ("hidden_size", "num_layers", "rate"), [(384, 6, 1e-4), (768, 12, 5e-5), (128, 2, 3e-4), (0, 0, 2e-3)]
+    ("hidden_size", "num_heads", "rate"), [(384, 6, 1e-4), (768, 12, 5e-5), (128, 2, 3e-4), (0, 0, 2e-3)]
 )
-def test_the_rate_falls_with_the_width(hidden_size: int, num_layers: int, rate: float) -> None:
-    recipe = choose([100, 100], hidden_size=hidden_size, num_layers=num_layers)
+def test_the_rate_falls_with_the_width(hidden_size: int, num_heads: int, rate: float) -> None:
+    recipe = choose([100, 100], hidden_size=hidden_size, num_heads=num_heads)
     assert recipe.params.learning_rate == pytest.approx(rate)
 
 
@@ -109,10 +113,44 @@ def test_the_longest_input_fits_the_texts(lengths: list[int], readable: int | No
 def test_lengths_are_read_uncut(workspace: Path) -> None:
     classifier = load_classifier(Path("models/teacher"))
     classifier.tokenizer.model_max_length = 4
-    choice = set_max_length(classifier, material("lengths").table)
+    choice = fit_texts(classifier, material("lengths").table)
     assert choice.used == "64"
     assert "up to 14 tokens" in choice.reason  # twelve words and two special tokens
     assert classifier.max_length == 64
+
+
+LENGTHS = [100] * 50 + [1000] * 50
+
+
+@pytest.mark.parametrize(
+    ("minutes", "used", "reason"),
+    [
+        (60.0, "512", "as before"),
+        (100.0, "256", "512 would take about 100 min, max_minutes is 60: 50.0% of the texts are cut"),
+        (150.0, "128", "50.0% of the texts are cut"),
+        (9000.0, "128", "50.0% of the texts are cut"),
+    ],
+)
+def test_a_time_limit_shortens_the_inputs(minutes: float, used: str, reason: str) -> None:
+    fitting = Choice(setting="max_length", asked="auto", used="512", reason="as before")
+    choice = shorten(fitting, LENGTHS, minutes=minutes, max_minutes=60.0)
+    assert choice.used == used
+    assert reason in choice.reason
+
+
+def test_a_killed_training_keeps_the_length_that_its_limit_allowed(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(max_length, "SHORTENED_TO", 4)
+    settings = TrainingSettings(**{**TRAINING, "max_minutes": 1.0})
+    classifier, table, file = load_classifier(Path("models/teacher")), material("limit").table, Path("max_length.json")
+    for seconds in (200.0, 1.0):  # the second time the limit would allow more
+        monkeypatch.setattr(max_length, "seconds_per_epoch", lambda *_, seconds=seconds: seconds)
+        choice = fit_texts_and_limit(classifier, table, settings, 3, file)
+        assert int(choice.used) < 64
+        assert classifier.max_length == int(choice.used)
+    file.unlink()
+    assert fit_texts_and_limit(classifier, table, settings, 3, file).used == "64"
 
 
 def test_a_teacher_and_its_student_train_with_every_setting_on_auto(
@@ -157,3 +195,20 @@ def test_a_wrong_setting_is_refused_once(key: str, value: Any, message: str) -> 
         parse_section({"training": {**TRAINING, key: value}}, "training", TrainingSettings)
     assert message in str(error.value)
     assert f"training.{key} (found {value!r})" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "rate"),
+    [
+        ({"kind": "bilstm", "embedding_size": 8, "lstm_size": 6, "dense_size": 8}, 2e-3),
+        ({"kind": "bert_layers", "layers": [0, 2]}, 2.4e-3),  # a hidden size of 16
+    ],
+)
+def test_a_student_without_attention_takes_the_rate_of_random_weights(
+    architecture: dict[str, Any], rate: float, workspace: Path
+) -> None:
+    built = build_student(student(architecture=architecture, max_length=24), material("built"))
+    rows = TrainingRows(material("built").table, built.classifier.tokenizer, Path(".scratch/built"))
+    settings = TrainingSettings(**{**TRAINING, "learning_rate": "auto"})
+    recipe = choose_recipe(settings, read_traits(built.classifier, rows))
+    assert recipe.params.learning_rate == pytest.approx(rate)

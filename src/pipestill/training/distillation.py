@@ -20,8 +20,8 @@ from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
+from pipestill.training.max_length import fit_texts
 from pipestill.training.params import SHORTEST_INPUT
-from pipestill.training.recipe import set_max_length
 from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
@@ -115,7 +115,7 @@ def _set_max_length(initial: Classifier, params: StudentParams, material: Materi
         initial.tokenizer.model_max_length = params.max_length
         return ()
     if Path(params.init) != TEACHER:
-        choice = set_max_length(initial, material.table)
+        choice = fit_texts(initial, material.table)
     else:
         choice = Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's")
     print(choice, flush=True)

@@ -16,9 +16,9 @@ from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import fastest_device, new_classifier
 from pipestill.training.head import MAX_ROWS, FittedHead, fit_head
 from pipestill.training.material import Material, Trained
+from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.objective import Term
 from pipestill.training.params import SHORTEST_INPUT, MaxLength, TrainingSettings
-from pipestill.training.recipe import set_max_length
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
@@ -64,7 +64,10 @@ def finetune_teacher(
     classifier = new_classifier(base, labels=material.labels, max_length=explicit, dropout=params.training.dropout)
     choices: list[Choice] = []
     if params.max_length == "auto":
-        choices.append(set_max_length(classifier, material.table))
+        file = material.scratch / "max_length.json"
+        choices.append(
+            fit_texts_and_limit(classifier, material.table, params.training, material.labels.num_labels, file)
+        )
     head = FittedHead(None, None)
     if params.head == "probe":
         rows = material.table[:MAX_ROWS]

@@ -6,21 +6,15 @@ The rules are few and fixed, so that a choice can be foreseen; each is recorded 
   (Mosbach et al. 2021, arXiv:2006.04884; Zhang et al. 2021, arXiv:2006.05987), and more labels take more of them.
 - learning_rate: 1e-4 for a hidden size of 384, falling with the width: 5e-5 for BERT base. Narrow encoders want larger
   rates (Turc et al. 2019, arXiv:1908.08962).
-- max_length: the 99th percentile of the train texts' lengths, which only long texts pay for, since a batch is padded to
-  its own longest row.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from datasets import Dataset
 
 from pipestill.choices import Choice
-from pipestill.teacher import Classifier, readable_length
-from pipestill.text.tokenizer import encode
 from pipestill.training.params import Metric, TrainingParams, TrainingSettings
 
 MIN_STEPS = 500
@@ -32,17 +26,11 @@ SMALL_SET_ROWS = 2_000
 """Sets of fewer rows take batches of 16, which doubles the steps of a pass."""
 RATE_TIMES_WIDTH = 1e-4 * 384
 LAYERLESS_RATE = 2e-3
-"""The learning rate of models without attention layers, which start from random weights."""
+"""The learning rate of models without attention, which start from random weights."""
 WARMUP_FRACTION = 0.1
 MAX_WARMUP_STEPS = 500
 SKEW_RATIO = 10.0
 """Labels are skewed where the most frequent has this many times the rows of the median one."""
-LENGTH_QUANTILE = 0.99
-LENGTH_MULTIPLE = 64
-LENGTH_SAMPLE_ROWS = 20_000
-"""Rows whose lengths are read: the first of a table that is sorted by a hash of the text."""
-UNLIMITED = 10**9
-"""Tokens at which no text is cut."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +40,13 @@ class Traits:
     Attributes:
         label_counts: int64 `[label]`, train rows of each label; rows without a label are not counted.
         num_rows: rows to train on.
-        num_layers: attention layers of the model; 0 where it has none.
+        num_attention_heads: heads of its attention; 0 where it has none, and so starts from random weights.
         hidden_size: width of its layers.
     """
 
     label_counts: npt.NDArray[np.int64]
     num_rows: int
-    num_layers: int
+    num_attention_heads: int
     hidden_size: int
 
 
@@ -103,36 +91,11 @@ def floor_steps(num_labels: int) -> int:
     return round(MIN_STEPS * (1 + STEPS_GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
-def set_max_length(classifier: Classifier, table: Dataset) -> Choice:
-    """Set the longest input of a classifier to fit the texts of a table, as `choose_max_length` says.
-
-    Args:
-        classifier: its tokenizer truncates at the chosen length from here on.
-        table: rows with a text, sorted by a hash of it.
-    """
-    tokenizer = classifier.tokenizer
-    tokenizer.model_max_length = UNLIMITED
-    lengths = [len(row) for row in encode(tokenizer, table[:LENGTH_SAMPLE_ROWS]["text"])]
-    choice = choose_max_length(lengths, readable_length(classifier.model))
-    tokenizer.model_max_length = int(choice.used)
-    return choice
-
-
-def choose_max_length(lengths: Sequence[int], readable: int | None) -> Choice:
-    """Choose the longest input in tokens: the 99th percentile of the lengths, up to the next multiple of 64.
-
-    Args:
-        lengths: tokens of some train texts, special tokens included, none of them cut.
-        readable: the most tokens that the model has positions for; None where it has no limit.
-    """
-    most = math.ceil(np.quantile(lengths, LENGTH_QUANTILE))
-    wanted = math.ceil(most / LENGTH_MULTIPLE) * LENGTH_MULTIPLE
-    used = wanted if readable is None else min(wanted, readable)
-    reason = f"99% of the train texts have up to {most:,} tokens"
-    if used < most:
-        cut = float(np.mean(np.asarray(lengths) > used))
-        reason += f", the base reads {used:,}: {cut:.1%} of the texts are cut"
-    return Choice(setting="max_length", asked="auto", used=str(used), reason=reason)
+def epochs_and_batch_size(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, int]:
+    """The passes and the rows of a step that a training will take, before any time limit."""
+    batch_size, _ = _batch_size(settings, num_rows)
+    epochs, _ = _epochs(settings, math.ceil(num_rows / batch_size), num_labels)
+    return epochs, batch_size
 
 
 def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
@@ -154,8 +117,8 @@ def _epochs(settings: TrainingSettings, steps: int, num_labels: int) -> tuple[in
 def _learning_rate(settings: TrainingSettings, traits: Traits) -> tuple[float, str]:
     if settings.learning_rate != "auto":
         return settings.learning_rate, ""
-    if not traits.num_layers:
-        return LAYERLESS_RATE, "a model without attention layers"
+    if not traits.num_attention_heads:
+        return LAYERLESS_RATE, "a model without attention"
     return float(f"{RATE_TIMES_WIDTH / traits.hidden_size:.2g}"), f"a hidden size of {traits.hidden_size}"
 
 

@@ -204,7 +204,7 @@ def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
     return Traits(
         label_counts=rows.count_labels(classifier.labels.num_labels),
         num_rows=len(rows),
-        num_layers=int(getattr(config, "num_hidden_layers", 0)),
+        num_attention_heads=int(getattr(config, "num_attention_heads", 0)),
         hidden_size=int(getattr(config, "hidden_size", 0)),
     )
 

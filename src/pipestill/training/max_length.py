@@ -1,0 +1,144 @@
+"""The longest input of a model: `max_length: auto` fits the train texts, the base's positions and the time limit.
+
+Only long texts pay for a large maximum, since a batch is padded to its own longest row. Where the passes that a recipe
+asks for would take longer than `max_minutes`, shorter inputs come before fewer passes: the first tokens of a long text
+tell most of its label.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+from pipestill.choices import Choice
+from pipestill.precision import choose_precision
+from pipestill.records import read_record, write_json
+from pipestill.teacher import Classifier, fastest_device, readable_length
+from pipestill.text.batching import collate
+from pipestill.text.tokenizer import encode
+from pipestill.training.duration import Steps, seconds_per_epoch
+from pipestill.training.params import TrainingSettings
+from pipestill.training.recipe import epochs_and_batch_size
+
+QUANTILE = 0.99
+MULTIPLE = 64
+SHORTENED_TO = 128
+"""Tokens below which the time limit cuts no input: fewer passes are made instead."""
+SAMPLE_ROWS = 20_000
+"""Rows whose lengths are read: the first of a table that is sorted by a hash of the text."""
+UNLIMITED = 10**9
+"""Tokens at which no text is cut."""
+
+
+def fit_texts(classifier: Classifier, table: Dataset) -> Choice:
+    """Set the longest input of a classifier to fit the texts of a table.
+
+    Args:
+        classifier: its tokenizer truncates at the chosen length from here on.
+        table: rows with a text, sorted by a hash of it.
+    """
+    choice = choose_max_length(_token_lengths(classifier, table), readable_length(classifier.model))
+    classifier.tokenizer.model_max_length = int(choice.used)
+    return choice
+
+
+def fit_texts_and_limit(
+    classifier: Classifier, table: Dataset, settings: TrainingSettings, num_labels: int, file: Path
+) -> Choice:
+    """Set the longest input of a classifier to fit the texts of a table and the time limit of its training.
+
+    Args:
+        classifier: its tokenizer truncates at the chosen length from here on; no weight changes.
+        table: the train rows.
+        settings: passes, batch size and time limit.
+        num_labels: labels of the data, which the passes depend on.
+        file: keeps the choice, so that a killed training goes on with it and does not measure anew.
+    """
+    if file.is_file():
+        choice = read_record(file, Choice)
+        classifier.tokenizer.model_max_length = int(choice.used)
+        return choice
+    choice = fit_texts(classifier, table)
+    if settings.max_minutes and classifier.max_length > SHORTENED_TO:
+        epochs, batch_size = epochs_and_batch_size(settings, len(table), num_labels)
+        choice = shorten(
+            choice,
+            _token_lengths(classifier, table),
+            minutes=epochs * _seconds_per_epoch(classifier, table, settings, batch_size) / 60,
+            max_minutes=settings.max_minutes,
+        )
+        classifier.tokenizer.model_max_length = int(choice.used)
+    write_json(file, choice)
+    return choice
+
+
+def choose_max_length(lengths: Sequence[int], readable: int | None) -> Choice:
+    """Choose the 99th percentile of the lengths, up to the next multiple of 64, within what the model can read.
+
+    Args:
+        lengths: tokens of some train texts, special tokens included, none of them cut.
+        readable: the most tokens that the model has positions for; None where it has no limit.
+    """
+    most = math.ceil(np.quantile(lengths, QUANTILE))
+    wanted = math.ceil(most / MULTIPLE) * MULTIPLE
+    used = wanted if readable is None else min(wanted, readable)
+    reason = f"99% of the train texts have up to {most:,} tokens"
+    if used < most:
+        reason += f", the base reads {used:,}: {_cut(lengths, used)}"
+    return Choice(setting="max_length", asked="auto", used=str(used), reason=reason)
+
+
+def shorten(choice: Choice, lengths: Sequence[int], *, minutes: float, max_minutes: float) -> Choice:
+    """Halve the longest input until the training fits its time limit, to no less than 128 tokens.
+
+    Args:
+        choice: the length that fits the texts.
+        lengths: tokens of some train texts, none of them cut.
+        minutes: the training's estimated time at that length; it falls with the number of tokens.
+        max_minutes: the limit.
+    """
+    tokens = np.asarray(lengths)
+    used = int(choice.used)
+    whole = np.minimum(tokens, used).sum()
+    while used > SHORTENED_TO and minutes * np.minimum(tokens, used).sum() / whole > max_minutes:
+        used = max(used // 2, SHORTENED_TO)
+    if used == int(choice.used):
+        return choice
+    reason = f"{choice.used} would take about {minutes:.0f} min, max_minutes is {max_minutes:g}: {_cut(lengths, used)}"
+    return choice.model_copy(update={"used": str(used), "reason": reason})
+
+
+def _cut(lengths: Sequence[int], max_length: int) -> str:
+    return f"{float(np.mean(np.asarray(lengths) > max_length)):.1%} of the texts are cut"
+
+
+def _token_lengths(classifier: Classifier, table: Dataset) -> list[int]:
+    """Tokens of the first rows' texts, special tokens included, none of them cut."""
+    tokenizer = classifier.tokenizer
+    max_length = tokenizer.model_max_length
+    tokenizer.model_max_length = UNLIMITED
+    lengths = [len(row) for row in encode(tokenizer, table[:SAMPLE_ROWS]["text"])]
+    tokenizer.model_max_length = max_length
+    return lengths
+
+
+def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: TrainingSettings, batch_size: int) -> float:
+    """Time a few training steps at the classifier's present longest input; see `seconds_per_epoch`."""
+    ids = encode(classifier.tokenizer, table[:SAMPLE_ROWS]["text"])
+
+    def loss(batch: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = classifier.model(**batch).logits
+        label_ids = torch.zeros(len(logits), dtype=torch.long, device=logits.device)  # any will do
+        return torch.nn.functional.cross_entropy(logits.float(), label_ids)
+
+    steps = Steps(
+        model=classifier.model,
+        loss=loss,
+        collate=lambda rows: collate([ids[row] for row in rows], classifier.tokenizer.pad_token_id),
+        precision=choose_precision(settings.precision, fastest_device().type).used,
+    )
+    return seconds_per_epoch(steps, [len(row) for row in ids], batch_size) * len(table) / len(ids)
