@@ -14,7 +14,7 @@ from pipestill.params import Section
 from pipestill.precision import choose_precision
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import fastest_device, new_classifier
-from pipestill.training.head import MAX_ROWS, FittedHead, fit_head
+from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.objective import Term
@@ -70,7 +70,7 @@ def finetune_teacher(
         )
     head = FittedHead(None, None)
     if params.head == "probe":
-        rows = material.table[:MAX_ROWS]
+        rows = material.table[: num_rows_to_fit(material.labels.num_labels)]
         head = fit_head(
             classifier,
             Rows(rows["content_id"], rows["text"], np.asarray(rows["label_id"], dtype=np.int64)),

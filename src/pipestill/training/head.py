@@ -22,8 +22,8 @@ from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher import Classifier, fastest_device, predict_logits
 
-MAX_ROWS = 20_000
-"""Rows that the head is fitted on: the first of a table that is sorted by a hash of the text."""
+MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
+"""Rows that the head is fitted on: more do not help a start, and each costs a forward pass."""
 INVERSE_REGULARISATIONS = (0.01, 0.1, 1.0)
 """Values of C that are tried; the lowest dev nll is kept."""
 MAX_ITERATIONS = 200
@@ -63,7 +63,7 @@ def fit_head(
 
     Args:
         classifier: its head's weights are replaced; all others stay.
-        train: rows to fit on, at most `MAX_ROWS` of which are used.
+        train: rows to fit on.
         dev: rows that choose the regularisation.
         batch_size: rows in one forward pass.
         precision: arithmetic of the base's matrix products.
@@ -104,6 +104,11 @@ def fit_head(
 
 def _kept_random(reason: str) -> FittedHead:
     return FittedHead(Choice(setting="head", asked="probe", used="random", reason=reason), None)
+
+
+def num_rows_to_fit(num_labels: int) -> int:
+    """Rows of the train table that a head is fitted on, the first ones: the table is sorted by a hash of the text."""
+    return MIN_ROWS + ROWS_PER_LABEL * num_labels
 
 
 def find_head(model: PreTrainedModel) -> str | None:
