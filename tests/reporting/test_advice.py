@@ -134,7 +134,7 @@ def test_more_epochs_are_no_advice_where_an_earlier_one_was_the_best(tmp_path: P
 
 
 @pytest.mark.parametrize(("num_right_on_test", "num_leads"), [(280, 0), (284, 2)])
-def test_a_lead_by_chance_counts_only_where_it_is_on_both_splits(
+def test_a_lead_within_chance_is_named_where_it_is_on_both_splits_and_not_called_a_win(
     tmp_path: Path, num_right_on_test: int, num_leads: int
 ) -> None:
     baseline_right = (slice(100, 384), slice(100, 100 + num_right_on_test))  # 4 rows more on dev, of other rows
@@ -143,6 +143,8 @@ def test_a_lead_by_chance_counts_only_where_it_is_on_both_splits(
     leads = [lead for lead in clear_leads(baseline, teacher, "torch", tmp_path) if lead.measure == "accuracy"]
     assert len(leads) == num_leads
     assert all(lead.difference.lower < 0 for lead in leads)
+    for line in advise(records, [training("teacher", 0.7)], None, tmp_path):
+        assert line.startswith("The linear baseline is ahead, if within chance, of the teacher (accuracy on dev")
 
 
 def test_a_baseline_that_is_behind_costs_no_reading(tmp_path: Path) -> None:

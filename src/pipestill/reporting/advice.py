@@ -2,7 +2,7 @@
 
 Only the teacher and the packaged student are looked at. Dev still improved at the end of a training if the last epoch
 is the best one and brought more than two standard errors of the dev accuracy, in accuracy or macro F1. The baseline
-beats a model if its paired lead is more than chance on a split, or if it leads on dev and on test alike.
+beats a model if its paired lead is more than chance on a split. A lead within chance is named if it is on both splits.
 """
 
 import math
@@ -153,12 +153,19 @@ def _line(name: str, ahead: Sequence[Lead], gains: Sequence[str], record: Traini
     """One model's finding and what to change."""
     found = []
     if ahead:
-        found.append(f"the linear baseline beats {name} ({'; '.join(map(str, ahead))})")
+        found.append(f"the linear baseline {_verb(ahead)} {name} ({'; '.join(map(str, ahead))})")
     if gains:
         who = "it" if ahead else name
         found.append(f"{who} still improved on dev in its last epoch ({', '.join(gains)})")
     sentence = " and ".join(found)
     return f"{sentence[0].upper()}{sentence[1:]}: {_remedy(record)} in params.yaml."
+
+
+def _verb(leads: Sequence[Lead]) -> str:
+    """Say "beats" only where a lead is more than chance."""
+    if any(lead.difference.lower > 0 for lead in leads):
+        return "beats"
+    return "is ahead, if within chance, of"
 
 
 def _remedy(record: TrainingRecord) -> str:

@@ -57,13 +57,12 @@ def make_report(
     summary = summarise(evaluations, speeds, environment, params)
     shown = summary.selection.packaged
     plots: dict[str, Plot] = {"tradeoff": partial(plot_tradeoff, summary)}
-    remarks: tuple[str, ...] = ()
     if trainings:
         plots["curves"] = partial(plot_curves, trainings)
     if shown is not None:
         plots |= _candidate_plots(evaluations, shown)
-        remarks = _numbered(evaluations[0].labels)
     figures = draw(plots)
+    remarks = _numbered(evaluations[0].labels) if "confusion" in figures.drawn else ()
     advice = advise(evaluations, trainings, shown, predictions)
     return Report(
         summary=summary.model_copy(update={"advice": advice, "remarks": (*figures.remarks, *remarks)}),
@@ -132,7 +131,7 @@ def _numbered(labels: Sequence[str]) -> tuple[str, ...]:
     key = ", ".join(f"{number} is {label}" for number, label in found.items())
     remark = (
         f'In the figure "confusion", {key}: no font of this machine has all the characters. Install one that has, '
-        "such as Noto Sans of that script, and run `dvc repro -s -f report`."
+        "such as Noto Sans of that script, and run dvc repro -s -f report."
     )
     return (remark,)
 
