@@ -19,6 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipestill.markdown import escaped
 from pipestill.tracking.lock import LOCK, PIPELINES, Made, pipelines_with_lock, read_lock
 from pipestill.tracking.run_record import flatten
 
@@ -84,7 +85,10 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
         for (subject, name), before, after in pairs(base.results, here.results)
         if before != after
     ]
-    params = [[f"`{key}`", before or "", after or ""] for key, before, after in differences(base.params, here.params)]
+    params = [
+        [f"`{key}`", escaped(before or ""), escaped(after or "")]
+        for key, before, after in differences(base.params, here.params)
+    ]
     return "\n".join(
         [
             f"# Pipeline report against {commit[:8]}\n",
@@ -147,7 +151,7 @@ def reasons(before: Made | None, after: Made) -> Iterator[str]:
     if before.identity.cmd != after.identity.cmd:
         yield "its command"
     for key, old, new in differences(flat_params(before), flat_params(after)):
-        yield f"param `{key}`: {old or NOTHING} → {new or NOTHING}"
+        yield f"param `{key}`: {escaped(old or NOTHING)} → {escaped(new or NOTHING)}"
     for path, _, _ in differences(before.identity.deps, after.identity.deps):
         yield f"file `{path}`"
 
@@ -194,7 +198,12 @@ def table(heads: list[str], rows: list[list[str]], otherwise: str) -> str:
     if not rows:
         return f"{otherwise}\n"
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(with_escaped_bars, line))} |\n" for line in lines)
+
+
+def with_escaped_bars(cell: str) -> str:
+    """Escape the bars that are not escaped yet, as in a code span: they would end the cell."""
+    return re.sub(r"(?<!\\)\|", r"\|", cell)
 
 
 def state_here() -> State:

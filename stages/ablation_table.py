@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipestill.ablation.params import Cell, Recipe, StudentSettings
 from pipestill.ablation.records import CellRecord, CellTimes
-from pipestill.ablation.report import cells_table, systems_table, write_report
+from pipestill.ablation.report import markdown_tables, write_report
 from pipestill.ablation.table import Measured, build_table, headline, read_logits
 from pipestill.benchmark.records import BenchmarkRecord
 from pipestill.data.tables import DEV, TEST, read_columns
@@ -36,8 +36,12 @@ def main() -> None:
             measured[name] = Measured(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), logits)
         latency = read_record(METRICS / "latency.json", BenchmarkRecord)
         table = build_table(measured, students, recipes, cells, TEACHER, BASELINE, rows, latency, bootstrap)
-        run.log_figure("accuracy.png", write_report(table, REPORTS))
-        run.log_text("ablation.md", f"{systems_table(table)}\n{cells_table(table)}")
+        figures = write_report(table, REPORTS)
+        for name in figures.drawn:
+            run.log_artifact(REPORTS / f"{name}.png")
+        for line in figures.remarks:
+            print(line)
+        run.log_text("ablation.md", markdown_tables(table, figures))
         run.log_metrics(headline(table))
 
 

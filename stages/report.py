@@ -30,10 +30,12 @@ def main() -> None:
             read_record(METRICS / "training" / f"{name}.json", TrainingRecord) for name in (TEACHER, *students)
         ]
         speeds, environment = read_speeds(METRICS / "benchmark.json")
-        report = make_report(evaluations, trainings, speeds, environment, params)
+        report = make_report(evaluations, trainings, speeds, environment, params, METRICS / "predictions")
         write_report(report, REPORTS)
-        for name, figure in report.figures.items():
-            run.log_figure(f"{name}.png", figure)
+        for name in report.figures.drawn:
+            run.log_artifact(REPORTS / f"{name}.png")
+        for line in (*report.summary.advice, *report.summary.remarks):
+            print(line)
         run.log_text("table.txt", text_table(report.summary))
         run.log_metrics(headline(report.summary))
 

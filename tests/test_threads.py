@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,44 @@ def test_work_is_spread_over_as_many_threads_as_there_are_and_comes_back_in_orde
         return -item
 
     assert list(threads.spread(wait_for_the_others, range(6))) == [0, -1, -2, -3, -4, -5]
+
+
+def test_only_a_window_of_calls_is_ahead_of_the_results_that_were_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(threads.VARIABLE, "2")
+    taken = 0
+    ahead = []
+
+    def items() -> Iterator[int]:
+        for item in range(1_000):
+            ahead.append(item - taken)
+            yield item
+
+    for expected, result in enumerate(threads.spread(lambda item: item, items())):
+        assert result == expected
+        taken += 1
+    assert taken == 1_000
+    assert threads.WINDOW <= max(ahead) <= 2 * threads.WINDOW
+
+
+def test_an_error_comes_in_its_turn_and_starts_no_call_that_still_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(threads.VARIABLE, "1")
+    called = []
+    go_on = threading.Event()
+
+    def call(item: int) -> int:
+        called.append(item)
+        if item == 1:
+            raise ValueError("the second item")
+        if item == 2:
+            assert go_on.wait(20)
+        return item
+
+    results = threads.spread(call, range(1_000))
+    assert next(results) == 0
+    threading.Timer(1, go_on.set).start()  # long after the error has come
+    with pytest.raises(ValueError, match="the second item"):
+        next(results)
+    assert called == [0, 1, 2], "the third had begun"
 
 
 def test_torch_computes_with_the_threads_that_the_variable_names() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
+from pipestill.markdown import escaped
 from pipestill.params import read_params
 from pipestill.records import read_record
 from pipestill.reporting.notes import hardware
@@ -67,7 +68,7 @@ def markdown(heading: str, columns: Sequence[dict[str, str]]) -> str:
     """A table of what both runs have by name; a name that one of them lacks has a dash there."""
     names = list(dict.fromkeys(name for column in columns for name in column))
     lines = [f"| {heading} | before | after |", "|---|---:|---:|"]
-    lines += [f"| {name} | {' | '.join(column.get(name, NOTHING) for column in columns)} |" for name in names]
+    lines += [f"| {escaped(name)} | {' | '.join(column.get(name, NOTHING) for column in columns)} |" for name in names]
     return "\n".join(lines)
 
 

@@ -62,7 +62,11 @@ READ = {
         ("students", "metrics/export/{name}.json"),
         ("students", "models/onnx/{name}"),
     ),
-    "report": (("models", "metrics/evaluate/{name}.json"), ("models", "metrics/training/{name}.json")),
+    "report": (
+        ("models", "metrics/evaluate/{name}.json"),
+        ("models", "metrics/predictions/{name}.parquet"),
+        ("models", "metrics/training/{name}.json"),
+    ),
     "committee": (("more_teachers", "data/more_logits/{name}"),),
     "ablation_latency": (("timed_cells", "models/ablation/{name}"),),
     "ablation_table": (
@@ -72,6 +76,9 @@ READ = {
     ),
 }
 """What a stage reads of each name in a group; `models` are the teacher and the students."""
+
+OF_THE_BASELINE = ("metrics/evaluate/baseline.json", "metrics/predictions/baseline.parquet")
+"""What stages read of the linear baseline, which is in no group: listed by hand."""
 
 WRITTEN = {
     "check": (("students", "data/code/{name}-training.json"), ("students", "data/code/{name}-loading.json")),
@@ -180,7 +187,7 @@ def follows_lists(stage: str) -> bool:
 def _replace(stage: CommentedMap, key: str, wanted: list[str], computed: tuple[str, ...]) -> None:
     """Replace the entries of a list that begin with one of some prefixes; the others, and comments, stay."""
     old = stage.get(key) or CommentedSeq()
-    kept = [entry for entry in old if not entry.startswith(computed) or entry.endswith("/baseline.json")]
+    kept = [entry for entry in old if not entry.startswith(computed) or entry in OF_THE_BASELINE]
     if [*kept, *wanted] != list(old):
         for index in reversed([index for index, entry in enumerate(old) if entry not in kept]):
             del old[index]

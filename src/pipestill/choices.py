@@ -1,16 +1,16 @@
-"""A setting that params.yaml leaves to the program: the value used, and the reason."""
+"""Record a setting that params.yaml leaves to the program: the value used and the reason for it."""
 
 from pipestill.records import Record
 
 
 class Choice(Record):
-    """One setting, as it was asked for and as it was used.
+    """One setting: the value in params.yaml and the value used.
 
     Attributes:
-        setting: its name in params.yaml, such as `precision`.
+        setting: the key in params.yaml, such as `precision`.
         asked: the value in params.yaml, such as `auto`.
         used: the value that the stage ran with.
-        reason: the ground for it, in a few words.
+        reason: the reason for that value, in a few words.
     """
 
     setting: str
@@ -19,5 +19,5 @@ class Choice(Record):
     reason: str
 
     def __str__(self) -> str:
-        """One line for a terminal: `precision float32 (auto: ...)`."""
+        """Write the setting on one line for a terminal: `precision float32 (auto: ...)`."""
         return f"{self.setting} {self.used} ({self.asked}: {self.reason})"

@@ -4,8 +4,9 @@ A stage that computes with torch imports this module first, since OpenMP reads i
 """
 
 import os
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
@@ -21,6 +22,9 @@ SPIN_COUNT = "1000"
 libgomp's default, 300,000, keeps a core busy for milliseconds after each parallel loop. Beside a process that needs
 that core, a training step then takes three times as long.
 """
+
+WINDOW = 16
+"""Calls that `spread` keeps ready for each thread: enough that none waits while a result is used."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -63,13 +67,24 @@ def configure(environ: MutableMapping[str, str]) -> None:
         environ.setdefault("OMP_NUM_THREADS", str(num_threads()))
 
 
-def spread(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[Out]:
+def spread(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """Call a function on each item, in as many threads as there are cores; results come in the order of the items.
 
-    For functions that leave Python's lock while they compute, such as a run of an ONNX session.
+    For functions that leave Python's lock while they compute, such as a run of an ONNX session. No more than
+    `WINDOW` calls a thread wait or hold a result at a time, so a million items take no more memory than a hundred.
     """
+    waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(num_threads()) as pool:
-        yield from pool.map(function, items)
+        try:
+            for item in items:
+                if len(waiting) == WINDOW * num_threads():
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(function, item))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _is_count(text: str) -> bool:

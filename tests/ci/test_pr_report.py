@@ -1,7 +1,10 @@
 """The report of a pull request, from states made by hand."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
+
+from markdown_it import MarkdownIt
 
 import pr_report
 from pipestill.tracking.identity import Identity
@@ -66,6 +69,15 @@ def test_a_base_without_results_is_said_to_have_none() -> None:
     text = pr_report.report("0" * 40, state(), state(TEACHER, a={"accuracy": 0.8}), ["finetune_teacher"], "", [])
     assert "The base has no results to compare with." in text
     assert "| `finetune_teacher` | ran | new stage |" in text
+
+
+def test_a_param_full_of_signs_is_shown_as_it_is() -> None:
+    base, here = pr_report.State(params={"a|b": "*x*"}), pr_report.State(params={"a|b": "1|2\n<b>$3$"})
+    text = pr_report.report("0" * 40, base, here, [], "", [])
+    parsed = MarkdownIt("commonmark").enable("table").parse(text)
+    row = [cell for token, cell in pairwise(parsed) if token.type == "td_open"]
+    shown = ["".join(part.content for part in cell.children or ()) for cell in row]
+    assert shown == ["a|b", "*x*", "1|2 <b>$3$"]
 
 
 def test_locks_of_text_are_read_as_the_files_are() -> None:

@@ -53,7 +53,12 @@ ERRORS = {
     "a row too short": (GOOD + b"alone\n", CSV, {}, "line 62 has 1 columns"),
     "a json line that is none": (jsonl() + b"{oops\n", JSONL, {}, "line 61 is not JSON"),
     "a json line without the text": (jsonl({"label": "yes"}), JSONL, {}, "line 61 has no column 'text'"),
-    "a json text that is a number": (jsonl({"text": 7, "label": "yes"}), JSONL, {}, "line 61: the text is no string"),
+    "a json text that is a number": (
+        jsonl({"text": 7, "label": "yes"}),
+        JSONL,
+        {},
+        "line 61: the text is not a string",
+    ),
     "a json label that is a list": (jsonl({"text": "a", "label": ["yes"]}), JSONL, {}, "line 61: the label"),
     "a rating that is a word": (GOOD, CSV.model_copy(update={"label_rule": "sign"}), {}, "line 2: the rating"),
     "no parquet": (GOOD, Reader(format="parquet", text_column="text", label_column="label"), {}, "parquet"),

@@ -158,6 +158,12 @@ def test_a_drop_within_the_limit_passes_however_sure_it_is() -> None:
     enforce_limits(int8(max_accuracy_drop_fraction=0.01), gate_of(1000, 9, 0), SHARE, 0.3)
 
 
+def test_a_drop_just_beyond_the_limit_does_not_read_as_the_limit() -> None:
+    gate = gate_of(100_000, 1_003, 0)
+    with pytest.raises(GateError, match=r"found: +export\.int8\.max_accuracy_drop_fraction: 0\.0101\n"):
+        enforce_limits(int8(max_accuracy_drop_fraction=0.01), gate, SHARE, 0.3)
+
+
 def test_the_sign_test_is_exact() -> None:
     assert sign_test(0, 0) == 1
     assert sign_test(1, 0) == 1 / 2

@@ -207,5 +207,5 @@ def test_columns_may_be_parted_by_another_separator(folder: Path) -> None:
 def test_without_a_champion_the_message_says_how_to_get_one(tmp_path: Path) -> None:
     done = run(tmp_path / "models/champion", b"good\n")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"models/champion is no artifact" in done.stderr
+    assert b"models/champion is not an artifact folder" in done.stderr
     assert b"make repro" in done.stderr

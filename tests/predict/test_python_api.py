@@ -126,5 +126,5 @@ def test_a_folder_that_is_no_artifact_is_told_what_it_is_and_how_to_get_one(tmp_
         with pytest.raises(PredictError, match=f"(?s){message}.*make repro.*models/onnx"):
             Classifier(tmp_path / name)
     for folder in (None, 3, b"models"):
-        with pytest.raises(PredictError, match="is no path"):
+        with pytest.raises(PredictError, match="is not a path"):
             Classifier(folder)  # type: ignore[arg-type]

@@ -152,7 +152,7 @@ def test_another_separator_is_offered_and_read() -> None:
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"PK\x03\x04", b"PAR1", b"\xff\xfe\0\0t\0\0\0"])
 def test_an_input_that_is_no_text_is_called_what_it_is(content: bytes) -> None:
-    with pytest.raises(PredictError, match="is no text"):
+    with pytest.raises(PredictError, match="is not text"):
         rows_of(content, "lines")
 
 
@@ -165,5 +165,5 @@ def test_a_text_that_cannot_be_seen_is_blank_and_half_a_pair_is_told_from_wrong_
 def test_a_reader_of_another_kind_is_refused() -> None:
     with pytest.raises(PredictError, match="opened for bytes"):
         list(read_rows(io.StringIO("good\n"), "lines", "text"))  # type: ignore[arg-type]
-    with pytest.raises(PredictError, match="no format of an input"):
+    with pytest.raises(PredictError, match="not an input format"):
         rows_of(b"good\n", "xml")  # type: ignore[arg-type]

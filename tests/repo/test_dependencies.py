@@ -262,6 +262,7 @@ class TestSyncDeps:
             "    - data/code/tiny-loading.json",
             "    - models/onnx/tiny",
             "    - metrics/evaluate/tiny.json",
+            "    - metrics/predictions/tiny.parquet",
             "    - metrics/training/tiny.json",
             "    - metrics/evaluate/tiny.json",
             "    - metrics/export/tiny.json",

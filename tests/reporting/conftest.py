@@ -1,6 +1,7 @@
 """One invented pipeline for all tests of reporting."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from invented_records import ENVIRONMENT, REPORT, make_evaluations, make_speeds, make_trainings
@@ -20,8 +21,14 @@ def coarse_figures() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def evaluations(tmp_path_factory: pytest.TempPathFactory) -> list[EvaluateRecord]:
-    return make_evaluations(tmp_path_factory.mktemp("invented"))
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of every model's predictions."""
+    return tmp_path_factory.mktemp("invented")
+
+
+@pytest.fixture(scope="session")
+def evaluations(predictions: Path) -> list[EvaluateRecord]:
+    return make_evaluations(predictions)
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +37,6 @@ def summary(evaluations: list[EvaluateRecord]) -> Summary:
 
 
 @pytest.fixture(scope="session")
-def report(evaluations: list[EvaluateRecord]) -> Report:
+def report(evaluations: list[EvaluateRecord], predictions: Path) -> Report:
     """The whole report; its figures may be written, not changed."""
-    return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT)
+    return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT, predictions)

@@ -67,7 +67,7 @@ NUM_ROWS = 1000
 
 
 def make_evaluations(folder: Path, num_labels: int = 2, num_rows: int = NUM_ROWS) -> list[EvaluateRecord]:
-    """The evaluations of all models, teacher first scored, in the order of the table."""
+    """The evaluations of all models, teacher first scored, in the order of the table; their predictions lie beside."""
     splits = {
         split: _write_rows(folder / f"{split}.parquet", num_rows, num_labels, seed)
         for seed, split in enumerate(("dev", "test"))
@@ -86,8 +86,7 @@ def make_evaluations(folder: Path, num_labels: int = 2, num_rows: int = NUM_ROWS
         }
         teacher = None if model == "teacher" else predictions
         evaluation = build_evaluation(model, scored, splits, labels, EVALUATE, teacher)
-        if model == "teacher":
-            write_predictions(predictions, evaluation.predictions)
+        write_predictions(folder / f"{model}.parquet", evaluation.predictions)
         evaluations[model] = evaluation.record
     return [evaluations.pop("baseline"), evaluations.pop("teacher"), *evaluations.values()]
 

@@ -65,6 +65,22 @@ def test_the_readme_has_the_short_table_and_the_results_page_the_full_one(reposi
     assert "`bert_l3/onnx_fp32` is refused" in results
 
 
+def test_advice_stands_before_everything_else(repository: Path, summary: Summary) -> None:
+    advice = "The linear baseline beats the teacher: raise `finetune_teacher.training.epochs` (used: 2) in params.yaml."
+    remark = 'The figure "confusion" is left out: ValueError: $x$ *y*'
+    write_json(
+        repository / "reports/summary.json", summary.model_copy(update={"advice": (advice,), "remarks": (remark,)})
+    )
+    assert run("readme")[0] == 0
+    for page in PAGES:
+        text = page.path.read_text(encoding="utf-8")
+        assert f"{BEGIN}\n{advice}\n\n" in text
+    assert r"ValueError: \$x\$ \*y\*" in text, "the results page has the remarks too"
+    shown = run("show")[1]
+    assert shown.startswith(advice)
+    assert remark in shown
+
+
 @every_page
 def test_another_report_in_dvc_lock_makes_the_block_stale_even_without_its_files(repository: Path, page: Page) -> None:
     update_page(page, *PLACES)

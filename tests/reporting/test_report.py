@@ -8,7 +8,7 @@ from matplotlib.transforms import Bbox
 from pipestill.fingerprint import sha256_files
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.reporting.plots.confusion import plot_confusion
-from pipestill.reporting.plots.style import new_figure, place_labels, save_figure, spread, styled
+from pipestill.reporting.plots.style import new_figure, place_labels, spread, styled
 from pipestill.reporting.report import Report, headline, make_report, write_report
 
 FILES = {"summary.json", "table.md", "table.txt"} | {
@@ -16,22 +16,22 @@ FILES = {"summary.json", "table.md", "table.txt"} | {
 }
 
 
-def make(evaluations: list[EvaluateRecord]) -> Report:
-    return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT)
+def make(evaluations: list[EvaluateRecord], predictions: Path) -> Report:
+    return make_report(evaluations, make_trainings(), make_speeds(), ENVIRONMENT, REPORT, predictions)
 
 
 def test_a_report_made_twice_is_the_same_bytes(
-    evaluations: list[EvaluateRecord], report: Report, tmp_path: Path
+    evaluations: list[EvaluateRecord], predictions: Path, report: Report, tmp_path: Path
 ) -> None:
     write_report(report, tmp_path / "first")
-    write_report(make(evaluations), tmp_path / "second")
+    write_report(make(evaluations, predictions), tmp_path / "second")
     first = sha256_files(tmp_path / "first")
     assert set(first) == FILES
     assert first == sha256_files(tmp_path / "second")
 
 
 def test_no_figure_names_a_date_or_a_place(report: Report, tmp_path: Path) -> None:
-    save_figure(report.figures["curves"], tmp_path / "curves")
+    write_report(report, tmp_path)
     for path in tmp_path.glob("*.svg"):
         text = path.read_text(encoding="utf-8")
         assert "<dc:date>" not in text
@@ -45,10 +45,11 @@ def test_the_champions_numbers_are_the_headline(report: Report) -> None:
 
 
 def test_without_benchmark_and_training_the_report_still_says_what_it_knows(
-    evaluations: list[EvaluateRecord], tmp_path: Path
+    evaluations: list[EvaluateRecord], predictions: Path, tmp_path: Path
 ) -> None:
-    report = make_report(evaluations, [], {}, ENVIRONMENT, REPORT)
-    assert set(report.figures) == {"confusion", "reliability"}
+    report = make_report(evaluations, [], {}, ENVIRONMENT, REPORT, predictions)
+    assert set(report.figures.drawn) == {"confusion", "reliability"}
+    assert report.figures.failed == {}
     numbers = headline(report.summary)
     assert numbers["num_candidates"] == numbers["num_refused"] == len(report.summary.selection.verdicts) > 0
     assert not [name for name in numbers if name.startswith("champion.")]
@@ -61,20 +62,27 @@ def test_without_benchmark_and_training_the_report_still_says_what_it_knows(
         )
 
 
-def test_the_nearest_candidate_s_numbers_have_names_of_their_own(evaluations: list[EvaluateRecord]) -> None:
+def test_the_nearest_candidate_s_numbers_have_names_of_their_own(
+    evaluations: list[EvaluateRecord], predictions: Path
+) -> None:
     constraints = REPORT.constraints.model_copy(update={"min_speedup_over_int8_teacher": 2.42})
     params = REPORT.model_copy(update={"constraints": constraints, "variants": ("onnx_int8",)})
-    numbers = headline(make_report(evaluations, [], make_speeds(), ENVIRONMENT, params).summary)
+    numbers = headline(make_report(evaluations, [], make_speeds(), ENVIRONMENT, params, predictions).summary)
     assert numbers["nearest.p50_ms"] == 0.87
     assert numbers["nearest.shortfall"] == pytest.approx(1 - 2.1 / 0.87 / 2.42)
     assert not [name for name in numbers if name.startswith("champion.")]
 
 
-def test_teacher_and_baseline_alone_make_a_report(evaluations: list[EvaluateRecord]) -> None:
-    report = make_report(evaluations[:2], make_trainings()[:1], make_speeds(), ENVIRONMENT, REPORT)
-    assert set(report.figures) == {"tradeoff", "curves"}
+def test_teacher_and_baseline_alone_make_a_report(
+    evaluations: list[EvaluateRecord], predictions: Path, tmp_path: Path
+) -> None:
+    report = make_report(evaluations[:2], make_trainings()[:1], make_speeds(), ENVIRONMENT, REPORT, predictions)
+    assert set(report.figures.drawn) == {"tradeoff", "curves"}
     assert report.summary.selection.verdicts == ()
     assert headline(report.summary) == {"num_candidates": 0, "num_refused": 0}
+    write_report(report, tmp_path)
+    assert set(sha256_files(tmp_path)) == FILES, "DVC asks for each of them"
+    assert "there is nothing to show" in (tmp_path / "confusion.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("num_labels", [8, 40, 77])
@@ -87,7 +95,9 @@ def test_numbers_and_names_are_left_out_of_a_confusion_matrix_that_has_no_room(n
 
 
 def test_a_pipeline_of_many_labels_has_a_report(tmp_path: Path) -> None:
-    assert make(make_evaluations(tmp_path, 77, num_rows=100)).summary.num_labels == 77
+    report = make(make_evaluations(tmp_path, 77, num_rows=100), tmp_path)
+    assert report.summary.num_labels == 77
+    assert report.figures.failed == {}
 
 
 def test_labels_that_would_touch_are_moved_apart_and_others_stay() -> None:

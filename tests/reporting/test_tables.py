@@ -1,5 +1,8 @@
+from itertools import pairwise
+
 import pytest
 from invented_records import ENVIRONMENT, REPORT, make_speeds
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from pipestill.metrics.records import EvaluateRecord
@@ -81,6 +84,27 @@ def test_a_champion_that_is_no_int8_file_stands_in_the_short_table_too(evaluatio
     )
     rows = cells(short_markdown_table(summarise(evaluations, make_speeds(), ENVIRONMENT, params)))
     assert [row["model"] for row in rows][3:5] == ["bert_l3 ONNX fp32", "bert_l3"]
+
+
+def renamed(summary: Summary, model: str) -> Summary:
+    """A summary in which one student has another name."""
+    rows = tuple(row.model_copy(update={"model": model}) if row.model == "bert_l2" else row for row in summary.rows)
+    return summary.model_copy(update={"rows": rows})
+
+
+@pytest.mark.parametrize("model", ["[bold]x[/bold]", "[/]", "[link=x]y", ":smile:"])
+def test_a_name_is_no_markup_on_the_terminal(summary: Summary, model: str) -> None:
+    text = text_table(renamed(summary, model))
+    assert text.count(f"  {model}  ") + text.count(f" {model} ") >= 1
+
+
+@pytest.mark.parametrize("model", ["*x*", "__x__", "a|b", "`x`", "<i>x</i>", "[x](y)"])
+def test_a_name_is_no_markup_in_markdown(summary: Summary, model: str) -> None:
+    for table in (markdown_table, short_markdown_table):
+        tokens = MarkdownIt("commonmark").enable("table").parse(table(renamed(summary, model)))
+        cells = [cell for token, cell in pairwise(tokens) if token.type == "td_open"]
+        shown = ["".join(part.content for part in cell.children or ()) for cell in cells]
+        assert any(text.startswith(model) for text in shown)
 
 
 @pytest.mark.parametrize("timed", [True, False])

@@ -152,6 +152,18 @@ def test_the_nearest_candidate_is_named_with_what_it_misses(
     assert max(map(len, capture.get().splitlines())) <= 80
 
 
+def test_advice_is_the_first_line_and_what_the_figures_lack_is_said(outcome: Summary) -> None:
+    advice = "The linear baseline beats the teacher: raise `finetune_teacher.training.epochs` (used: 2) in params.yaml."
+    remark = 'The figure "confusion" is left out: ValueError: [bold]'
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        show_outcome(outcome.model_copy(update={"advice": (advice,), "remarks": (remark,)}), console)
+    lines = capture.get().splitlines()
+    assert " ".join(line.strip() for line in lines[:2]) == advice
+    assert remark in lines
+    assert lines.index(remark) > 2
+
+
 def test_without_a_candidate_there_is_nothing_to_run(outcome: Summary) -> None:
     update = {"champion": None, "packaged": None, "verdicts": ()}
     nobody = outcome.model_copy(update={"selection": outcome.selection.model_copy(update=update)})

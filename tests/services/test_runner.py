@@ -85,7 +85,7 @@ def test_the_runner_installs_and_passes_its_tests(
     answers = run(command, "predict", artifact, "--top-k", "1").stdout.splitlines()
     assert [json.loads(answer)["label"] for answer in answers] == ["yes", "no"]
     refused = run(command, "predict", tmp_path / "none", code=1).stderr
-    assert refused.startswith(f"error: {tmp_path / 'none'} is no artifact\n  found:    no such folder\n")
+    assert refused.startswith(f"error: {tmp_path / 'none'} is not an artifact folder\n  found:    no such folder\n")
     assert "\n  expected: a folder with config.json, tokenizer.json and onnx/" in refused
     assert "\n  next:     run `make repro`" in refused
     if version not in TRAINING_PYTHONS:

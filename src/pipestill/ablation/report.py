@@ -1,16 +1,21 @@
 """The table as Markdown and as a figure."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from pipestill.ablation.records import AblationRecord, AblationRow, Spread
 from pipestill.environment import Environment
+from pipestill.markdown import escaped
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.records import write_bytes, write_json
-from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, save_figure, student_colours, styled
+from pipestill.reporting.figures import Figures, draw, write_figures
+from pipestill.reporting.plots.glyphs import drawable
+from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, student_colours, styled
 
 NOTHING = "-"
 SYSTEMS = (
@@ -22,19 +27,26 @@ CELLS = (
     "| training | int8 accuracy | int8 size | p50 |"
 )
 
+FIGURE = "accuracy"
 DODGE = 0.5
 """How much of the way to the next recipe the students of one are spread over, so that their bars lie side by side."""
 LABEL_WIDTH = 18
 """Characters in a line below the axis."""
 
 
-def write_report(record: AblationRecord, folder: Path) -> Figure:
-    """Write ablation.json, ablation.md and the figure; returns the figure."""
+def write_report(record: AblationRecord, folder: Path) -> Figures:
+    """Write ablation.json, ablation.md and the figure; returns what was drawn."""
+    figures = draw({FIGURE: partial(plot_cells, record)})
     write_json(folder / "ablation.json", record)
-    write_bytes(folder / "ablation.md", f"# The ablation\n\n{systems_table(record)}\n{cells_table(record)}".encode())
-    figure = plot_cells(record)
-    save_figure(figure, folder / "accuracy")
-    return figure
+    write_bytes(folder / "ablation.md", f"# The ablation\n\n{markdown_tables(record, figures)}".encode())
+    write_figures(figures, [FIGURE], folder)
+    return figures
+
+
+def markdown_tables(record: AblationRecord, figures: Figures) -> str:
+    """Both tables, and a line on the figure if it could not be drawn; ends in a newline."""
+    remarks = "".join(f"\n{escaped(remark)}\n" for remark in figures.remarks)
+    return f"{systems_table(record)}\n{cells_table(record)}{remarks}"
 
 
 def systems_table(record: AblationRecord) -> str:
@@ -46,8 +58,8 @@ def systems_table(record: AblationRecord) -> str:
         *(
             _line(
                 [
-                    row.student_title,
-                    row.recipe_title,
+                    escaped(row.student_title),
+                    escaped(row.recipe_title),
                     _spread(row.test_accuracy),
                     _percent(row.retention),
                     f"{row.agreement:.1%}",
@@ -103,10 +115,13 @@ def plot_cells(record: AblationRecord) -> Figure:
     recipes = list(dict.fromkeys(row.recipe for row in record.rows))
     titles = {row.recipe: row.recipe_title for row in record.rows}
     colours = student_colours(students)
-    with styled():
+    handles: list[Any] = []  # matplotlib's stubs forget that a legend takes error bars
+    names: list[str] = []
+    with styled(*titles.values(), *(row.student_title for row in record.rows)):
         figure = new_figure(9.0, 5.6)
         axes = figure.subplots()
-        axes.axhline(record.teacher.test_accuracy, color=TEACHER_COLOUR, linewidth=1, linestyle="--", label="teacher")
+        handles.append(axes.axhline(record.teacher.test_accuracy, color=TEACHER_COLOUR, linewidth=1, linestyle="--"))
+        names.append("teacher")
         for number, student in enumerate(students):
             own = [row for row in record.rows if row.student == student]
             shift = (number - (len(students) - 1) / 2) * DODGE / max(1, len(students))
@@ -114,32 +129,34 @@ def plot_cells(record: AblationRecord) -> Figure:
             means = [row.test_accuracy.mean for row in own]
             below = [row.test_accuracy.mean - row.test_accuracy.lowest for row in own]
             above = [row.test_accuracy.highest - row.test_accuracy.mean for row in own]
-            axes.errorbar(
+            bars = axes.errorbar(
                 places, means, yerr=[below, above], color=colours[student], marker="o", markersize=4.5,
-                linewidth=1, elinewidth=1, alpha=0.95, label=own[0].student_title,
+                linewidth=1, elinewidth=1, alpha=0.95,
             )  # fmt: skip
-        axes.set_xticks(range(len(recipes)), [fill(titles[recipe], LABEL_WIDTH) for recipe in recipes])
+            handles.append(bars)
+            names.append(drawable(own[0].student_title))
+        axes.set_xticks(range(len(recipes)), [fill(drawable(titles[recipe]), LABEL_WIDTH) for recipe in recipes])
         axes.set_xlim(-0.5, len(recipes) - 0.5)
         axes.set_ylabel(f"accuracy on test, {len(record.seeds)} seeds: mean, lowest, highest")
         axes.set_title("What each part of a recipe adds")
         axes.grid(visible=False, axis="x")
         axes.tick_params(colors=QUIET)
-        figure.legend(loc="outside lower center", ncols=3, fontsize=8.5)
+        figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8.5)
     return figure
 
 
 def _below(record: AblationRecord) -> str:
     """Which systems the linear baseline beats."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
-    below = [row.student_title for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
+    below = [escaped(row.student_title) for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
     return f", better than: {'; '.join(below)}" if below else ""
 
 
 def _cell_line(row: AblationRow) -> str:
     return _line(
         [
-            row.student_title,
-            row.recipe_title,
+            escaped(row.student_title),
+            escaped(row.recipe_title),
             _spread(row.dev_accuracy),
             _spread(row.test_accuracy),
             _points(row.difference_to_before),

@@ -3,6 +3,7 @@
 from pipestill.data.card import REASONS, REPAIRS, DataCard
 from pipestill.data.findings import facts, spelled, warnings
 from pipestill.data.look_alikes import visible
+from pipestill.markdown import escaped
 
 NUM_FIRST = 3
 """Things that the card opens with."""
@@ -11,8 +12,12 @@ NUM_FIRST = 3
 def card_markdown(card: DataCard) -> str:
     """Write the card as Markdown, for people; it opens with the three things most worth knowing."""
     first = [*warnings(card), *facts(card)][:NUM_FIRST]
-    lines = [f"# Data card: {card.name}", "", *(f"{place}. {cell(line)}" for place, line in enumerate(first, start=1))]
-    lines += ["", f"From {card.origin} ({card.kind}). Licence: {card.licence}.", ""]
+    lines = [
+        f"# Data card: {escaped(card.name)}",
+        "",
+        *(f"{place}. {escaped(line)}" for place, line in enumerate(first, start=1)),
+    ]
+    lines += ["", f"From {escaped(card.origin)} ({card.kind}). Licence: {escaped(card.licence)}.", ""]
     lines += ["| split | rows | labels | mean chars | median | 95% | longest |", "|---|--:|--:|--:|--:|--:|--:|"]
     for name, split in card.splits.items():
         length = split.length_chars
@@ -22,24 +27,23 @@ def card_markdown(card: DataCard) -> str:
     lines += ["", "## Labels", "", "| label | train | dev | test |", "|---|--:|--:|--:|"]
     for label in card.splits["train"].num_rows_by_label:
         counts = [card.splits[name].num_rows_by_label.get(label, 0) for name in ("train", "dev", "test")]
-        lines.append(f"| {cell(visible(label))} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+        lines.append(f"| {escaped(visible(label))} | " + " | ".join(f"{count:,}" for count in counts) + " |")
     lines += ["", "## Rows read, dropped and repaired", ""]
     lines += [f"- read as {role}: {count:,}" for role, count in card.num_rows_read.items()]
     for place, reasons in card.num_dropped.items():
         lines += [f"- dropped from {place}: {count:,} ({REASONS[reason]})" for reason, count in reasons.items()]
     lines += [f"- repaired: {count:,} ({REPAIRS[repair]})" for repair, count in card.num_repaired.items()]
     if card.rare_labels:
-        lines.append(f"- rare labels, kept whole in train: {cell(', '.join(map(visible, card.rare_labels)))}")
-    lines += [f"- no dev row has the label {cell(visible(label))}" for label in card.labels_without_dev_rows]
-    lines += [f"- no test row has the label {cell(visible(label))}" for label in card.labels_without_test_rows]
-    lines += [f"- look alike, and are labels of their own: {cell(spelled(group))}" for group in card.look_alike_labels]
-    lines += [f"- {cell(note)}" for note in card.notes]
+        lines.append(f"- rare labels, kept whole in train: {escaped(', '.join(map(visible, card.rare_labels)))}")
+    lines += [f"- no dev row has the label {escaped(visible(label))}" for label in card.labels_without_dev_rows]
+    lines += [f"- no test row has the label {escaped(visible(label))}" for label in card.labels_without_test_rows]
+    lines += [
+        f"- look alike, and are labels of their own: {escaped(spelled(group))}" for group in card.look_alike_labels
+    ]
+    lines += [f"- {escaped(note)}" for note in card.notes]
     if card.num_contradictory_texts:
         lines += ["", f"## Contradictions: {card.num_contradictory_texts:,} text(s) with several labels, such as", ""]
-        lines += [f"- {cell(', '.join(map(visible, item.labels)))}: {cell(item.text)}" for item in card.contradictions]
+        lines += [
+            f"- {escaped(', '.join(map(visible, item.labels)))}: {escaped(item.text)}" for item in card.contradictions
+        ]
     return "\n".join(lines) + "\n"
-
-
-def cell(text: str) -> str:
-    """A text as it stands in a cell of a table or a line of a list."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""Checking that rows make a data set: two labels or more, rows in every split, no label that train lacks."""
+"""Check that the rows make a usable data set: two labels or more, rows in each split, every label in train."""
 
 import sqlite3
 from collections import Counter
@@ -18,16 +18,16 @@ _SHOWN = 20
 
 
 def check_labels(database: sqlite3.Connection, params: PrepareParams, counts: Counts, cut: Cut) -> LabelSet:
-    """Check the rows that are kept, and drop those of unseen labels where params allow it.
+    """Check the rows that are kept; drop dev and test rows of labels that train lacks if `unseen_labels` is `drop`.
 
     Args:
-        database: the tables `raw` (every row that was read and cleaned) and `kept`.
-        params: the rules.
-        counts: what was read and dropped; unseen labels are added.
-        cut: how the pool was cut.
+        database: the tables `raw` (all rows read and cleaned) and `kept` (the rows of the data set).
+        params: the section `prepare`.
+        counts: counts of rows read and dropped; rows dropped here are added.
+        cut: the splits that were cut from the pool, and the rule for rare labels.
 
     Returns:
-        The labels of train.
+        The labels of the train rows.
 
     Raises:
         DataError: train has fewer than two labels, a split has no rows, or one has a label that train lacks.
@@ -91,7 +91,7 @@ def _no_rows(database: sqlite3.Connection, split: str, counts: Counts, cut: Cut)
 
 
 def _look_swapped(database: sqlite3.Connection) -> bool:
-    """Whether texts repeat as labels do and labels differ as texts do; over all rows that were read."""
+    """Whether the columns look swapped: over all rows read, texts repeat and there are twice as many labels or more."""
     texts, labels, rows = database.execute(
         "SELECT COUNT(DISTINCT text), COUNT(DISTINCT label), COUNT(*) FROM raw WHERE place != 'unlabelled'"
     ).fetchone()

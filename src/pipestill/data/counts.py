@@ -1,4 +1,4 @@
-"""Counting what happens to rows on their way into the tables."""
+"""Counts of rows read, repaired and dropped while the data set is prepared."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -7,14 +7,14 @@ from pipestill.data.card import REASONS, Contradiction
 
 
 class Counts(NamedTuple):
-    """Counts so far, over all files.
+    """Counts over all files read so far.
 
     Attributes:
-        read: rows by role.
-        repaired: repairs by name.
-        dropped: rows by (place, reason).
-        contradictions: the first texts with several labels.
-        notes: what people should look at, a sentence each.
+        read: rows read, by the role of their file.
+        repaired: repairs made, by name (see `card.REPAIRS`).
+        dropped: rows dropped, by place (a split or the pool) and by reason (see `card.REASONS`).
+        contradictions: examples of texts that have several labels.
+        notes: warnings about the files, a sentence each.
     """
 
     read: Counter[str]
@@ -24,7 +24,7 @@ class Counts(NamedTuple):
     notes: list[str]
 
     def became_of(self, *places: str) -> str:
-        """Say how many rows were read and why rows of some places went, for a message."""
+        """Write for a message how many rows were read, and how many rows of some places were dropped, by reason."""
         reasons: Counter[str] = Counter()
         for (place, reason), count in self.dropped.items():
             if place in places:

@@ -1,4 +1,4 @@
-"""Cutting dev and test out of the pool, for the splits that the source does not bring."""
+"""Cut dev and test out of the pool of rows, if the source has no files for them."""
 
 import sqlite3
 from typing import NamedTuple
@@ -8,12 +8,12 @@ from pipestill.data.split import MIN_LABELS, rare_below, split_of
 
 
 class Cut(NamedTuple):
-    """How the pool was cut.
+    """The result of cutting the pool.
 
     Attributes:
-        splits: those that were cut from it, of dev and test.
-        rare: the labels too rare to be cut, with their rows.
-        rare_label_rows: a label with fewer rows stayed whole in train.
+        splits: the splits cut from the pool: dev, test, both or none.
+        rare: the number of rows of each label that was too rare to be cut.
+        rare_label_rows: the limit below which all rows of a label stay in train.
     """
 
     splits: tuple[str, ...]
@@ -22,18 +22,18 @@ class Cut(NamedTuple):
 
 
 def cut_pool(database: sqlite3.Connection, rules: SplitRules, roles: set[str]) -> Cut:
-    """Give each row of the pool its split, by the hash of its text.
+    """Assign each row of the pool to train, dev or test by the hash of its text.
 
-    In a small pool chance alone may leave a label without a train row, or a split without rows. Then, and only then,
-    single rows move: a label's last one to train, and one or two to the empty split.
+    In a small pool this can leave a label without a train row, or a split without rows. Only then are single rows
+    moved: one row of such a label to train, and one or two rows to the empty split.
 
     Args:
-        database: the table `kept`, whose rows of the pool have that as their split.
-        rules: the fractions, and what is rare.
-        roles: of the source's files: which splits it brings.
+        database: the table `kept`; the split of a row of the pool is `pool`.
+        rules: the fractions of dev and test, and the limit for rare labels.
+        roles: the roles of the source's files; a split that is among them is not cut.
 
     Returns:
-        How it was cut.
+        The splits that were cut, and the rare labels.
     """
     counts = dict(
         database.execute("SELECT label, COUNT(*) FROM kept WHERE split = 'pool' GROUP BY label ORDER BY label")
@@ -65,7 +65,7 @@ def rows_by_label(database: sqlite3.Connection, split: str) -> dict[str, int]:
 
 
 def _give_train_every_label(database: sqlite3.Connection, cut: Cut) -> None:
-    """Move back to train, of each label that has no row there, the one that lies nearest to it."""
+    """Move one row to train of each label without a train row: the row whose hash is nearest to train's range."""
     inside = ", ".join("?" * len(cut.splits))
     rows = database.execute(
         f"SELECT label, rowid FROM kept WHERE split IN ({inside}) AND label NOT IN "  # noqa: S608 (question marks)
@@ -79,7 +79,7 @@ def _give_train_every_label(database: sqlite3.Connection, cut: Cut) -> None:
 
 
 def _fill(database: sqlite3.Connection, split: str, cut: Cut) -> None:
-    """Move rows from train to a split that has fewer than two, of labels that it lacks and that can spare one."""
+    """Move rows from train to a split with fewer than two rows: of labels new to it with more than one train row."""
     while sum((present := rows_by_label(database, split)).values()) < MIN_LABELS:
         spare = [label for label, count in rows_by_label(database, "train").items() if count > 1]
         wanted = [label for label in spare if label not in cut.rare and label not in present]

@@ -91,6 +91,22 @@ def refuse_other_kind(path: Path, head: bytes, expected: str) -> None:
         )
 
 
+def not_utf8(place: str, error: UnicodeDecodeError, next_step: str) -> DataError:
+    """The error for a line or value whose bytes are not UTF-8.
+
+    Args:
+        place: the file with the line or row.
+        error: from decoding that line or value alone.
+        next_step: what the user can do.
+    """
+    return DataError(
+        f"{place} is not UTF-8",
+        found=f"byte 0x{error.object[error.start]:02x} at position {error.start + 1}",
+        expected="UTF-8",
+        next_step=next_step,
+    )
+
+
 def bare_cr(path: Path, line: int) -> DataError:
     """The error for a carriage return that ends a line alone."""
     return DataError(
@@ -126,11 +142,8 @@ def _utf8_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iter
             else:
                 yield line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}, line {number} is not UTF-8",
-            found=f"byte 0x{error.object[error.start]:02x} at position {error.start + 1}",
-            expected="UTF-8",
-            next_step="convert it: `iconv -f WINDOWS-1252 -t UTF-8`",
+        raise not_utf8(
+            f"{path}, line {number}", error, next_step="convert it: `iconv -f WINDOWS-1252 -t UTF-8`"
         ) from error
     finally:
         repairs.update({"crlf_line_ends": num_crlf} if num_crlf else {})

@@ -106,7 +106,7 @@ def _label_of(path: Path, row: RawRow, reader: Reader) -> tuple[str, str | None]
         rating = math.nan
     if math.isnan(rating):
         raise DataError(
-            f"{path}, line {row.line}: the rating is no number",
+            f"{path}, line {row.line}: the rating is not a number",
             found=repr(label),
             expected="a number, because label_rule is `sign`",
             next_step="correct label_column, or set label_rule to as_is"

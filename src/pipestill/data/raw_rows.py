@@ -37,7 +37,7 @@ def typed_row(path: Path, line: int, text: object, label: object, names: tuple[s
     """
     if text is not None and not isinstance(text, str):
         raise DataError(
-            f"{path}, line {line}: the text is no string",
+            f"{path}, line {line}: the text is not a string",
             found=short(text),
             expected="a string",
             next_step="correct text_column under `fetch.dataset` in params.yaml, or the row",
@@ -46,7 +46,7 @@ def typed_row(path: Path, line: int, text: object, label: object, names: tuple[s
         label = None  # how pandas writes a missing value
     if label is not None and not isinstance(label, str | int | float | Decimal):
         raise DataError(
-            f"{path}, line {line}: the label is no string",
+            f"{path}, line {line}: the label is not a string",
             found=short(label),
             expected="one label: a string, a number or a truth value",
             next_step="bring one label a row, or correct label_column under `fetch.dataset` in params.yaml",

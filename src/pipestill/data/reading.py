@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipestill.data.decoding import begins_with, decoded_lines, refuse_other_kind
+from pipestill.data.decoding import begins_with, decoded_lines, not_utf8, refuse_other_kind
 from pipestill.data.delimited import delimited_rows
 from pipestill.data.raw_rows import RawRow, short, typed_row
 from pipestill.errors import DataError
@@ -89,7 +89,7 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
         ) from error
     if not isinstance(row, dict):
         raise DataError(
-            f"{path}, line {number} is no object",
+            f"{path}, line {number} is not an object",
             found=short(row),
             expected=whole,
             next_step='write a row as {"text": ..., "label": ...}',
@@ -111,7 +111,7 @@ def _parquet_rows(path: Path, reader: Reader, labelled: bool) -> Iterator[RawRow
                     yield typed_row(path, number, row[columns[0]], row[columns[1]] if labelled else None, names)
     except pa.ArrowException as error:
         raise DataError(
-            f"{path} is no readable parquet file",
+            f"{path} is not a readable parquet file",
             found=error,
             expected=_PARQUET,
             next_step="set `format` under `fetch.dataset` to what the file is, or bring the file again",
@@ -119,7 +119,7 @@ def _parquet_rows(path: Path, reader: Reader, labelled: bool) -> Iterator[RawRow
 
 
 def _not_parquet(head: bytes) -> bytes:
-    """The head of a file that is no parquet; nothing of one that is."""
+    """Return the head of a file that is not parquet; nothing of one that is."""
     return b"" if head.startswith(b"PAR1") else head
 
 
@@ -172,10 +172,9 @@ def _values(path: Path, batch: pa.RecordBatch, num_before: int) -> list[dict[str
             try:
                 batch.slice(number, 1).to_pylist()
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, row {num_before + number + 1} is not UTF-8",
-                    found=f"byte 0x{error.object[error.start]:02x} at position {error.start + 1} of a string",
-                    expected="UTF-8, which parquet asks of every string",
+                raise not_utf8(
+                    f"{path}, row {num_before + number + 1}",
+                    error,
                     next_step="write the file anew from its source, decoding the text as what it is",
                 ) from error
         raise

@@ -62,7 +62,7 @@ def open_table(path: Path, scratch: Path = SCRATCH) -> "datasets.Dataset":
         The data set, in the row order of the file.
 
     Raises:
-        DataError: the file is missing or is no parquet file.
+        DataError: the file is missing or is not a parquet file.
     """
     import datasets
 
@@ -82,7 +82,7 @@ def read_columns(path: Path) -> Rows:
     """Read a labelled table whole.
 
     Raises:
-        DataError: the file is missing, or is no parquet file with the columns of a labelled table.
+        DataError: the file is missing, or is not a parquet file with the columns of a labelled table.
     """
     with _open_parquet(path) as source:
         table = source.read()
@@ -152,4 +152,4 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(_existing(path))
     except pa.ArrowException as error:
-        raise DataError(f"{path} is no parquet file", found=error, next_step="run `dvc repro`") from error
+        raise DataError(f"{path} is not a parquet file", found=error, next_step="run `dvc repro`") from error

@@ -18,10 +18,13 @@ from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.exporters.records import Int8Gate
 from pipestill.exporters.session import compute_logits, open_session, pad
+from pipestill.limits import rounded_past
 from pipestill.progress import shown
 from pipestill.threads import spread
 
 SIGNIFICANCE = 0.05
+SHOWN_STEP = "0.0001"
+"""The last decimal of a figure in a message."""
 
 
 def score_int8(
@@ -107,7 +110,10 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
     if missed:
         raise GateError(
             f"the int8 file misses {len(missed)} limit(s) of params.yaml",
-            found="; ".join(f"export.int8.{name}: {found:.4f}" for name, (found, _) in missed.items()),
+            found="; ".join(
+                f"export.int8.{name}: {rounded_past(found, limit, SHOWN_STEP)}"
+                for name, (found, limit) in missed.items()
+            ),
             expected="; ".join(f"export.int8.{name}: {limit}" for name, (_, limit) in missed.items())
             + f"; float weights by operator: {share.float_bytes_by_operator}; of {gate.num_rows} dev rows "
             f"{gate.num_lost} lost, {gate.num_gained} gained",

@@ -178,7 +178,7 @@ def _at_least_one(name: str, value: int) -> int:
 
 def _existing_folder(folder: str | os.PathLike[str]) -> Path:
     if not isinstance(folder, str | os.PathLike) or isinstance(os.fspath(folder), bytes):
-        raise PredictError("the artifact folder is no path", found=repr(folder), expected="a path or a string")
+        raise PredictError("the artifact folder is not a path", found=repr(folder), expected="a path or a string")
     path = Path(folder)
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else None
     if held and (path / "config.json").is_file():
@@ -188,7 +188,7 @@ def _existing_folder(folder: str | os.PathLike[str]) -> Path:
     else:
         found = f"a folder that holds {', '.join(held[:_SHOWN])}" if held else "an empty folder"
     raise PredictError(
-        f"{path} is no artifact",
+        f"{path} is not an artifact folder",
         found=found,
         expected="a folder with config.json, tokenizer.json and onnx/, as the stages `export` and `package` write it",
         next_step="run `make repro`, or `dvc pull` it; where no student was made champion (reports/ names the reason) "

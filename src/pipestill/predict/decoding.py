@@ -38,7 +38,7 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
         )
     for begins, name, next_step in _OTHERS:
         if first.startswith(begins):
-            raise PredictError("the input is no text", found=name, expected="text in UTF-8", next_step=next_step)
+            raise PredictError("the input is not text", found=name, expected="text in UTF-8", next_step=next_step)
     wide = first.startswith(_UTF16)
     lines = _utf16_lines(first, chunks) if wide else _utf8_lines(first, chunks)
     for number, line in enumerate(lines):

@@ -47,7 +47,7 @@ def read_rows(
         PredictError: a CSV input has no such column or several, or the input is no text.
     """
     if input_format not in FORMATS:
-        raise PredictError(f"{input_format!r} is no format of an input", expected=f"one of {', '.join(FORMATS)}")
+        raise PredictError(f"{input_format!r} is not an input format", expected=f"one of {', '.join(FORMATS)}")
     lines = decoded_lines(file)
     if input_format == "jsonl":
         rows = (_parse_json(line, content, text_column) for line, content in enumerate(lines, 1) if content.strip())

@@ -46,8 +46,10 @@ def main(arguments: list[str] | None = None, console: Console | None = None) -> 
 
 def _show(console: Console) -> int:
     summary = read_record(REPORTS / SUMMARY, Summary)
+    for line in summary.advice:
+        console.print(line, markup=False, highlight=False)
     console.print(rich_table(summary, console.width), soft_wrap=True)
-    console.print(notes(summary), markup=False, highlight=False)
+    console.print("\n".join([notes(summary), *summary.remarks]), markup=False, highlight=False)
     times = read_wall_times(RUNS, read_params(LOCK).get("stages", {})) if LOCK.exists() else []
     if times:
         console.print(wall_time_table(times))

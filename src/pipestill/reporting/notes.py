@@ -1,4 +1,4 @@
-"""The words under the table: the choice with its reasons, the rows and the machine behind the numbers."""
+"""The words around the table: advice, the choice with its reasons, the rows and the machine behind the numbers."""
 
 from pipestill.reporting.params import Constraints
 from pipestill.reporting.summary import Summary
@@ -23,6 +23,11 @@ def short_notes(summary: Summary) -> str:
         "`vs PyTorch`: how many times faster than the PyTorch teacher.",
     )
     return "\n".join(basis) + "\n"
+
+
+def opening(summary: Summary) -> str:
+    """The first lines of the report: the advice, if there is any, then the outcome; an empty line between them."""
+    return "\n\n".join([*summary.advice, choice(summary)])
 
 
 def choice(summary: Summary) -> str:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from pipestill.errors import RecordError
 from pipestill.params import read_params
 from pipestill.records import read_record, write_bytes
-from pipestill.reporting.notes import choice, notes, short_notes
+from pipestill.reporting.notes import choice, short_notes
 from pipestill.reporting.summary import SUMMARY, Summary
-from pipestill.reporting.tables import markdown_table, short_markdown_table
+from pipestill.reporting.tables import markdown_page, short_markdown_table
 
 BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
@@ -24,16 +24,12 @@ class Page(NamedTuple):
 
 
 def short_text(summary: Summary) -> str:
-    """The README's block: the short table, the choice in a line, and what the numbers rest on."""
-    return f"{short_markdown_table(summary)}\n{_marked_row(summary)}{choice(summary)}\n\n{short_notes(summary)}"
+    """The README's block: advice, the short table, the choice in a line, and what the numbers rest on."""
+    advice = "".join(f"{line}\n\n" for line in summary.advice)
+    return f"{advice}{short_markdown_table(summary)}\n{_marked_row(summary)}{choice(summary)}\n\n{short_notes(summary)}"
 
 
-def full_text(summary: Summary) -> str:
-    """The block of docs/results.md: the full table, what it rests on, and the choice with its reasons."""
-    return f"{choice(summary)}\n\n{markdown_table(summary)}\n{notes(summary)}"
-
-
-PAGES = (Page(Path("README.md"), short_text), Page(Path("docs/results.md"), full_text))
+PAGES = (Page(Path("README.md"), short_text), Page(Path("docs/results.md"), markdown_page))
 """Relative to the repository root."""
 
 

@@ -2,32 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from pipestill.environment import Environment
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.records import write_bytes, write_json
-from pipestill.reporting.notes import choice, notes
+from pipestill.reporting.advice import advise
+from pipestill.reporting.figures import Figures, Plot, draw, write_figures
 from pipestill.reporting.params import ReportParams
-from pipestill.reporting.plots.confusion import plot_confusion
+from pipestill.reporting.plots.confusion import plot_confusion, substitutes
 from pipestill.reporting.plots.curves import plot_curves
 from pipestill.reporting.plots.reliability import plot_reliability
-from pipestill.reporting.plots.style import TEACHER_COLOUR, save_figure, student_colours
+from pipestill.reporting.plots.style import TEACHER_COLOUR, student_colours
 from pipestill.reporting.plots.tradeoff import plot_tradeoff
 from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, Speed
 from pipestill.reporting.summary import SUMMARY, Summary, summarise
-from pipestill.reporting.tables import markdown_table, text_table
+from pipestill.reporting.tables import markdown_page, text_table
 from pipestill.training.records import TrainingRecord
+
+FIGURES = ("tradeoff", "curves", "confusion", "reliability")
+"""Every figure of the report, as dvc.yaml lists them."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome: the summary, and the figures by name."""
+    """The outcome: the summary, and the figures."""
 
     summary: Summary
-    figures: dict[str, Figure]
+    figures: Figures
 
 
 def make_report(
@@ -36,8 +39,9 @@ def make_report(
     speeds: Mapping[str, Speed],
     environment: Environment,
     params: ReportParams,
+    predictions: Path,
 ) -> Report:
-    """Compare, choose and draw.
+    """Compare, choose, advise and draw.
 
     Args:
         evaluations: of the baseline, the teacher and the students, in the order of the table.
@@ -45,23 +49,33 @@ def make_report(
         speeds: by subject, `<model>/<variant>`.
         environment: that the speeds were measured in.
         params: how to choose.
+        predictions: the folder of every model's predictions.
+
+    Raises:
+        RecordError: records or predictions do not fit each other.
     """
     summary = summarise(evaluations, speeds, environment, params)
     shown = summary.selection.packaged
-    figures = {"tradeoff": plot_tradeoff(summary), "curves": plot_curves(trainings) if trainings else None}
+    plots: dict[str, Plot] = {"tradeoff": partial(plot_tradeoff, summary)}
+    if trainings:
+        plots["curves"] = partial(plot_curves, trainings)
     if shown is not None:
-        figures |= _candidate_figures(evaluations, shown)
-    return Report(summary=summary, figures={name: figure for name, figure in figures.items() if figure is not None})
+        plots |= _candidate_plots(evaluations, shown)
+    figures = draw(plots)
+    remarks = _numbered(evaluations[0].labels) if "confusion" in figures.drawn else ()
+    advice = advise(evaluations, trainings, shown, predictions)
+    return Report(
+        summary=summary.model_copy(update={"advice": advice, "remarks": (*figures.remarks, *remarks)}),
+        figures=figures,
+    )
 
 
 def write_report(report: Report, folder: Path) -> None:
     """Write summary.json, table.md, table.txt and the figures; equal reports are equal bytes."""
     write_json(folder / SUMMARY, report.summary)
     write_bytes(folder / "table.txt", text_table(report.summary).encode())
-    summary = report.summary
-    write_bytes(folder / "table.md", f"{choice(summary)}\n\n{markdown_table(summary)}\n{notes(summary)}".encode())
-    for name, figure in report.figures.items():
-        save_figure(figure, folder / name)
+    write_bytes(folder / "table.md", markdown_page(report.summary).encode())
+    write_figures(report.figures, FIGURES, folder)
 
 
 def headline(summary: Summary) -> dict[str, float]:
@@ -89,7 +103,7 @@ def headline(summary: Summary) -> dict[str, float]:
     return counts | {f"{role}.{name}": number for name, number in numbers.items() if number is not None}
 
 
-def _candidate_figures(evaluations: Sequence[EvaluateRecord], subject: str) -> dict[str, Figure]:
+def _candidate_plots(evaluations: Sequence[EvaluateRecord], subject: str) -> dict[str, Plot]:
     """The confusion matrix of one file, and its reliability beside that of its fp32 form and the teacher."""
     records = {record.model: record for record in evaluations}
     model, variant = subject.split("/")
@@ -104,9 +118,22 @@ def _candidate_figures(evaluations: Sequence[EvaluateRecord], subject: str) -> d
     curves.append((f"{model}, {VARIANT_TITLES[variant]}", colour, variants[variant].test))
     title = f"{model}, {VARIANT_TITLES[variant]}, on test"
     return {
-        "confusion": plot_confusion(variants[variant].test.confusion, labels, title),
-        "reliability": plot_reliability(curves, len(labels)),
+        "confusion": partial(plot_confusion, variants[variant].test.confusion, labels, title),
+        "reliability": partial(plot_reliability, curves, len(labels)),
     }
+
+
+def _numbered(labels: Sequence[str]) -> tuple[str, ...]:
+    """The key of the labels that the confusion matrix draws by number."""
+    found = substitutes(labels)
+    if not found:
+        return ()
+    key = ", ".join(f"{number} is {label}" for number, label in found.items())
+    remark = (
+        f'In the figure "confusion", {key}: no font of this machine has all the characters. Install one that has, '
+        "such as Noto Sans of that script, and run dvc repro -s -f report."
+    )
+    return (remark,)
 
 
 def _paler(colour: str) -> str:

@@ -5,9 +5,9 @@ nearest one is packaged in the champion's place and marked with the constraints 
 """
 
 from collections.abc import Iterable
-from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
+from pipestill.limits import rounded_past
 from pipestill.records import Record
 from pipestill.reporting.params import Constraints, ReportParams
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
@@ -48,7 +48,7 @@ class Selection(Record):
 
 
 class _Check(NamedTuple):
-    """One constraint held against one candidate; `step` is the unit that the figure is rounded down to."""
+    """One constraint held against one candidate; `step` is the unit that the figure is rounded to."""
 
     constraint: str
     what: str
@@ -68,10 +68,7 @@ class _Check(NamedTuple):
         """The refusal in words."""
         if self.found is None:
             return f"{self.what} is not known"
-        rounded_down = Decimal(str(self.found)).quantize(
-            Decimal(self.step), ROUND_FLOOR
-        )  # never up to the limit itself
-        return f"{self.what} is {rounded_down}, below {self.limit:g}"
+        return f"{self.what} is {rounded_past(self.found, self.limit, self.step)}, below {self.limit:g}"
 
 
 def choose_champion(rows: Iterable[ComparisonRow], params: ReportParams) -> Selection:

@@ -25,7 +25,11 @@ UNITS = QUALITY_UNITS | {
 
 
 class Summary(Record):
-    """The outcome of a pipeline: rows in the order of the table, and the choice among them."""
+    """The outcome of a pipeline: rows in the order of the table, and the choice among them.
+
+    `advice` is what the report opens with: what to change in params.yaml before the figures are relied on, a line for
+    each model that it concerns. `remarks` are plain sentences on the figures: what is left out of them, and why.
+    """
 
     num_labels: int
     num_dev_rows: int
@@ -36,6 +40,8 @@ class Summary(Record):
     rows: tuple[ComparisonRow, ...]
     selection: Selection
     environment: Environment
+    advice: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def champion(self) -> ComparisonRow | None:

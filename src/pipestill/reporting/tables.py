@@ -6,9 +6,11 @@ from typing import NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipestill.markdown import escaped
 from pipestill.metrics.uncertainty import Estimate
-from pipestill.reporting.notes import choice, notes
+from pipestill.reporting.notes import notes, opening
 from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, ComparisonRow
 from pipestill.reporting.summary import Summary
 
@@ -118,12 +120,19 @@ def short_rich_table(summary: Summary) -> Table:
 
 
 def text_table(summary: Summary) -> str:
-    """The choice, the full table and its notes as plain text, the same bytes on every terminal."""
+    """Advice, choice, the full table, its notes and remarks as plain text, the same bytes on every terminal."""
     console = Console(width=TEXT_WIDTH, no_color=True, highlight=False, force_terminal=False, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_table(summary))
     table = "\n".join(line.rstrip() for line in capture.get().splitlines())
-    return f"{choice(summary)}\n\n{table}\n\n{notes(summary)}"
+    remarks = "".join(f"\n{remark}\n" for remark in summary.remarks)
+    return f"{opening(summary)}\n\n{table}\n\n{notes(summary)}{remarks}"
+
+
+def markdown_page(summary: Summary) -> str:
+    """Advice, choice, the full table, its notes and remarks as Markdown; ends in a newline."""
+    remarks = "".join(f"\n{escaped(remark)}\n" for remark in summary.remarks)
+    return f"{opening(summary)}\n\n{markdown_table(summary)}\n{notes(summary)}{remarks}"
 
 
 def with_interval(estimate: Estimate | None, *, percent: bool = False) -> str:
@@ -157,7 +166,7 @@ def _markdown(summary: Summary, columns: Sequence[Column], rows: Sequence[Compar
     ]
     mark = "**" if summary.champion else "*"
     for row in rows:
-        cells = [column.show(row).replace("|", "\\|") for column in columns]
+        cells = [column.show(row) if column.numeric else escaped(column.show(row)) for column in columns]
         if row.subject == summary.selection.packaged:
             cells = [
                 f"{mark}{cell}{mark}" if column.heading in NAMES else cell
@@ -177,7 +186,7 @@ def _rich_table(
     mark = "bold green" if summary.champion else "bold yellow"
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         table.add_row(
-            *(column.show(row) for column in columns),
+            *(Text(column.show(row)) for column in columns),
             style=mark if row.subject == summary.selection.packaged else None,
             end_section=rules and following is not None and following.model != row.model,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
+from rich.text import Text
 
 from pipestill.records import read_json
 
@@ -42,7 +43,7 @@ def wall_time_table(times: list[WallTime]) -> Table:
     table.add_column("stage", footer="all")
     table.add_column("wall time", justify="right", footer=duration(sum(time.seconds for time in times)))
     for time in times:
-        table.add_row(time.stage, duration(time.seconds))
+        table.add_row(Text(time.stage), duration(time.seconds))
     return table
 
 

@@ -1,4 +1,4 @@
-"""The end of `make repro`: the short table, the place of the champion, and the next steps."""
+"""The end of `make repro`: advice, the short table, the place of the champion, and the next steps."""
 
 import sys
 from pathlib import Path
@@ -14,13 +14,17 @@ FP32_FILE = "onnx/model.onnx"
 
 
 def show_outcome(summary: Summary, console: Console) -> None:
-    """Print the short table, where the champion lies, and a line on each next step.
+    """Print advice, the short table, where the champion lies, what the figures lack, and a line on each next step.
 
     Args:
         summary: the report of the run.
         console: the terminal, at least `SHORT_WIDTH` columns wide.
     """
+    for line in summary.advice:
+        console.print(line, markup=False, highlight=False)
     console.print(short_rich_table(summary))
+    for line in summary.remarks:
+        console.print(line, markup=False, highlight=False)
     for line in (*place_lines(summary), "", *next_lines(summary, Path.cwd(), Path(sys.executable))):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -57,5 +61,6 @@ def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
         ("make ui", "look at the runs in MLflow"),
         ("make table", "show every row and column"),
     ]
-    width = max(len(command) for command, _ in steps)
+    # The long command has its purpose right behind it: padded to it, the short ones would not fit a terminal.
+    width = max(len(command) for command, _ in steps[-2:])
     return ["Next:", *(f"  {command:<{width}}  {purpose}" for command, purpose in steps)]

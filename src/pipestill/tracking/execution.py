@@ -1,6 +1,5 @@
 """One execution of a stage: what it logs goes to the live MLflow run at once and into the run record at the end."""
 
-import io
 import os
 import shutil
 import time
@@ -8,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -35,9 +34,6 @@ from pipestill.tracking.run_record import (
 )
 from pipestill.tracking.scratch import SCRATCH, claim_scratch
 from pipestill.tracking.view import role_tags
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class StageRun:
@@ -87,12 +83,6 @@ class StageRun:
     def log_text(self, name: str, text: str) -> None:
         """Show a text on the run's page; `name` is its file name, such as `card.md`."""
         self._add_artifact(name, text.encode(), None)
-
-    def log_figure(self, name: str, figure: "Figure") -> None:
-        """Show a matplotlib figure on the run's page; `name` ends in .png or .svg."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=Path(name).suffix.lstrip(".") or "png", bbox_inches="tight")
-        self._add_artifact(name, buffer.getvalue(), None)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Show a small file on the run's page, below `folder`. Models and data are not copied: see log_model."""

@@ -7,6 +7,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from pipestill.data.look_alikes import visible
+from pipestill.reporting.plots.glyphs import drawable, is_drawable
 from pipestill.reporting.plots.style import INK, new_figure, styled
 
 MAX_LABELS_WITH_NUMBERS = 12
@@ -29,19 +31,19 @@ def plot_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], title
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     side = min(9.0, 3.2 + 0.22 * len(labels))
-    with styled():
+    names = [_short(name) for name in drawn_names(labels)]
+    with styled(*names, title):
         figure = new_figure(side + 0.8, side)
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, compress=True))
         axes = figure.subplots()
         axes.grid(visible=False)
         image = axes.imshow(shares, cmap=PALE_TO_BLUE, vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(title)
+        axes.set_title(drawable(title))
         axes.set_xlabel("predicted label")
         axes.set_ylabel("hard label")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         if len(labels) <= MAX_LABELS_WITH_NAMES:
-            names = [_short(label) for label in labels]
             size = 8.5 if len(labels) <= MAX_LABELS_WITH_NUMBERS else 6
             upright = sum(map(len, names)) >= MAX_CHARACTERS_LYING
             axes.set_xticks(range(len(labels)), names, rotation=90 if upright else 0, fontsize=size)
@@ -55,6 +57,20 @@ def plot_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], title
             bar.set_label("share of the hard label's rows")
             bar.outline.set_visible(False)
     return figure
+
+
+def drawn_names(labels: Sequence[str]) -> list[str]:
+    """Name each label as the figure does: as it is, or `#2` for label_id 2 where no font has its characters."""
+    shown = [visible(label) for label in labels]
+    return [name if is_drawable(name) else f"#{label_id}" for label_id, name in enumerate(shown)]
+
+
+def substitutes(labels: Sequence[str]) -> dict[str, str]:
+    """List the labels that the figure draws by number, by that number; none where it draws no names at all."""
+    if len(labels) > MAX_LABELS_WITH_NAMES:
+        return {}
+    names = drawn_names(labels)
+    return {name: shown for name, shown in zip(names, map(visible, labels), strict=True) if name != shown}
 
 
 def _short(label: str) -> str:

@@ -16,11 +16,12 @@ def plot_reliability(curves: Sequence[tuple[str, str, SplitQuality]], num_labels
         num_labels: confidence starts at 1 / num_labels.
     """
     lowest = 1 / num_labels
+    handles = []
     with styled():
         figure = new_figure(5.4, 5.0)
         axes = figure.subplots()
         axes.plot([lowest, 1], [lowest, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-        for name, colour, quality in curves:
+        for _, colour, quality in curves:
             bins = quality.reliability
             rows = sum(part.num_rows for part in bins)
             x, y = [part.mean_confidence for part in bins], [part.accuracy for part in bins]
@@ -28,7 +29,7 @@ def plot_reliability(curves: Sequence[tuple[str, str, SplitQuality]], num_labels
             axes.scatter(
                 x, y, s=[6 + 220 * part.num_rows / rows for part in bins], color=colour, alpha=0.75, linewidths=0
             )
-            axes.plot([], [], "o", color=colour, markersize=5, label=f"{name}   ECE {quality.ece.value:.3f}")
+            handles += axes.plot([], [], "o", color=colour, markersize=5)
         axes.set_xlim(lowest - 0.03, 1.03)
         axes.set_ylim(
             min([lowest, *(part.accuracy for _, _, quality in curves for part in quality.reliability)]) - 0.05, 1.04
@@ -36,5 +37,7 @@ def plot_reliability(curves: Sequence[tuple[str, str, SplitQuality]], num_labels
         axes.set_title("Reliability on test (area: share of rows)")
         axes.set_xlabel("mean confidence")
         axes.set_ylabel("accuracy")
-        axes.legend(loc="lower right", labelcolor="linecolor", handletextpad=0.1, fontsize=9)
+        words = [f"{name}   ECE {quality.ece.value:.3f}" for name, _, quality in curves]
+        # Listed one by one: by itself a legend passes over a name that begins with an underscore.
+        axes.legend(handles, words, loc="lower right", labelcolor="linecolor", handletextpad=0.1, fontsize=9)
     return figure

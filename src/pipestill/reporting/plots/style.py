@@ -1,9 +1,10 @@
 """One look for all figures, and files that are the same bytes for the same figure."""
 
 import io
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from pipestill.records import write_bytes
+from pipestill.reporting.plots.glyphs import families
 
 INK = "#1f2933"
 QUIET = "#7b8794"
@@ -24,8 +25,9 @@ STUDENT_COLOURS = ("#1f77b4", "#d9622b", "#2f8f6b", "#8a5fb0", "#b8860b", "#c247
 DOTS_PER_INCH = 160
 
 STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 9.5,
+    "text.parse_math": False,  # a label `$0-$50` is no formula
+    "text.usetex": False,
     "text.color": INK,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
@@ -54,6 +56,13 @@ STYLE = {
 }
 
 
+class Drawing(NamedTuple):
+    """The bytes of one figure in both formats."""
+
+    png: bytes
+    svg: bytes
+
+
 def halo() -> withStroke:
     """A white rim that keeps a label readable on a line."""
     return withStroke(linewidth=3, foreground="white")
@@ -71,18 +80,31 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def styled() -> AbstractContextManager[None]:
-    """The context in which figures are made and written."""
-    return mpl.rc_context(STYLE)  # type: ignore[arg-type]  # the stubs list every key, we use a few
+@contextmanager
+def styled(*texts: str) -> Iterator[None]:
+    """The context in which figures are made and written: texts are drawn literally, `$` and all.
+
+    Args:
+        texts: those of users that the figure shows, which may need more fonts than ours do.
+    """
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)  # that a font has no bold face is no news for whoever reads a stage's lines
+    try:
+        with mpl.rc_context(STYLE | {"font.family": families(texts)}):  # type: ignore[arg-type]  # the stubs list every key
+            yield
+    finally:
+        log.setLevel(level)
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Write `<stem>.png` and `<stem>.svg`, without date or software version, so that equal figures are equal bytes."""
+def render(figure: Figure) -> Drawing:
+    """Draw a figure as PNG and SVG, without date or software version, so that equal figures are equal bytes."""
     with styled():
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-            write_bytes(stem.with_suffix(f".{kind}"), buffer.getvalue())
+        png, svg = (
+            _written(figure, kind, metadata)
+            for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None}))
+        )
+    return Drawing(png, svg)
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
@@ -147,6 +169,12 @@ def place_labels(axes: Axes, labels: Sequence[tuple[float, float, str, str]], ob
             if attempt is not best:
                 attempt[1].remove()
         taken.append(best[2])
+
+
+def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+    return buffer.getvalue()
 
 
 def _reach(group: tuple[float, list[int]], gap: float, side: int) -> float:
