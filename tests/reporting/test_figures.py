@@ -24,6 +24,7 @@ from pipestill.reporting.plots.confusion import drawn_names, plot_confusion, sub
 from pipestill.reporting.plots.reliability import plot_reliability
 from pipestill.reporting.plots.style import new_figure, render, styled
 from pipestill.reporting.report import FIGURES, Report, make_report, write_report
+from pipestill.training.records import EpochPoint
 
 ODD_LABELS = ("$0-$50", "$50-$100", r"$\frac$", r"i\j", "a_b^c", "{p}", "%s", "_q", "-", "l" * 300, "m\nn", "#1")
 HAN = "体育"
@@ -210,3 +211,19 @@ def test_a_pipeline_with_odd_labels_has_every_figure(tmp_path: Path) -> None:
     report = make_report(named, make_trainings(), make_speeds(), ENVIRONMENT, REPORT, tmp_path)
     assert report.figures.failed == {}
     assert set(report.figures.drawn) == set(FIGURES)
+
+
+def test_the_frozen_base_is_one_more_baseline_in_the_report(
+    evaluations: list[EvaluateRecord], predictions: Path
+) -> None:
+    teacher, *students = make_trainings()
+    frozen = EpochPoint(epoch=0, step=0, train_loss=0.6, dev_accuracy=0.7, dev_macro_f1=0.65, dev_nll_nats=0.6)
+    probed = teacher.model_copy(update={"epochs": (frozen, *teacher.epochs)})
+    assert (probed.frozen_base, probed.best) == (frozen, teacher.best)
+    report = make_report(evaluations, [probed, *students], make_speeds(), ENVIRONMENT, REPORT, predictions)
+    (remark,) = report.summary.remarks
+    assert remark.startswith(
+        "A linear head on the frozen base has accuracy 0.700 and macro F1 0.650 on dev, the teacher "
+    )
+    assert f"{teacher.best.dev_accuracy:.3f}" in remark
+    assert {"curves"} <= {*report.figures.drawn}

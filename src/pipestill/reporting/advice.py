@@ -170,7 +170,7 @@ def _verb(leads: Sequence[Lead]) -> str:
 
 def _remedy(record: TrainingRecord) -> str:
     key = EPOCHS.get(record.model, f"students.{record.model}.training.epochs")
-    used = len(record.epochs)
+    used = record.epochs[-1].epoch
     if record.best_epoch == record.epochs[-1].epoch:
         return f"raise `{key}` (used: {used})"
     rate = key.replace("epochs", "learning_rate")

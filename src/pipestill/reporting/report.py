@@ -65,8 +65,22 @@ def make_report(
     remarks = _numbered(evaluations[0].labels) if "confusion" in figures.drawn else ()
     advice = advise(evaluations, trainings, shown, predictions)
     return Report(
-        summary=summary.model_copy(update={"advice": advice, "remarks": (*figures.remarks, *remarks)}),
+        summary=summary.model_copy(
+            update={"advice": advice, "remarks": (*_frozen_base(trainings), *figures.remarks, *remarks)}
+        ),
         figures=figures,
+    )
+
+
+def _frozen_base(trainings: Sequence[TrainingRecord]) -> tuple[str, ...]:
+    """A sentence on the teacher's frozen base as one more baseline, where its head was fitted on it."""
+    teacher = next((record for record in trainings if record.model == TEACHER), None)
+    if teacher is None or teacher.frozen_base is None:
+        return ()
+    base, best = teacher.frozen_base, teacher.best
+    return (
+        f"A linear head on the frozen base has accuracy {base.dev_accuracy:.3f} and macro F1 {base.dev_macro_f1:.3f} on "
+        f"dev, the teacher {best.dev_accuracy:.3f} and {best.dev_macro_f1:.3f}.",
     )
 
 
