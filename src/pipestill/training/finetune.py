@@ -9,6 +9,7 @@ from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.params import Section
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import new_classifier
+from pipestill.teacher.tracing import check_exportable
 from pipestill.training.material import Material, Trained
 from pipestill.training.objective import Term
 from pipestill.training.params import TrainingParams
@@ -49,6 +50,7 @@ def finetune_teacher(
     classifier = new_classifier(
         base, labels=material.labels, max_length=params.max_length, dropout=params.training.dropout
     )
+    check_exportable(classifier.model, classifier.tokenizer)
     start = time.perf_counter()
     record = train(
         name=name,
