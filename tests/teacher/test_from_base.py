@@ -223,6 +223,8 @@ def test_the_side_that_is_cut_is_the_base_s_and_is_kept(tmp_path: Path, labels: 
     rows = encode(tokenizer, ["the film was good bad"])
     assert tokenizer.convert_ids_to_tokens(rows[0]) == ["[CLS]", "was", "good", "bad", "[SEP]"]
     assert tokenizer.padding_side == "right"
+    client = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert (client.truncation_side, client.padding_side) == ("left", "right")
 
 
 def test_an_encoder_weight_that_is_missing_is_refused_beside_a_head_of_the_base_s_own(

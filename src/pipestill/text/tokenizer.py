@@ -22,7 +22,8 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
         ModelError: the folder has no fast tokenizer, or no padding token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Padded on the right, as all batches are here, whatever the base's authors did; saved with it, for clients.
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
     except Exception as error:  # tokenizers raises bare Exceptions
         raise ModelError(
             f"{folder} has no tokenizer that can be loaded",
@@ -38,7 +39,6 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
             next_step="save a fast one into the folder; a missing padding token is added by "
             "tokenizer.add_special_tokens({'pad_token': '[PAD]'}), and its embedding here",
         )
-    tokenizer.padding_side = "right"  # as all batches here are padded, whatever the base's authors did
     if max_length is not None:
         tokenizer.model_max_length = max_length
     return tokenizer
