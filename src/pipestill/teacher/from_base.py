@@ -104,7 +104,7 @@ def _not_loadable(base: Path, error: Exception) -> ModelError:
 
 
 def _load(base: Path, config: PreTrainedConfig, labels: LabelSet, tokenizer: PreTrainedTokenizerBase) -> _Loaded:
-    num_base_labels, base_padding = int(config.num_labels), getattr(config, "pad_token_id", None)
+    base_padding = getattr(config, "pad_token_id", None)
     names = dict(enumerate(labels.labels))
     config.id2label, config.label2id = names, {name: label_id for label_id, name in names.items()}
     if tokenizer.pad_token_id < getattr(config, "vocab_size", 0):  # else once the table has grown
@@ -122,11 +122,11 @@ def _load(base: Path, config: PreTrainedConfig, labels: LabelSet, tokenizer: Pre
         raise _not_loadable(base, error) from error
     _check_encoder(base, model, report)
     _check_positions(base, model, base_padding, tokenizer)
-    other_sizes = {key: int(shape[0]) for key, shape, _ in report["mismatched_keys"]}
-    output = f"{_output_layer(model)}.weight"
-    if output in report["missing_keys"]:
+    layer = _output_layer(model)
+    if layer is None or f"{layer}.weight" in report["missing_keys"]:
         return _Loaded(model, None)
-    return _Loaded(model, other_sizes.get(output, num_base_labels))
+    other_sizes = {key: int(shape[0]) for key, shape, _ in report["mismatched_keys"]}
+    return _Loaded(model, other_sizes.get(f"{layer}.weight", labels.num_labels))
 
 
 def _check_encoder(base: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
@@ -151,7 +151,7 @@ def _check_encoder(base: Path, model: PreTrainedModel, report: dict[str, Any]) -
         )
 
 
-def _output_layer(model: PreTrainedModel) -> str:
+def _output_layer(model: PreTrainedModel) -> str | None:
     """The name of the linear layer that makes the logits: the last one outside the encoder with a row a label."""
     names = [
         name
@@ -160,7 +160,7 @@ def _output_layer(model: PreTrainedModel) -> str:
         and module.out_features == model.config.num_labels
         and not name.startswith(f"{model.base_model_prefix}.")
     ]
-    return names[-1] if names else ""
+    return names[-1] if names else None
 
 
 def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
