@@ -1,5 +1,6 @@
 """Tiny models with random weights, saved as a user would save theirs."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -62,6 +63,12 @@ SIZES: dict[str, dict[str, object]] = {
     "distilbert": {"dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 32},
 }
 """What each family calls its sizes; the rest they share."""
+UNLIKE_BERT: dict[str, dict[str, object]] = {
+    "gpt2": {"pad_token_id": None},
+    "longformer": {"intermediate_size": 32, "max_position_embeddings": POSITIONS + 2, "attention_window": 8},
+    "xlnet": {"d_inner": 32, "d_head": HIDDEN // HEADS},
+}
+"""Families that read a text from left to right, in windows, or with its last token in the lead."""
 
 
 def word_level_tokenizer() -> PreTrainedTokenizerFast:
@@ -89,20 +96,23 @@ def save_tokenizer(folder: Path) -> None:
     word_level_tokenizer().save_pretrained(folder)
 
 
+def change_json(file: Path, **changes: object) -> None:
+    """Change some keys of a JSON file, as a user would in an editor."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
 def save_base(
     folder: Path, family: str = "bert", *, seed: int = 0, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> Path:
     """A pretrained encoder of a family, with random weights and a tokenizer of its own or the word-level one."""
     tokenizer = word_level_tokenizer() if tokenizer is None else tokenizer
     torch.manual_seed(seed)
-    shared: dict[str, object] = {
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "max_position_embeddings": POSITIONS,
-    }
+    shared: dict[str, object] = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    if family != "xlnet":
+        shared["max_position_embeddings"] = POSITIONS
     if family != "distilbert":
         shared |= {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
-    config = AutoConfig.for_model(family, **{**shared, **SIZES[family]})
+    config = AutoConfig.for_model(family, **{**shared, **(SIZES | UNLIKE_BERT)[family]})
     AutoModel.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

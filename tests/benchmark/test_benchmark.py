@@ -59,3 +59,9 @@ def test_peak_memory_is_that_of_this_process_in_bytes(tmp_path: Path) -> None:
     (tmp_path / "status").write_text("Name:\tx\nVmHWM:\t    2048 kB\n")
     assert peak_memory_bytes(tmp_path / "status") == 2 << 20
     assert peak_memory_bytes(tmp_path / "none") > 1 << 20
+
+
+def test_a_pytorch_model_is_timed_on_the_inputs_of_training(teacher_folder: Path) -> None:
+    from pipestill.benchmark.worker import TorchSubject
+
+    assert {*TorchSubject(teacher_folder, 1).encode(["a good film", "bad"])} == {"input_ids", "attention_mask"}

@@ -74,3 +74,12 @@ def test_a_saved_model_reads_as_a_classifier_s_encoder_with_the_same_weights(tmp
     mine = classifier.base_model.state_dict()
     for name, tensor in lm.model.base_model.state_dict().items():
         torch.testing.assert_close(mine[name], tensor, atol=0, rtol=0, msg=name)
+
+
+def test_a_token_without_an_embedding_is_refused_before_training(tmp_path: Path) -> None:
+    folder = save_masked(tmp_path, "bert")
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["[URL]"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"(?s)no embedding of.*ids up to 47.*ids below 47"):
+        load_masked_lm(folder)

@@ -1,5 +1,6 @@
 """Batching: every row once, similar lengths together, padding that changes nothing."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,13 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="has no tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_is_cut_short_is_named(teacher_folder: Path, tmp_path: Path) -> None:
+    from pipestill.errors import ModelError
+    from pipestill.text.tokenizer import load_tokenizer
+
+    folder = shutil.copytree(teacher_folder, tmp_path / "teacher")
+    (folder / "tokenizer.json").write_text('{"version": "1.0", "added_tokens": [')
+    with pytest.raises(ModelError, match="has no tokenizer that can be loaded"):
+        load_tokenizer(folder)

@@ -16,8 +16,9 @@ from pipestill.data.tables import Rows
 from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, new_classifier, predict_logits
+from pipestill.teacher.from_base import output_layer
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.head import ABSENT_LABEL_NATS, find_head, fit_head, fit_linear, read_features
+from pipestill.training.head import ABSENT_LABEL_NATS, fit_head, fit_linear, read_features
 from pipestill.training.params import TrainingSettings
 from pipestill.training.trainer import Listener
 
@@ -44,7 +45,7 @@ def fit(classifier: Classifier, train: Rows, dev: Rows) -> Any:
 @pytest.mark.parametrize("family", tiny.SIZES)
 def test_a_fitted_head_gives_the_regression_s_logits_in_every_family(family: str, tmp_path: Path) -> None:
     classifier = new_classifier(tiny.save_base(tmp_path, family), labels=LABELS, max_length=24, dropout=0.1)
-    place = find_head(classifier.model)
+    place = output_layer(classifier.model)
     assert place == HEADS.get(family, "classifier")
     train, dev = rows_told_by_a_word(200, 0), rows_told_by_a_word(60, 1)
     before = {name: value.clone() for name, value in classifier.model.state_dict().items()}

@@ -33,7 +33,9 @@ class TorchSubject:
 
     def encode(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 (transformers has no types)
         """Tokenise texts into one batch, padded to its longest text."""
-        return self._classifier.tokenizer(list(texts), truncation=True, padding=True, return_tensors="pt")
+        return self._classifier.tokenizer(
+            list(texts), truncation=True, padding=True, return_token_type_ids=False, return_tensors="pt"
+        )
 
     def run(self, batch: Any) -> object:  # noqa: ANN401
         """Compute the logits of one encoded batch."""

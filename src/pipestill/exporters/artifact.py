@@ -9,12 +9,10 @@ import numpy as np
 import onnx
 import torch
 from onnx import ModelProto
-from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from pipestill.data.card import DataCard
-from pipestill.errors import ExportError
 from pipestill.exporters._base import Shape
 from pipestill.exporters.equalise import equalise
 from pipestill.exporters.gate import enforce_limits, score_int8
@@ -24,12 +22,16 @@ from pipestill.exporters.parity import Batch, measure_parity
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.records import CardFacts, ExportRecord, describe_file
 from pipestill.exporters.session import compute_logits, open_session
+from pipestill.exporters.shipped import Shipped
 from pipestill.exporters.trace import input_names, trace
 from pipestill.fingerprint import sha256_file
 from pipestill.records import read_json, write_bytes, write_json
 from pipestill.teacher import Classifier
-from pipestill.text.tokenizer import encode
+from pipestill.teacher.classifier import OTHER_ANSWERS, PROBLEM_TYPE
+from pipestill.text.standalone import standalone
 
+TRAINING_INPUTS = ("input_ids", "attention_mask")
+"""What `text.batching.collate` gives every model in training."""
 MACHINE_FIELDS = ("name_or_path", "_name_or_path", "is_local", "local_files_only")
 """What transformers writes about where a model lay; it is nothing of the model's."""
 
@@ -72,18 +74,22 @@ def export_folder(
         The record of the export.
 
     Raises:
-        ExportError: the fp32 file does not compute what the model computes.
+        ExportError: the folder's tokenizer does not encode as in training, or the fp32 file does not compute what the
+            model computes.
         GateError: the int8 file misses a limit.
     """
     fp32 = params.fp32.optimise(trace(classifier.model), shape_of(classifier.model))
     _start_folder(target)
+    write_config(source, target, classifier)
+    write_tokenizer(source, target, classifier)
+    shipped = Shipped(target)
+    shipped.check(classifier, [*calibration, *dev.texts])
+    pad_id = shipped.pad_id
     write_graph(fp32.model, target / params.fp32.file)
-    pad_id = int(classifier.tokenizer.pad_token_id)
-    calibration_rows = encode(classifier.tokenizer, calibration)
-    equalised = equalise(fp32.model, calibration_rows, params.equalisation, pad_id=pad_id)
+    equalised = equalise(fp32.model, shipped.encode(calibration), params.equalisation, pad_id=pad_id)
     write_graph(params.int8.convert(equalised.model), target / params.int8.file)
 
-    rows = encode(classifier.tokenizer, dev.texts)
+    rows = shipped.encode(dev.texts)
     # From here on the files as written are what is measured, not what was in memory.
     session = open_session(target / params.fp32.file)
     parity = measure_parity(
@@ -121,8 +127,6 @@ def export_folder(
         facts=describe(),
     )
     enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)
-    write_config(source, target, classifier)
-    write_tokenizer(source, target, classifier)
     write_bytes(target / "README.md", render_card(record).encode())
     return record
 
@@ -148,13 +152,15 @@ def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, 
 
 
 def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
-    """A function that computes a PyTorch classifier's logits of one batch, float32 [batch, label]."""
-    names = input_names(model)
+    """A function that computes a PyTorch classifier's logits of one batch, float32 [batch, label].
+
+    The model gets what it got in training and no more: an input that the file has beside these must change nothing.
+    """
     model.eval()
 
     def compute(batch: Batch) -> np.ndarray:
         with torch.inference_mode():
-            logits = model(**{name: torch.from_numpy(batch[name]) for name in names}).logits
+            logits = model(**{name: torch.from_numpy(batch[name]) for name in TRAINING_INPUTS}).logits
         return np.asarray(logits.float().numpy())
 
     return compute
@@ -167,8 +173,11 @@ def write_graph(model: ModelProto, path: Path) -> None:
 
 def write_config(source: Path, target: Path, classifier: Classifier) -> None:
     """Write config.json with the labels in label_id order, for clients that know stock architectures alone."""
-    config = readable_config(_without_machine(read_json(source / "config.json")))
+    config = _without(read_json(source / "config.json"), (*MACHINE_FIELDS, *OTHER_ANSWERS))
+    config["pad_token_id"] = int(classifier.tokenizer.pad_token_id)
+    config = readable_config(config)
     labels = classifier.labels.labels
+    config["problem_type"] = PROBLEM_TYPE
     config["id2label"] = {str(label_id): label for label_id, label in enumerate(labels)}
     config["label2id"] = {label: label_id for label_id, label in enumerate(labels)}
     write_json(target / "config.json", config)
@@ -187,27 +196,18 @@ def readable_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_tokenizer(source: Path, target: Path, classifier: Classifier) -> None:
-    """Write tokenizer.json with truncation and padding in it, and tokenizer_config.json."""
-    file = source / "tokenizer.json"
-    if not file.exists():
-        raise ExportError(f"{source} holds no tokenizer.json", next_step="train with a fast tokenizer")
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.enable_truncation(classifier.max_length)
-    tokenizer.enable_padding(
-        direction="right",
-        pad_id=int(classifier.tokenizer.pad_token_id),
-        pad_type_id=int(classifier.tokenizer.pad_token_type_id),
-        pad_token=str(classifier.tokenizer.pad_token),
-    )
-    write_bytes(target / "tokenizer.json", f"{tokenizer.to_str(pretty=False)}\n".encode())
-    settings = _without_machine(read_json(source / "tokenizer_config.json"))
+    """Write the tokenizer of training as tokenizer.json, truncation and padding in it, and tokenizer_config.json."""
+    tokenizer = classifier.tokenizer
+    write_bytes(target / "tokenizer.json", f"{standalone(tokenizer).to_str(pretty=False)}\n".encode())
+    settings = _without(read_json(source / "tokenizer_config.json"), MACHINE_FIELDS)
     if settings.get("tokenizer_class") == NEWEST_TOKENIZER:
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-    write_json(target / "tokenizer_config.json", settings | {"model_max_length": classifier.max_length})
+    settings |= {"model_max_length": classifier.max_length, "padding_side": "right"}
+    write_json(target / "tokenizer_config.json", settings | {"truncation_side": tokenizer.truncation_side})
 
 
-def _without_machine(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in MACHINE_FIELDS}
+def _without(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in names}
 
 
 def _start_folder(target: Path) -> None:

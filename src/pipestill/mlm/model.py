@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from pipestill.errors import ModelError
-from pipestill.teacher.classifier import NOTICE_FILE, quiet_transformers
+from pipestill.teacher.classifier import NOTICE_FILE, UNREADABLE, check_token_table, quiet_transformers
 from pipestill.text.tokenizer import load_tokenizer
 
 
@@ -44,14 +44,15 @@ def load_masked_lm(folder: Path) -> Loaded:
     """Load an encoder with a masked language model's head, in evaluation mode. Seed torch first: the head may be new.
 
     Raises:
-        ModelError: the folder holds no encoder of a kind that has such a head, or lacks weights of the encoder.
+        ModelError: the folder holds no encoder of a kind that has such a head, lacks weights of the encoder, or has a
+            tokenizer with tokens that the model has no embedding of.
     """
     quiet_transformers()
     try:
         model, report = AutoModelForMaskedLM.from_pretrained(
             folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
         )
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelError(
             f"{folder} holds no masked language model that can be loaded, nor an encoder for one", found=error
         ) from error
@@ -59,9 +60,11 @@ def load_masked_lm(folder: Path) -> Loaded:
     prefix = f"{model.base_model_prefix}."
     if lacking := [key for key in missing if key.startswith(prefix)]:
         raise ModelError(f"the model {folder} lacks pretrained weights", found=f"missing: {lacking[:5]}")
+    tokenizer = load_tokenizer(folder)
+    check_token_table(folder, model, tokenizer)
     notice = folder / NOTICE_FILE
     text = notice.read_text(encoding="utf-8") if notice.is_file() else ""
-    return Loaded(MaskedLm(model.eval(), load_tokenizer(folder), text), not missing)
+    return Loaded(MaskedLm(model.eval(), tokenizer, text), not missing)
 
 
 def save_masked_lm(lm: MaskedLm, folder: Path) -> None:

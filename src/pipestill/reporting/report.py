@@ -78,10 +78,9 @@ def _frozen_base(trainings: Sequence[TrainingRecord]) -> tuple[str, ...]:
     if teacher is None or teacher.frozen_base is None:
         return ()
     base, best = teacher.frozen_base, teacher.best
-    return (
-        f"A linear head on the frozen base has accuracy {base.dev_accuracy:.3f} and macro F1 {base.dev_macro_f1:.3f} on "
-        f"dev, the teacher {best.dev_accuracy:.3f} and {best.dev_macro_f1:.3f}.",
-    )
+    frozen = f"accuracy {base.dev_accuracy:.3f} and macro F1 {base.dev_macro_f1:.3f} on dev"
+    tuned = f"{best.dev_accuracy:.3f} and {best.dev_macro_f1:.3f}"
+    return (f"A linear head on the frozen base has {frozen}, the teacher {tuned}.",)
 
 
 def write_report(report: Report, folder: Path) -> None:

@@ -28,8 +28,8 @@ class Summary(Record):
     """The outcome of a pipeline: rows in the order of the table, and the choice among them.
 
     `advice` is what the report opens with: what to change in params.yaml before the figures are relied on, a line for
-    each model that it concerns. `remarks` are plain sentences on what the table does not show: the frozen base, and what
-    the figures leave out, and why.
+    each model that it concerns. `remarks` are plain sentences on what the table does not show: the frozen base, and
+    what the figures leave out, and why.
     """
 
     num_labels: int

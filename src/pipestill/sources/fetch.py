@@ -24,6 +24,7 @@ from pipestill.sources.params import (
     NamedModel,
     PackageDataset,
 )
+from pipestill.sources.whole import check_model_files, refuse_pointers
 
 REQUIRED_MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -49,7 +50,7 @@ def fetch_dataset(
         The manifest, as written.
 
     Raises:
-        SourceError: the source cannot be fetched, verified or unpacked.
+        SourceError: the source cannot be fetched, verified or unpacked, or a file of it is not whole.
     """
     if isinstance(source, NamedDataset):
         return fetch_dataset(DATASETS[source.name], folder, downloads=downloads, local=local, snapshot=snapshot)
@@ -64,6 +65,8 @@ def fetch_dataset(
         else:
             roles = fetch_local_dataset(source, fresh, local)
             name, origin, reader = source.name, LOCAL.as_posix(), source.reader()
+        place = source.repo if isinstance(source, HubDataset) else origin
+        refuse_pointers((fresh / path for path in sorted(roles)), fresh, place)
         manifest = RawManifest(
             kind=source.kind,
             name=name,
@@ -87,7 +90,7 @@ def fetch_model(
     """Fetch a teacher base as a Hugging Face model folder, in place of what was there before.
 
     Raises:
-        SourceError: the source cannot be fetched or verified, or is no model folder.
+        SourceError: the source cannot be fetched or verified, is no model folder, or a file of it is not whole.
     """
     if isinstance(source, NamedModel):
         fetch_model(MODELS[source.name], folder, downloads=downloads, local=local, snapshot=snapshot)
@@ -96,10 +99,12 @@ def fetch_model(
         if isinstance(source, LocalModel):
             name = source.path
             fetch_local_model(source, fresh, local)
+            check_model_files(fresh, source.path)
         elif isinstance(source, HubModel):
             name = f"{source.repo} at commit {source.revision}"
             fetch_hub_model(source, fresh, snapshot)
-        else:
+            check_model_files(fresh, source.repo)
+        else:  # its weights are those of the pin
             name = f"{source.distribution.name} {source.distribution.version}"
             fetch_package_model(source, fresh, downloads)
         missing = [file for file in REQUIRED_MODEL_FILES if not (fresh / file).is_file()]

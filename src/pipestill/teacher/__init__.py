@@ -4,13 +4,14 @@ from pipestill.teacher.classifier import (
     Classifier,
     check_length,
     load_classifier,
-    new_classifier,
     quiet_transformers,
     readable_length,
     save_classifier,
     set_dropout,
+    set_problem,
 )
 from pipestill.teacher.forward import autocast, fastest_device, forward, predict_logits, use_threads
+from pipestill.teacher.from_base import new_classifier
 
 __all__ = [
     "Classifier",
@@ -25,5 +26,6 @@ __all__ = [
     "readable_length",
     "save_classifier",
     "set_dropout",
+    "set_problem",
     "use_threads",
 ]

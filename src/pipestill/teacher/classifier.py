@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
@@ -21,6 +23,14 @@ from pipestill.text.tokenizer import load_tokenizer
 NOTICE_FILE = "NOTICE.txt"
 ARCHITECTURES = "pipestill.architectures"
 """Where modules of our own lie, each in a file named like its `model_type`; a student's own dependency, not ours."""
+
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
+"""What transformers raises where a folder's config or weights are missing, cut short or do not fit each other."""
+
+PROBLEM_TYPE = "single_label_classification"
+"""Clients read from config.json how to make probabilities of logits; a base may have left another answer there."""
+OTHER_ANSWERS = ("function_to_apply", "task_specific_params")
+"""Further fields by which a config overrides what clients make of logits."""
 
 DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -59,22 +69,30 @@ def load_classifier(folder: Path) -> Classifier:
     """Load a trained classifier, in evaluation mode.
 
     Raises:
-        ModelError: the folder is missing, is no classifier, or lacks weights that a classifier needs.
+        ModelError: the folder is missing, is no classifier, or lacks weights that a classifier needs; or its tokenizer
+            has tokens that the model has no embedding of.
     """
     quiet_transformers()
     _register_architecture(folder)
     try:
         model, missing = _read_model(folder)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} holds no classifier that can be loaded", found=error) from error
+    except UNREADABLE as error:
+        raise ModelError(
+            f"{folder} holds no classifier that can be loaded",
+            found=error,
+            expected="config.json and model.safetensors, as the training stages write them",
+            next_step="run `dvc repro` to train it, or `dvc pull` it",
+        ) from error
     if missing:
         raise ModelError(
             f"{folder} lacks weights of a trained classifier",
             found=f"missing: {sorted(missing)}",
             next_step="run `dvc repro` to train it anew",
         )
+    tokenizer = load_tokenizer(folder)
+    check_token_table(folder, model, tokenizer)
     labels = LabelSet(labels=tuple(model.config.id2label[label_id] for label_id in range(model.config.num_labels)))
-    return Classifier(model=model.eval(), tokenizer=load_tokenizer(folder), labels=labels, notice=_read_notice(folder))
+    return Classifier(model=model.eval(), tokenizer=tokenizer, labels=labels, notice=read_notice(folder))
 
 
 def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
@@ -91,52 +109,20 @@ def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
     return model, list(found.missing_keys)
 
 
-def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: float) -> Classifier:
-    """Put a new classification head on a pretrained encoder.
-
-    The head's weights are random: seed torch first.
-
-    Args:
-        base: the folder of the pretrained encoder.
-        labels: the label names, written into the model's config.
-        max_length: the longest input in tokens, special tokens included.
-        dropout: probability of every dropout in the model.
-
-    Raises:
-        ModelError: the folder cannot be loaded, lacks encoder weights, or has fewer positions than `max_length`.
-    """
-    quiet_transformers()
-    names = dict(enumerate(labels.labels))
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            base,
-            local_files_only=True,
-            num_labels=labels.num_labels,
-            id2label=names,
-            label2id={name: label_id for label_id, name in names.items()},
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{base} holds no pretrained encoder that can be loaded", found=error) from error
-    prefix = f"{model.base_model_prefix}."
-    missing = sorted(key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
-    if missing:
-        raise ModelError(f"the base {base} lacks pretrained weights", found=f"missing: {missing[:5]}")
-    check_length(model, max_length)
-    set_dropout(model, dropout)
-    tokenizer = load_tokenizer(base, max_length)
-    return Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=_read_notice(base))
-
-
 def readable_length(model: PreTrainedModel) -> int | None:
-    """The longest input that a model has positions for, in tokens; None where it has no limit."""
+    """The longest input in tokens that a model has positions for; None where there is no limit."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is None:
+    if positions is None or positions < 0:  # XLNet's positions are relative, which its config writes as -1
         return None
+    padding = position_padding(model)
+    return int(positions if padding is None else positions - padding - 1)
+
+
+def position_padding(model: PreTrainedModel) -> int | None:
+    """The padding id that a model counts positions from, as RoBERTa does; None where it counts from 0."""
     table = next((module for name, module in model.named_modules() if name.endswith(".position_embeddings")), None)
     padding = getattr(table, "padding_idx", None)
-    return int(positions if padding is None else positions - padding - 1)  # RoBERTa counts from behind its padding
+    return None if padding is None else int(padding)
 
 
 def check_length(model: PreTrainedModel, max_length: int) -> None:
@@ -150,20 +136,66 @@ def check_length(model: PreTrainedModel, max_length: int) -> None:
         raise ModelError(
             "max_length is more than the model can read",
             found=max_length,
-            expected=f"at most {readable} tokens for a {type(model).__name__}",
+            expected=f"at most {readable} tokens for a {type(model).__name__} with "
+            f"{model.config.max_position_embeddings} positions",
             next_step="lower max_length in params.yaml",
+        )
+
+
+def num_token_ids(tokenizer: PreTrainedTokenizerBase) -> int:
+    """One more than the largest id that a tokenizer can give, added tokens and padding included."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def num_token_rows(model: PreTrainedModel) -> int | None:
+    """The rows of a model's token embedding; None for models without such a table."""
+    try:
+        table = model.get_input_embeddings()
+    except (NotImplementedError, AttributeError):  # CANINE hashes characters
+        return None
+    return int(table.num_embeddings if hasattr(table, "num_embeddings") else table.weight.shape[0])
+
+
+def check_token_table(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a model whose embedding table lacks rows for some of its tokenizer's ids.
+
+    Args:
+        folder: where both lie.
+        model: any transformers model.
+        tokenizer: the tokenizer beside it.
+
+    Raises:
+        ModelError: a text could hold a token that the model has no embedding of.
+    """
+    rows, num_ids = num_token_rows(model), num_token_ids(tokenizer)
+    if rows is not None and num_ids > rows:
+        token = tokenizer.convert_ids_to_tokens(num_ids - 1)
+        raise ModelError(
+            f"the tokenizer of {folder} has tokens that its model has no embedding of",
+            found=f"ids up to {num_ids - 1} ({token!r})",
+            expected=f"ids below {rows}, the rows of the embedding table",
+            next_step="call model.resize_token_embeddings(len(tokenizer)) and save both anew",
         )
 
 
 def save_classifier(classifier: Classifier, folder: Path) -> None:
     """Write model, tokenizer and labels to a folder that `load_classifier` and every Hugging Face tool reads."""
     folder.mkdir(parents=True, exist_ok=True)
+    set_problem(classifier.model)
     classifier.model.config.name_or_path = ""  # where the base lay is no part of what was learned
     classifier.model.save_pretrained(folder)
     classifier.tokenizer.name_or_path = ""
     classifier.tokenizer.save_pretrained(folder)
     if classifier.notice:
         (folder / NOTICE_FILE).write_text(classifier.notice, encoding="utf-8")
+
+
+def set_problem(model: PreTrainedModel) -> None:
+    """Write into a model's config that exactly one label is right: clients then take a softmax over the labels."""
+    model.config.problem_type = PROBLEM_TYPE
+    for name in OTHER_ANSWERS:
+        if hasattr(model.config, name):
+            delattr(model.config, name)
 
 
 def set_dropout(model: PreTrainedModel, probability: float) -> None:
@@ -185,7 +217,8 @@ def _register_architecture(folder: Path) -> None:
         importlib.import_module(module)
 
 
-def _read_notice(folder: Path) -> str:
+def read_notice(folder: Path) -> str:
+    """The origin and licence of a model's pretrained weights; empty where its folder names none."""
     path = folder / NOTICE_FILE
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 

@@ -22,8 +22,9 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
         ModelError: the folder has no fast tokenizer, or no padding token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+        # Padded on the right, as all batches are here, whatever the base's authors did; saved with it, for clients.
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
+    except Exception as error:  # tokenizers raises bare Exceptions
         raise ModelError(
             f"{folder} has no tokenizer that can be loaded",
             found=error,
@@ -35,6 +36,8 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
             f"the tokenizer of {folder} cannot be used",
             found=f"fast: {tokenizer.is_fast}, padding token: {tokenizer.pad_token}",
             expected="a fast tokenizer (tokenizer.json) with a padding token",
+            next_step="save a fast one into the folder; a missing padding token is added by "
+            "tokenizer.add_special_tokens({'pad_token': '[PAD]'}), and its embedding here",
         )
     if max_length is not None:
         tokenizer.model_max_length = max_length

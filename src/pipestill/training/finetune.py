@@ -14,6 +14,7 @@ from pipestill.params import Section
 from pipestill.precision import choose_precision
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import fastest_device, new_classifier
+from pipestill.teacher.tracing import check_exportable
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
@@ -68,6 +69,7 @@ def finetune_teacher(
         choices.append(
             fit_texts_and_limit(classifier, material.table, params.training, material.labels.num_labels, file)
         )
+    check_exportable(classifier.model, classifier.tokenizer)
     head = FittedHead(None, None)
     if params.head == "probe":
         rows = material.table[: num_rows_to_fit(material.labels.num_labels)]

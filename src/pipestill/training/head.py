@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
 from torch import nn
-from transformers import PreTrainedModel
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
@@ -21,6 +20,7 @@ from pipestill.metrics.quality import nll_nats
 from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher import Classifier, fastest_device, predict_logits
+from pipestill.teacher.from_base import output_layer
 
 MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
 """Rows that the head is fitted on: more do not help a start, and each costs a forward pass."""
@@ -72,7 +72,7 @@ def fit_head(
     Returns:
         The head's start: `probe`, or `random` with the reason why the head keeps its random weights.
     """
-    place = find_head(classifier.model)
+    place = output_layer(classifier.model)
     if place is None:
         return _kept_random(f"{type(classifier.model).__name__} does not end in a linear layer")
     if len(np.unique(train.label_ids)) < 2:  # noqa: PLR2004
@@ -109,19 +109,6 @@ def _kept_random(reason: str) -> FittedHead:
 def num_rows_to_fit(num_labels: int) -> int:
     """Rows of the train table that a head is fitted on, the first ones: the table is sorted by a hash of the text."""
     return MIN_ROWS + ROWS_PER_LABEL * num_labels
-
-
-def find_head(model: PreTrainedModel) -> str | None:
-    """The name of the linear layer that gives the logits: the last one outside of the base, a row for each label."""
-    base = f"{model.base_model_prefix}."
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-        and module.out_features == model.config.num_labels
-        and not name.startswith(base)
-    ]
-    return names[-1] if names else None
 
 
 def read_features(

@@ -1,0 +1,102 @@
+"""Whether fetched files are whole: no git-LFS pointer in a file's place, no weights or JSON cut short.
+
+A clone without git LFS holds a text of 130 bytes where a large file should lie, and a download that was interrupted
+holds the first part of it. Both have the right name, and would only be noticed when the file is read, stages later.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipestill.errors import SourceError
+from pipestill.sources.hub import MODEL_FILES
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LENGTH_BYTES = 8
+"""A safetensors file begins with the length of its header, a little-endian number of so many bytes."""
+POINTER_BYTES = 200
+"""A pointer is shorter than this."""
+_GET_AGAIN = "download the file again, or run `git lfs pull` in the repository that it comes from; then fetch again"
+
+
+def check_model_files(folder: Path, place: str) -> None:
+    """Refuse a model folder with a file that is not whole.
+
+    Args:
+        folder: the fetched files.
+        place: the folder or repository that they come from.
+
+    Raises:
+        SourceError: a file is a git-LFS pointer, or its weights or JSON are cut short.
+    """
+    files = [folder / name for name in MODEL_FILES if (folder / name).is_file()]
+    refuse_pointers(files, folder, place)
+    for file in files:
+        if file.suffix == ".safetensors":
+            _check_weights(file, place)
+        elif file.suffix == ".json":
+            _check_json(file, place)
+
+
+def refuse_pointers(files: Iterable[Path], folder: Path, place: str) -> None:
+    """Refuse git-LFS pointers.
+
+    Args:
+        files: below `folder`.
+        folder: the fetched files.
+        place: the folder or repository that they come from.
+
+    Raises:
+        SourceError: a file is a pointer.
+    """
+    for file in files:
+        with file.open("rb") as content:
+            start = content.read(POINTER_BYTES)
+        if start.startswith(LFS_POINTER):
+            raise SourceError(
+                f"{place}/{file.relative_to(folder).as_posix()} is a git-LFS pointer",
+                found=f"{file.stat().st_size} bytes of text in the file's place: "
+                f"{' '.join(start.decode('utf-8', 'replace').split())}",
+                expected="the file itself",
+                next_step="run `git lfs pull` in the repository that it comes from (once before: `git lfs install`), "
+                "and fetch again",
+            )
+
+
+def _check_weights(file: Path, place: str) -> None:
+    size = file.stat().st_size
+    expected = _expected_bytes(file, size)
+    if size != expected:
+        raise SourceError(
+            f"{place}/{file.name} is cut short or no safetensors file",
+            found=f"{size} bytes",
+            expected="a safetensors header within them" if expected is None else f"{expected} bytes, by its header",
+            next_step=_GET_AGAIN,
+        )
+
+
+def _expected_bytes(file: Path, size: int) -> int | None:
+    """The size that a safetensors file has by its header; None where that cannot be read."""
+    with file.open("rb") as content:
+        header_bytes = int.from_bytes(content.read(LENGTH_BYTES), "little")
+        if header_bytes > size - LENGTH_BYTES:
+            return None
+        header = content.read(header_bytes)
+    try:
+        tensors = {key: value for key, value in json.loads(header).items() if key != "__metadata__"}
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError, RecursionError):
+        return None
+    return LENGTH_BYTES + header_bytes + max(ends, default=0)
+
+
+def _check_json(file: Path, place: str) -> None:
+    try:
+        json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise SourceError(
+            f"{place}/{file.name} is cut short or no JSON",
+            found=f"{file.stat().st_size} bytes; {error}",
+            expected="the whole file, as save_pretrained wrote it",
+            next_step=_GET_AGAIN,
+        ) from error

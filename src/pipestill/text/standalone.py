@@ -1,0 +1,79 @@
+"""A tokenizer as it ships: one tokenizer.json that says by itself where texts are cut and how they are padded.
+
+Training encodes with transformers, which reads settings from tokenizer_config.json as well; an application has the
+library `tokenizers` and tokenizer.json alone. Both must give the same ids, and what tokenizer.json cannot hold is
+found by comparing them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from pipestill.text.tokenizer import encode
+
+TRICKY = (
+    "  D\u00e9j\u00e0 VU,\tn'est-ce pas?\n",
+    "\u4f60\u597d \U0001f600 \uff21\uff22",
+    "a_b@c.de http://x.yz/?q=1&r=2",
+)
+"""Case, accents, white space, other scripts, and signs inside words: what normalisers and pre-tokenizers treat."""
+CHARACTERS_PER_TOKEN = 16
+"""A text of so many characters a token is longer than any limit in tokens, whatever the tokenizer."""
+
+
+class Difference(NamedTuple):
+    """A text that two tokenizers encode differently.
+
+    Attributes:
+        text: the text.
+        expected: its ids in training.
+        found: its ids by the tokenizer that ships.
+    """
+
+    text: str
+    expected: list[int]
+    found: list[int]
+
+
+def standalone(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """A copy of a fast tokenizer that needs nothing beside it: truncation and padding are part of it."""
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.enable_truncation(int(tokenizer.model_max_length), direction=tokenizer.truncation_side)
+    copy.enable_padding(
+        direction="right",
+        pad_id=int(tokenizer.pad_token_id),
+        pad_type_id=int(tokenizer.pad_token_type_id),
+        pad_token=str(tokenizer.pad_token),
+    )
+    return copy
+
+
+def encode_alone(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Turn texts into token ids as an application does, but for the padding."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    return [encoding.ids for encoding in copy.encode_batch(list(texts))]
+
+
+def differences(tokenizer: PreTrainedTokenizerBase, shipped: Tokenizer, texts: Sequence[str]) -> list[Difference]:
+    """Compare the ids of texts in training with those of the tokenizer that ships.
+
+    Args:
+        tokenizer: encodes in training.
+        shipped: see `standalone`.
+        texts: any texts; texts that show differences are added, one of them too long.
+    """
+    everything = [*texts, *_revealing(tokenizer, texts)]
+    pairs = zip(everything, encode(tokenizer, everything), encode_alone(shipped, everything), strict=True)
+    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def _revealing(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Iterator[str]:
+    """Tricky texts, one with each added token (a special one among them), and one that must be cut."""
+    yield from TRICKY
+    yield from (f"good {token} bad" for token in tokenizer.get_added_vocab())
+    sentence = " ".join([*texts, *TRICKY])
+    length = CHARACTERS_PER_TOKEN * int(tokenizer.model_max_length)
+    yield (sentence * (length // len(sentence) + 1))[:length]
