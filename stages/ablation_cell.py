@@ -43,7 +43,7 @@ def main() -> None:
             (cell.student, cell.recipe), student, recipe, seeds,
             Ground(tables, DATA / "logits", read_labels(LABELS), splits),
             export, evaluate, lambda seed: listener(run, seed),
-            lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings),
+            lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings, splits["dev"].texts),
             (run.scratch, MODELS / name),
         )  # fmt: skip
         write_json(METRICS / "cells" / f"{name}.json", finished.record)

@@ -30,7 +30,7 @@ def main() -> None:
         def describe() -> CardFacts:
             everything = read_params()
             recipe = everything["finetune_teacher"] if is_teacher else everything["students"][name]
-            return describe_model(classifier, read_record(CARD, DataCard), recipe)
+            return describe_model(classifier, read_record(CARD, DataCard), recipe, rows.texts)
 
         dev = DevRows(rows.texts, rows.label_ids)
         calibration = open_table(TRAIN)["text"][: params.equalisation.num_rows]

@@ -80,6 +80,7 @@ def facts() -> CardFacts:
         num_rows={"train": 30, "dev": 40, "test": 10},
         base_notice="From: nowhere\nLicence of the weights: CC0 1.0",
         max_length=MAX_LENGTH,
+        cut_fraction=0.01,
         labels=("negative", "neutral", "positive"),
         recipe={"seed": 1},
     )

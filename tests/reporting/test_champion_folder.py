@@ -56,6 +56,7 @@ def export(evaluation: EvaluateRecord) -> ExportRecord:
             num_rows={"test": 1000},
             base_notice="Licence of the weights: Apache-2.0",
             max_length=16,
+            cut_fraction=0.01,
             labels=evaluation.labels,
             recipe={"seed": 1},
         ),

@@ -46,6 +46,7 @@ FACTS = CardFacts(
     num_rows={"train": 32, "dev": 8},
     base_notice="",
     max_length=MAX_LENGTH,
+    cut_fraction=0.01,
     labels=("bad", "fine", "good"),
     recipe={},
 )

@@ -29,6 +29,7 @@ from pipestill.records import read_json, write_bytes, write_json
 from pipestill.teacher import Classifier
 from pipestill.teacher.classifier import OTHER_ANSWERS, PROBLEM_TYPE
 from pipestill.text.standalone import standalone
+from pipestill.text.tokenizer import count_tokens
 
 TRAINING_INPUTS = ("input_ids", "attention_mask")
 """What `text.batching.collate` gives every model in training."""
@@ -137,8 +138,11 @@ def shape_of(model: PreTrainedModel) -> Shape:
     return Shape(heads, model.config.hidden_size if heads else 0)
 
 
-def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, object]) -> CardFacts:
-    """Collect what the card says of a classifier, its data and its base."""
+def describe_model(
+    classifier: Classifier, data: DataCard, recipe: Mapping[str, object], dev_texts: Sequence[str]
+) -> CardFacts:
+    """Collect the card's facts on a classifier, its data and its base."""
+    lengths = np.array(count_tokens(classifier.tokenizer, dev_texts))
     return CardFacts(
         data_name=data.name,
         data_origin=data.origin,
@@ -146,6 +150,7 @@ def describe_model(classifier: Classifier, data: DataCard, recipe: Mapping[str, 
         num_rows={split: card.num_rows for split, card in data.splits.items()},
         base_notice=classifier.notice.strip(),
         max_length=classifier.max_length,
+        cut_fraction=float((lengths > classifier.max_length).mean()),
         labels=classifier.labels.labels,
         recipe=dict(recipe),
     )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from pipestill.exporters.records import CardFacts, ExportRecord
+from pipestill.markdown import escaped
 
 MAX_LABELS_SHOWN = 20
 
@@ -49,10 +50,10 @@ def _header(record: ExportRecord, results: Sequence[object], more: Sequence[str]
 
 def _model(record: ExportRecord) -> list[str]:
     gate, facts = record.int8_gate, record.facts
-    shown = ", ".join(f"`{label}`" for label in facts.labels[:MAX_LABELS_SHOWN])
+    shown = ", ".join(escaped(label) for label in facts.labels[:MAX_LABELS_SHOWN])
     more = f" and {len(facts.labels) - MAX_LABELS_SHOWN} more" if len(facts.labels) > MAX_LABELS_SHOWN else ""
     return [
-        f"# {record.model}: {facts.data_name}",
+        f"# {record.model}: {escaped(facts.data_name)}",
         "",
         f"A text classifier with {len(facts.labels)} labels: {shown}{more}.",
         "",
@@ -94,19 +95,21 @@ def _usage() -> list[str]:
         "- It always answers with one of its labels: a text about nothing of the kind gets one too.",
         (
             "- The int8 file scales its activations over a batch, so logits move slightly with batch and padding; at "
-            "batch 1 the answer depends on the text alone. On CPUs without VNNI instructions its sums can saturate."
+            "batch 1 the answer depends on the text alone. Made with `reduce_range: false`, its sums "
+            "can saturate on CPUs without VNNI instructions."
         ),
     ]
 
 
 def _data(facts: CardFacts) -> list[str]:
     rows = ", ".join(f"{split} {count}" for split, count in facts.num_rows.items())
+    name, origin, licence = map(escaped, (facts.data_name, facts.data_origin, facts.data_licence))
     return [
-        f"- Texts longer than {facts.max_length} tokens are cut.",
+        f"- Texts longer than {facts.max_length} tokens are cut: {facts.cut_fraction:.1%} of the dev texts.",
         "",
         "## Data",
         "",
-        f"{facts.data_name} ({facts.data_origin}), rows: {rows}. Licence: {facts.data_licence}.",
+        f"{name} ({origin}), rows: {rows}. Licence: {licence}.",
         "",
         *(line for line in facts.base_notice.splitlines()),
         "",

@@ -60,6 +60,7 @@ class CardFacts(Record):
         num_rows: rows by split.
         base_notice: where the teacher's base weights come from and their licence, as fetched.
         max_length: tokens at which texts are truncated.
+        cut_fraction: share of the dev texts that are longer.
         labels: by label_id.
         recipe: settings the model was trained with, as params.yaml has them.
     """
@@ -70,6 +71,7 @@ class CardFacts(Record):
     num_rows: dict[str, int]
     base_notice: str
     max_length: int
+    cut_fraction: float
     labels: tuple[str, ...]
     recipe: dict[str, object]
 

@@ -19,7 +19,7 @@ from pipestill.precision import choose_precision
 from pipestill.records import read_record, write_json
 from pipestill.teacher import Classifier, fastest_device, readable_length
 from pipestill.text.batching import collate
-from pipestill.text.tokenizer import encode
+from pipestill.text.tokenizer import count_tokens, encode
 from pipestill.training.duration import Steps, seconds_per_epoch
 from pipestill.training.params import TrainingSettings
 from pipestill.training.recipe import epochs_and_batch_size
@@ -30,8 +30,6 @@ SHORTENED_TO = 128
 """Tokens below which the time limit cuts no input: fewer passes are made instead."""
 SAMPLE_ROWS = 20_000
 """Rows whose lengths are read: the first of a table that is sorted by a hash of the text."""
-UNLIMITED = 10**9
-"""Tokens at which no text is cut."""
 
 
 def fit_texts(classifier: Classifier, table: Dataset) -> Choice:
@@ -117,13 +115,7 @@ def _cut(lengths: Sequence[int], max_length: int) -> str:
 
 
 def _token_lengths(classifier: Classifier, table: Dataset) -> list[int]:
-    """Tokens of the first rows' texts, special tokens included, none of them cut."""
-    tokenizer = classifier.tokenizer
-    max_length = tokenizer.model_max_length
-    tokenizer.model_max_length = UNLIMITED
-    lengths = [len(row) for row in encode(tokenizer, table[:SAMPLE_ROWS]["text"])]
-    tokenizer.model_max_length = max_length
-    return lengths
+    return count_tokens(classifier.tokenizer, table[:SAMPLE_ROWS]["text"])
 
 
 def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: TrainingSettings, batch_size: int) -> float:
