@@ -16,9 +16,9 @@ from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens
 from pipestill.mlm.writer import Told, write_mlm_cache
-from pipestill.precision import Precision, choose_precision
+from pipestill.precision import Precision
 from pipestill.progress import advancing
-from pipestill.teacher.forward import autocast, fastest_device
+from pipestill.teacher.forward import autocast, choose_device_precision, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
 CHECKED_ROWS = 32
@@ -94,7 +94,7 @@ def fill_mlm_cache(
     rows = MaskedRows(table)
     _check_params(params, teacher, rows)
     device = fastest_device()
-    precision = choose_precision(params.precision, device.type)
+    precision = choose_device_precision(params.precision)
     print(f"mlm_cache: {precision}", flush=True)
     identity = identify(
         params,

@@ -17,10 +17,9 @@ from pipestill.mlm.records import MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedRows
 from pipestill.mlm.training import MlmListener, score_masked_lm, train_masked_lm
 from pipestill.params import Section
-from pipestill.precision import choose_precision
 from pipestill.records import Record
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import check_length, fastest_device
+from pipestill.teacher import check_length, choose_device_precision
 from pipestill.training.params import OptimiserParams
 
 
@@ -103,7 +102,7 @@ def make_teacher(
     rows, dev_rows = MaskedRows(train), MaskedRows(dev)
     check_length(lm.model, int(max(rows.lengths.max(), dev_rows.lengths.max())))
     how = params.new_head
-    precision = choose_precision(how.precision, fastest_device().type).used
+    precision = choose_device_precision(how.precision).used
     before = score_masked_lm(lm, dev_rows, batch_size=how.batch_size, precision=precision)
 
     def run(phase: str, training: OptimiserParams) -> MlmTrainingRecord:

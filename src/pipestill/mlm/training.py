@@ -17,9 +17,9 @@ from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
 from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import Batch, MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import TopTokens
-from pipestill.precision import Precision, choose_precision
+from pipestill.precision import Precision
 from pipestill.teacher.classifier import quiet_transformers, set_dropout
-from pipestill.teacher.forward import autocast, fastest_device
+from pipestill.teacher.forward import autocast, choose_device_precision
 from pipestill.text.batching import length_sorted_batches
 from pipestill.training.callbacks import Progress, RowOrder
 from pipestill.training.params import OptimiserParams
@@ -119,7 +119,7 @@ def train_masked_lm(
     """
     quiet_transformers()
     model = lm.model
-    precision = choose_precision(params.precision, fastest_device().type)
+    precision = choose_device_precision(params.precision)
     print(f"{name}: {precision}", flush=True)
     set_dropout(model, params.dropout)
     if not torch.cuda.is_available():

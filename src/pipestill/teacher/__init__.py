@@ -10,13 +10,21 @@ from pipestill.teacher.classifier import (
     set_dropout,
     set_problem,
 )
-from pipestill.teacher.forward import autocast, fastest_device, forward, predict_logits, use_threads
+from pipestill.teacher.forward import (
+    autocast,
+    choose_device_precision,
+    fastest_device,
+    forward,
+    predict_logits,
+    use_threads,
+)
 from pipestill.teacher.from_base import new_classifier
 
 __all__ = [
     "Classifier",
     "autocast",
     "check_length",
+    "choose_device_precision",
     "fastest_device",
     "forward",
     "load_classifier",

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pipestill.precision import Precision
+from pipestill.precision import Precision, PrecisionChoice, PrecisionSetting, choose_precision
 from pipestill.progress import shown
 from pipestill.teacher.classifier import Classifier
 from pipestill.text.batching import collate, length_sorted_batches
@@ -62,6 +62,11 @@ def use_threads(threads: int) -> None:
 def fastest_device() -> torch.device:
     """The GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_device_precision(asked: PrecisionSetting) -> PrecisionChoice:
+    """Choose the precision for the fastest device; see `choose_precision`."""
+    return choose_precision(asked, fastest_device().type)
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

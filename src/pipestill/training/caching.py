@@ -9,9 +9,8 @@ from datasets import Dataset
 
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, Told, identify, write_logit_cache
-from pipestill.precision import choose_precision
 from pipestill.progress import advancing
-from pipestill.teacher import Classifier, fastest_device, predict_logits
+from pipestill.teacher import Classifier, choose_device_precision, fastest_device, predict_logits
 from pipestill.training.telling import check_size, tell
 
 
@@ -48,7 +47,7 @@ def cache_logits(
     """
     check_labels(teacher_folder, teacher.labels.labels, labels.labels)
     device = fastest_device()
-    precision = choose_precision(params.precision, device.type)
+    precision = choose_device_precision(params.precision)
     print(f"cache_logits: {precision}", flush=True)
     identity = identify(
         teacher_folder,

@@ -13,9 +13,8 @@ from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
-from pipestill.precision import choose_precision
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import Classifier, check_length, fastest_device, load_classifier, new_classifier
+from pipestill.teacher import Classifier, check_length, choose_device_precision, load_classifier, new_classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
@@ -165,7 +164,7 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
         )
     in_the_loop = None
     if loop_needed:
-        precision = choose_precision(params.training.precision, fastest_device().type).used
+        precision = choose_device_precision(params.training.precision).used
         in_the_loop = OnlineTeacher(teacher, precision, reads.teacher, old_ids=old_ids)
     if in_the_loop and targets == TEACHER:
         return in_the_loop

@@ -11,9 +11,8 @@ from pipestill.choices import Choice
 from pipestill.data.tables import Rows
 from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.params import Section
-from pipestill.precision import choose_precision
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import fastest_device, new_classifier
+from pipestill.teacher import choose_device_precision, new_classifier
 from pipestill.teacher.tracing import check_exportable
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
@@ -78,7 +77,7 @@ def finetune_teacher(
             Rows(rows["content_id"], rows["text"], np.asarray(rows["label_id"], dtype=np.int64)),
             material.dev,
             batch_size=HEAD_BATCH_SIZE,
-            precision=choose_precision(params.training.precision, fastest_device().type).used,
+            precision=choose_device_precision(params.training.precision).used,
             name=name,
         )
     choices += [head.choice] if head.choice else []

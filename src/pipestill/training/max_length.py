@@ -15,9 +15,8 @@ from datasets import Dataset
 from torch import Tensor
 
 from pipestill.choices import Choice
-from pipestill.precision import choose_precision
 from pipestill.records import read_record, write_json
-from pipestill.teacher import Classifier, fastest_device, readable_length
+from pipestill.teacher import Classifier, choose_device_precision, readable_length
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import count_tokens, encode
 from pipestill.training.duration import Steps, seconds_per_epoch
@@ -131,6 +130,6 @@ def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: Trainin
         model=classifier.model,
         loss=loss,
         collate=lambda rows: collate([ids[row] for row in rows], classifier.tokenizer.pad_token_id),
-        precision=choose_precision(settings.precision, fastest_device().type).used,
+        precision=choose_device_precision(settings.precision).used,
     )
     return seconds_per_epoch(steps, [len(row) for row in ids], batch_size) * len(table) / len(ids)

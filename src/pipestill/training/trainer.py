@@ -14,9 +14,9 @@ from transformers import PrinterCallback, Trainer, TrainerState, TrainingArgumen
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
 from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
-from pipestill.precision import Precision, choose_precision
+from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
-from pipestill.teacher import Classifier, fastest_device, predict_logits, quiet_transformers, set_dropout
+from pipestill.teacher import Classifier, choose_device_precision, predict_logits, quiet_transformers, set_dropout
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
 from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner
@@ -125,7 +125,7 @@ def train(
     """
     quiet_transformers()
     dev, scratch = material.dev, material.scratch
-    precision = choose_precision(settings.precision, fastest_device().type)
+    precision = choose_device_precision(settings.precision)
     set_dropout(classifier.model, settings.dropout)
     if not torch.cuda.is_available():
         classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
