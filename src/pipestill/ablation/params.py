@@ -13,7 +13,7 @@ from pipestill.logit_cache.params import CacheLogitsParams
 from pipestill.params import IntTuple, Section, parse_section, refusals
 from pipestill.students import StudentKind
 from pipestill.text.vocabulary import VocabularySpec
-from pipestill.training.params import TrainingParams
+from pipestill.training.params import MaxLength, TrainingParams
 from pipestill.training.student_params import StudentParams, TermParams
 from pipestill.training.vocabulary import EmbeddingSpec
 from pipestill.transfer.params import TransferParams
@@ -27,7 +27,7 @@ class StudentSettings(Section):
         architecture: what it is built like.
         vocabulary: which tokens it knows.
         embedding: how it keeps their embeddings.
-        max_length: the longest input in tokens.
+        max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         training: how it is trained; its epochs are those over the train rows, of which a recipe may take fewer.
     """
 
@@ -35,7 +35,7 @@ class StudentSettings(Section):
     architecture: StudentKind
     vocabulary: VocabularySpec
     embedding: EmbeddingSpec
-    max_length: int = Field(ge=4)
+    max_length: MaxLength
     training: TrainingParams
 
 
