@@ -114,7 +114,7 @@ def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> Stude
             "targets": "data/logits" if asks_teacher else train,
             "max_length": student.max_length,
             "objective": recipe.objective,
-            "training": student.training.model_copy(update={"epochs": epochs}),
+            "training": student.training.model_dump() | {"epochs": epochs},
         }
     )
 
