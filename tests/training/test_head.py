@@ -56,7 +56,7 @@ def test_a_fitted_head_gives_the_regression_s_logits_in_every_family(family: str
     assert changed == {f"{place}.weight", f"{place}.bias"}
     logits = predict_logits(classifier, train.texts, batch_size=16, precision="float32")
     assert fitted.train_nll_nats == pytest.approx(nll_nats(logits, train.label_ids), abs=1e-3)
-    assert fitted.train_nll_nats < nll_nats(random, train.label_ids) - 0.1
+    assert fitted.train_nll_nats < nll_nats(random, train.label_ids) - 0.05
     layer = classifier.model.get_submodule(place)
     by_hand = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     np.testing.assert_allclose(by_hand, logits, atol=5e-3)  # of logits that small differences of features make

@@ -29,8 +29,8 @@ INVERSE_REGULARISATIONS = (0.01, 0.1, 1.0)
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-3
 """Of the gradient: fine-tuning goes on from here, so a rough optimum is enough."""
-MIN_SPREAD = 0.01
-"""Of the mean standard deviation: the weight of a feature that hardly varies would drown the others in rounding."""
+MIN_SPREAD = 0.05
+"""Of the features' root mean square: one that hardly varies would get a weight that magnifies every change of it."""
 ABSENT_LABEL_NATS = 5.0
 """How far below the lowest of the other biases that of a label lies that no row has."""
 
@@ -150,7 +150,7 @@ def fit_linear(
     """
     mean = features.mean(axis=0) if with_bias else np.zeros(features.shape[1], dtype=np.float32)
     spread = features.std(axis=0)
-    spread = np.maximum(spread, MIN_SPREAD * spread.mean()) + 1e-12
+    spread = np.maximum(spread, MIN_SPREAD * np.sqrt(np.square(features).mean())) + 1e-12
     model = LogisticRegression(
         C=inverse_regularisation, max_iter=MAX_ITERATIONS, tol=TOLERANCE, fit_intercept=with_bias
     ).fit((features - mean) / spread, label_ids)
