@@ -36,7 +36,8 @@ print("Updating lock file 'dvc.lock'")
 print("Use `dvc push` to send your updates to remote storage.")
 """
 MAIN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and so their children, ignore it
 from pipestill.repro.__main__ import main
 sys.exit(main([sys.executable, "fake_dvc.py", sys.argv[1]], [sys.executable, "-c", "print('synced')"]))
 """
