@@ -41,7 +41,8 @@ def test_a_student_learns_from_a_committee_and_a_member_s_change_reruns_what_ask
     ran = pipeline.repro("committee@both")
     assert "cache_logits" in ran
     assert "cache_more@second" not in ran, "only the first teacher's features are read"
-    pipeline.change("more_teachers.second.training.learning_rate", 2e-3)
+    # A tiny base learns little: with a fitted head its frozen weights may be the best at every learning rate.
+    pipeline.change("more_teachers.second.head", "random")
     assert sorted(pipeline.repro("distill@bert_thin")) == [
         "cache_more@second",
         "check",
