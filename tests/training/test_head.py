@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from test_objective_and_params import TRAINING
-from test_trainer import SILENT, KilledError, assert_same_weights, die_at, material, weights
+from test_trainer import SILENT, assert_a_kill_changes_nothing, material, weights
 
 import tiny
 from pipestill.data.schema import LabelSet
@@ -124,9 +124,4 @@ def test_the_fitted_head_is_epoch_0_and_is_kept_where_fine_tuning_makes_it_worse
 
 
 def test_a_killed_training_resumes_with_its_fitted_head(workspace: Path) -> None:
-    whole = tune("whole")
-    with pytest.raises(KilledError):
-        tune("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
-    resumed = tune("killed")
-    assert_same_weights(whole, resumed)
-    assert whole.record == resumed.record
+    assert_a_kill_changes_nothing(tune)

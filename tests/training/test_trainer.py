@@ -128,6 +128,20 @@ def die_at(killed_at: int) -> Callable[[int, float, float], None]:
     return die
 
 
+def assert_a_kill_changes_nothing(train: Callable[..., Trained]) -> None:
+    """A training killed at step 12 and started again ends with the weights and the record of one left alone.
+
+    Args:
+        train: takes the name of a scratch folder, and a listener.
+    """
+    whole = train("whole")
+    with pytest.raises(KilledError):
+        train("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
+    resumed = train("killed")
+    assert_same_weights(whole, resumed)
+    assert whole.record == resumed.record
+
+
 @pytest.mark.parametrize("killed_at", [10, 12, 20])
 def test_a_killed_training_resumes_and_ends_with_the_same_weights_and_curves(workspace: Path, killed_at: int) -> None:
     fill_cache()
@@ -157,13 +171,7 @@ def test_a_checkpoint_cut_short_is_passed_over(workspace: Path, state: bytes | N
 
 def test_a_killed_training_that_accumulates_resumes_with_the_same_weights(workspace: Path) -> None:
     fill_cache()
-    parts = partial(distil, training__epochs=4, training__accumulation_steps=2)
-    whole = parts("whole")
-    with pytest.raises(KilledError):
-        parts("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
-    resumed = parts("killed")
-    assert_same_weights(whole, resumed)
-    assert whole.record == resumed.record
+    assert_a_kill_changes_nothing(partial(distil, training__epochs=4, training__accumulation_steps=2))
 
 
 def test_some_of_the_cached_rows_will_do_and_a_row_that_is_not_cached_will_not(workspace: Path) -> None:
