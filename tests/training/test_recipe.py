@@ -22,7 +22,7 @@ from pipestill.training.recipe import (
     Recipe,
     Traits,
     choose_recipe,
-    floor_steps,
+    floor_rows,
 )
 from pipestill.training.rows import TrainingRows
 from pipestill.training.trainer import read_traits
@@ -64,8 +64,8 @@ def test_small_sets_and_many_labels_take_more_epochs(counts: list[int], epochs: 
     assert choose(counts).params.epochs == epochs
 
 
-def test_the_floor_of_steps_grows_by_a_quarter_with_each_doubling_of_the_labels() -> None:
-    assert [floor_steps(labels) for labels in (1, 2, 4, 8)] == [500, 500, 625, 750]
+def test_the_rows_to_see_grow_by_a_quarter_with_each_doubling_of_the_labels() -> None:
+    assert [floor_rows(labels) for labels in (1, 2, 4, 8)] == [16_000, 16_000, 20_000, 24_000]
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ class TrainingSettings(_Optimiser):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
 
     Attributes:
-        epochs: `auto` reaches a number of optimiser steps that grows with the labels, and stops early where dev no
-            longer improves.
+        epochs: `auto` sees a number of rows in all that grows with the labels, and stops early where dev no longer
+            improves.
         batch_size: `auto` takes fewer rows a step where there are few.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.

@@ -2,8 +2,8 @@
 
 The rules are few and fixed, so that a choice can be foreseen; each is recorded with its reason (`Choice`).
 
-- epochs: passes that reach `floor_steps` optimiser steps. Few steps are what makes fine-tuning fail on small sets
-  (Mosbach et al. 2021, arXiv:2006.04884; Zhang et al. 2021, arXiv:2006.05987), and more labels take more of them.
+- epochs: passes that see `floor_rows` rows in all. Too few of them are what makes fine-tuning fail on small sets
+  (Mosbach et al. 2021, arXiv:2006.04884; Zhang et al. 2021, arXiv:2006.05987), and more labels take more.
 - learning_rate: 1e-4 for a hidden size of 384, falling with the width: 5e-5 for BERT base. Narrow encoders want larger
   rates (Turc et al. 2019, arXiv:1908.08962).
 """
@@ -17,10 +17,10 @@ import numpy.typing as npt
 from pipestill.choices import Choice
 from pipestill.training.params import Metric, TrainingParams, TrainingSettings
 
-MIN_STEPS = 500
-"""Optimiser steps for two labels."""
-STEPS_GROWTH = 0.25
-"""Share of `MIN_STEPS` that each doubling of the labels adds."""
+MIN_ROWS_SEEN = 16_000
+"""Rows that all passes together see, for two labels: 500 steps of 32 rows."""
+GROWTH = 0.25
+"""Share of `MIN_ROWS_SEEN` that each doubling of the labels adds."""
 MAX_EPOCHS = 20
 SMALL_SET_ROWS = 2_000
 """Sets of fewer rows take batches of 16, which doubles the steps of a pass."""
@@ -67,7 +67,7 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
     """
     batch_size, batch_reason = _batch_size(settings, traits.num_rows)
     steps = math.ceil(traits.num_rows / batch_size)
-    epochs, epochs_reason = _epochs(settings, steps, len(traits.label_counts))
+    epochs, epochs_reason = _epochs(settings, traits.num_rows, len(traits.label_counts))
     rules: list[tuple[str, object, object, str]] = [
         ("batch_size", settings.batch_size, batch_size, batch_reason),
         ("epochs", settings.epochs, epochs, epochs_reason),
@@ -86,15 +86,15 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
     )
 
 
-def floor_steps(num_labels: int) -> int:
-    """Optimiser steps that a training should have."""
-    return round(MIN_STEPS * (1 + STEPS_GROWTH * (math.log2(max(num_labels, 2)) - 1)))
+def floor_rows(num_labels: int) -> int:
+    """Rows that all passes of a training together should see."""
+    return round(MIN_ROWS_SEEN * (1 + GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
 def epochs_and_batch_size(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, int]:
     """The passes and the rows of a step that a training will take, before any time limit."""
     batch_size, _ = _batch_size(settings, num_rows)
-    epochs, _ = _epochs(settings, math.ceil(num_rows / batch_size), num_labels)
+    epochs, _ = _epochs(settings, num_rows, num_labels)
     return epochs, batch_size
 
 
@@ -106,12 +106,12 @@ def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
     return math.ceil(size / parts) * parts, f"{num_rows:,} rows"
 
 
-def _epochs(settings: TrainingSettings, steps: int, num_labels: int) -> tuple[int, str]:
+def _epochs(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, str]:
     if settings.epochs != "auto":
         return settings.epochs, ""
-    floor = floor_steps(num_labels)
-    epochs = min(max(round(floor / steps), 1), MAX_EPOCHS)
-    return epochs, f"{floor:,} steps or more for {num_labels} labels, at {steps:,} a pass"
+    floor = floor_rows(num_labels)
+    epochs = min(max(round(floor / num_rows), 1), MAX_EPOCHS)
+    return epochs, f"about {floor:,} rows for {num_labels} labels, {num_rows:,} a pass"
 
 
 def _learning_rate(settings: TrainingSettings, traits: Traits) -> tuple[float, str]:
