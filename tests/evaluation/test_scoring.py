@@ -8,7 +8,15 @@ from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
 from pipestill.evaluation.params import EvaluateParams
-from pipestill.evaluation.scoring import batch_sensitivity, by_length, in_order, one_by_one, run_batches, score_torch
+from pipestill.evaluation.scoring import (
+    SENSITIVITY_ROWS,
+    batch_sensitivity,
+    by_length,
+    in_order,
+    one_by_one,
+    run_batches,
+    score_torch,
+)
 from pipestill.fingerprint import sha256_file
 from pipestill.teacher import Classifier, predict_logits
 
@@ -52,6 +60,16 @@ def test_a_model_that_ignores_padding_is_not_sensitive_to_the_batch() -> None:
     assert found.sorted_by_length.agreement == 1
     assert found.accuracy_alone == found.accuracy_in_row_order == 1
     assert runner.batches == [1] * 5 + [2, 2, 1] * 2
+    assert found.num_rows == 5
+
+
+def test_batches_are_compared_on_no_more_rows_than_a_difference_needs() -> None:
+    num_rows = SENSITIVITY_ROWS + 100
+    rows = Rows([str(row) for row in range(num_rows)], ["aa"] * num_rows, np.zeros(num_rows, dtype=np.int64))
+    runner = Runner()
+    alone = np.zeros((num_rows, 2), dtype=np.float32)
+    assert batch_sensitivity(runner, rows, alone, 64).num_rows == SENSITIVITY_ROWS
+    assert sum(runner.batches) == 2 * SENSITIVITY_ROWS
 
 
 def test_padding_that_moves_logits_is_seen_and_more_so_without_sorting() -> None:

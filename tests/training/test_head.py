@@ -55,8 +55,11 @@ def test_a_fitted_head_gives_the_regression_s_logits_in_every_family(family: str
     changed = {name for name, value in classifier.model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {f"{place}.weight", f"{place}.bias"}
     logits = predict_logits(classifier, train.texts, batch_size=16, precision="float32")
-    assert fitted.train_nll_nats == pytest.approx(nll_nats(logits, train.label_ids), abs=1e-3)
-    assert fitted.train_nll_nats < nll_nats(random, train.label_ids) - 0.05
+    assert fitted.start.train_loss == pytest.approx(nll_nats(logits, train.label_ids), abs=1e-3)
+    dev_logits = predict_logits(classifier, dev.texts, batch_size=16, precision="float32")
+    assert fitted.start.dev_nll_nats == pytest.approx(nll_nats(dev_logits, dev.label_ids), abs=1e-3)
+    assert fitted.start.dev_accuracy == accuracy(dev_logits, dev.label_ids)
+    assert fitted.start.train_loss < nll_nats(random, train.label_ids) - 0.05
     layer = classifier.model.get_submodule(place)
     by_hand = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     np.testing.assert_allclose(by_hand, logits, atol=5e-3)  # of logits that small differences of features make
@@ -92,7 +95,7 @@ def test_one_label_alone_keeps_the_random_head_and_says_why(base: Path) -> None:
     classifier = new_classifier(base, labels=LABELS, max_length=24, dropout=0.1)
     train = rows_told_by_a_word(20, 0)
     fitted = fit(classifier, Rows(train.content_ids, train.texts, np.zeros(20, dtype=np.int64)), train)
-    assert (fitted.choice.used, fitted.train_nll_nats) == ("random", None)
+    assert (fitted.choice.used, fitted.start) == ("random", None)
     assert "one label" in fitted.choice.reason
 
 

@@ -68,8 +68,10 @@ class BatchSensitivity(Record):
 
     An fp32 file answers the same to rounding. int8_dynamic sets its activation scale from the whole batch, padding
     included, so its answers move: with company (`sorted_by_length`) and more so with padding (`in_row_order`).
+    `num_rows` test rows are compared.
     """
 
+    num_rows: int
     batch_size: int
     accuracy_alone: float
     accuracy_sorted_by_length: float

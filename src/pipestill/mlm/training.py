@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel, PrinterCallback
 
+from pipestill.allocation import keep_freed_memory
 from pipestill.mlm.callbacks import MlmDev, epochs_in
 from pipestill.mlm.model import MaskedLm, predict_masked
 from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
@@ -118,6 +119,7 @@ def train_masked_lm(
         ModelError: the loss is not finite.
     """
     quiet_transformers()
+    keep_freed_memory()
     model = lm.model
     precision = choose_device_precision(params.precision)
     print(f"{name}: {precision}", flush=True)

@@ -111,17 +111,22 @@ def choose(
         Their numbers in ascending order.
     """
     ridge = _ridge(covariance)
-    left = covariance.clone()  # covariance of what is unexplained of each unit
-    seen = reader @ left  # how it moves each output
-    available = torch.ones(len(left), dtype=torch.bool)
-    for _ in range(count):
-        gains = seen.square().sum(dim=0) / (left.diagonal() + ridge)
-        unit = int(gains.where(available, -1.0).argmax())
+    variance = covariance.diagonal().clone()  # of what is unexplained of each unit
+    seen = reader @ covariance  # how that moves each output
+    gains = seen.square().sum(dim=0)  # times the variance
+    directions = torch.empty(count, len(covariance), dtype=covariance.dtype)  # what each chosen unit explains of all
+    available = torch.ones(len(covariance), dtype=torch.bool)
+    for step in range(count):
+        unit = int((gains / (variance + ridge)).where(available, -1.0).argmax())
         available[unit] = False
-        scale = 1 / (left[unit, unit] + ridge)
-        direction, moved = left[:, unit].clone(), seen[:, unit].clone()
-        left.addr_(direction, direction, alpha=-float(scale))
-        seen.addr_(moved, direction, alpha=-float(scale))
+        # Of what is unexplained one row is read: the covariance's, less what the chosen directions explain of it.
+        chosen = directions[:step]
+        direction = (covariance[unit] - chosen[:, unit] @ chosen) / (variance[unit] + ridge).sqrt()
+        directions[step] = direction
+        moved = reader @ direction
+        gains += direction * (moved.square().sum() * direction - 2 * (moved @ seen))
+        seen.addr_(moved, direction, alpha=-1.0)
+        variance -= direction.square()
     return (~available).nonzero().squeeze(1)
 
 

@@ -31,6 +31,7 @@ from pipestill.teacher.classifier import (
     position_padding,
     quiet_transformers,
     read_notice,
+    readable_length,
     set_dropout,
     set_problem,
 )
@@ -41,6 +42,8 @@ from pipestill.text.tokenizer import encode, load_tokenizer
 PADDING_TOLERANCE = 1e-3
 """Largest change of a logit by padding, as a fraction of the largest logit; rounding makes it 1e-6."""
 PADDED_BY = 8
+CHECKED_LENGTH = 512
+"""Tokens at which a tokenizer is checked whose longest input is chosen later."""
 SHOWN_IDS = 8
 SHOWN_CHARACTERS = 60
 _OTHER_BASE = "choose another base under fetch.base in params.yaml, such as BERT, RoBERTa, ELECTRA or ModernBERT"
@@ -53,7 +56,7 @@ class _Loaded(NamedTuple):
     num_own_labels: int | None
 
 
-def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: float) -> Classifier:
+def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, dropout: float) -> Classifier:
     """Put a new classification head on a pretrained encoder.
 
     The head's weights are random: seed torch first.
@@ -61,7 +64,7 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
     Args:
         base: the folder of the pretrained encoder.
         labels: the label names, written into the model's config.
-        max_length: the longest input in tokens, special tokens included.
+        max_length: the longest input in tokens, special tokens included; None where it is chosen afterwards.
         dropout: probability of every dropout in the model.
 
     Raises:
@@ -77,7 +80,10 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int, dropout: fl
         print(f"the base's own classification head ({num_own_labels} label{plural}) is replaced", flush=True)
         model = _with_new_head(model)
     _grow_token_table(base, model, tokenizer)
-    check_length(model, max_length)
+    if max_length is None:
+        tokenizer.model_max_length = min(readable_length(model) or CHECKED_LENGTH, CHECKED_LENGTH)
+    else:
+        check_length(model, max_length)
     set_problem(model)
     set_dropout(model, dropout)
     _check_tokenizer(base, tokenizer)

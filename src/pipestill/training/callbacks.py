@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
 from pipestill.training.records import EpochPoint, best_epoch
 from pipestill.training.sampler import LengthBucketedSampler
 
@@ -18,7 +21,7 @@ EPOCH_ENTRY = "dev_accuracy"
 """The key by which an epoch's entry in the trainer's log history is told from a step's."""
 
 Evaluate = Callable[[], dict[str, float]]
-"""Scores the model on dev: dev_accuracy, dev_macro_f1 (fractions) and dev_nll_nats."""
+"""Scores the model on dev; see `dev_scores`."""
 
 
 class RowOrder(TrainerCallback):
@@ -45,8 +48,7 @@ class DevSplit(TrainerCallback):
         evaluate: scores the model on dev.
         selection_metric: what is best.
         on_epoch: receives each epoch's point.
-        start_loss: mean loss on train of a head that is fitted before the first step, which is then scored as epoch 0;
-            None where the head is random.
+        start: scores of the model before the first step, as epoch 0; None where its head is random.
         patience: epochs without a better one after which the training stops; None for no early stop.
     """
 
@@ -58,7 +60,7 @@ class DevSplit(TrainerCallback):
         selection_metric: str,
         on_epoch: Callable[[EpochPoint], None],
         *,
-        start_loss: float | None = None,
+        start: EpochPoint | None = None,
         patience: int | None = None,
     ) -> None:
         self._folder = folder
@@ -66,15 +68,15 @@ class DevSplit(TrainerCallback):
         self._evaluate = evaluate
         self._selection_metric = selection_metric
         self._on_epoch = on_epoch
-        self._start_loss = start_loss
+        self._start = start
         self._patience = patience
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Score a head that is fitted already, as epoch 0; a resumed training has this point in its history."""
-        if self._start_loss is not None and not epoch_points(state):
-            self._keep(state, EpochPoint(epoch=0, step=0, train_loss=self._start_loss, **self._evaluate()))
+        """Keep a head that is fitted already, as epoch 0; a resumed training has this point in its history."""
+        if self._start is not None and not epoch_points(state):
+            self._keep(state, self._start)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -179,6 +181,15 @@ class Progress(TrainerCallback):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def dev_scores(logits: Float[np.ndarray, "row label"], label_ids: Int[np.ndarray, " row"]) -> dict[str, float]:
+    """Score logits of the dev rows: dev_accuracy and dev_macro_f1 (fractions), dev_nll_nats."""
+    return {
+        "dev_accuracy": accuracy(logits, label_ids),
+        "dev_macro_f1": macro_f1(logits, label_ids),
+        "dev_nll_nats": nll_nats(logits, label_ids),
+    }
 
 
 def epoch_points(state: TrainerState) -> list[EpochPoint]:

@@ -20,7 +20,6 @@ from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts
-from pipestill.training.params import SHORTEST_INPUT
 from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
@@ -96,7 +95,7 @@ def build_student(params: StudentParams, material: Material) -> Student:
     if folder == TEACHER:
         initial = _teacher(labels)
     else:
-        explicit = SHORTEST_INPUT if params.max_length == "auto" else params.max_length
+        explicit = None if params.max_length == "auto" else params.max_length
         initial = new_classifier(folder, labels=labels, max_length=explicit, dropout=params.training.dropout)
     choices = _set_max_length(initial, params, material)
     pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)

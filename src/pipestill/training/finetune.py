@@ -18,7 +18,7 @@ from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.objective import Term
-from pipestill.training.params import SHORTEST_INPUT, MaxLength, TrainingSettings
+from pipestill.training.params import MaxLength, TrainingSettings
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
@@ -60,10 +60,10 @@ def finetune_teacher(
     """Fine-tune a pretrained encoder on hard labels with cross-entropy, from a head fitted on the frozen base."""
     start = time.perf_counter()
     seed_everything(derive_seed(params.seed, "head"))
-    explicit = SHORTEST_INPUT if params.max_length == "auto" else params.max_length
+    explicit = None if params.max_length == "auto" else params.max_length
     classifier = new_classifier(base, labels=material.labels, max_length=explicit, dropout=params.training.dropout)
     choices: list[Choice] = []
-    if params.max_length == "auto":
+    if explicit is None:
         file = material.scratch / "max_length.json"
         choices.append(
             fit_texts_and_limit(classifier, material.table, params.training, material.labels.num_labels, file)
@@ -93,7 +93,7 @@ def finetune_teacher(
         settings=params.training,
         seed=derive_seed(params.seed, "training"),
         listener=listener,
-        start_loss=head.train_nll_nats,
+        start=head.start,
     )
     record = record.model_copy(update={"choices": (*choices, *record.choices)})
     return Trained(classifier, record, time.perf_counter() - start, 0.0)

@@ -21,6 +21,8 @@ from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher import Classifier, fastest_device, predict_logits
 from pipestill.teacher.from_base import output_layer
+from pipestill.training.callbacks import dev_scores
+from pipestill.training.records import EpochPoint
 
 MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
 """Rows that the head is fitted on: more do not help a start, and each costs a forward pass."""
@@ -49,11 +51,11 @@ class FittedHead:
 
     Attributes:
         choice: the setting as it was used; None where params.yaml asks for a random head.
-        train_nll_nats: mean negative log-likelihood of the rows it was fitted on; None where it is random.
+        start: its scores on dev as epoch 0, with its loss on the rows it was fitted on; None where it is random.
     """
 
     choice: Choice | None
-    train_nll_nats: float | None
+    start: EpochPoint | None
 
 
 def fit_head(
@@ -99,7 +101,13 @@ def fit_head(
             layer.bias.copy_(torch.from_numpy(head.bias))
     reason = f"logistic regression on the frozen base, {len(train.texts):,} rows, C {strength:g}"
     choice = Choice(setting="head", asked="probe", used="probe", reason=reason)
-    return FittedHead(choice, nll_nats(_logits(head, features), train.label_ids))
+    start = EpochPoint(
+        epoch=0,
+        step=0,
+        train_loss=nll_nats(_logits(head, features), train.label_ids),
+        **dev_scores(_logits(head, dev_features), dev.label_ids),
+    )
+    return FittedHead(choice, start)
 
 
 def _kept_random(reason: str) -> FittedHead:

@@ -38,9 +38,7 @@ def fit_texts(classifier: Classifier, table: Dataset) -> Choice:
         classifier: its tokenizer truncates at the chosen length from here on.
         table: rows with a text, sorted by a hash of it.
     """
-    choice = choose_max_length(_token_lengths(classifier, table), readable_length(classifier.model))
-    classifier.tokenizer.model_max_length = int(choice.used)
-    return choice
+    return _fit(classifier, _token_lengths(classifier, table))
 
 
 def fit_texts_and_limit(
@@ -59,17 +57,24 @@ def fit_texts_and_limit(
         choice = read_record(file, Choice)
         classifier.tokenizer.model_max_length = int(choice.used)
         return choice
-    choice = fit_texts(classifier, table)
+    lengths = _token_lengths(classifier, table)
+    choice = _fit(classifier, lengths)
     if settings.max_minutes and classifier.max_length > SHORTENED_TO:
         epochs, batch_size = epochs_and_batch_size(settings, len(table), num_labels)
         choice = shorten(
             choice,
-            _token_lengths(classifier, table),
+            lengths,
             minutes=epochs * _seconds_per_epoch(classifier, table, settings, batch_size) / 60,
             max_minutes=settings.max_minutes,
         )
         classifier.tokenizer.model_max_length = int(choice.used)
     write_json(file, choice)
+    return choice
+
+
+def _fit(classifier: Classifier, lengths: Sequence[int]) -> Choice:
+    choice = choose_max_length(lengths, readable_length(classifier.model))
+    classifier.tokenizer.model_max_length = int(choice.used)
     return choice
 
 

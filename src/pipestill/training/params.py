@@ -27,9 +27,7 @@ _Auto = Annotated[Auto, Tag("auto")]
 CountOrAuto = Annotated[Annotated[int, Field(ge=1), Tag("number")] | _Auto, _OR_AUTO]
 RateOrAuto = Annotated[Annotated[float, Field(gt=0), Tag("number")] | _Auto, _OR_AUTO]
 FractionOrAuto = Annotated[Annotated[float, Field(ge=0, lt=1), Tag("number")] | _Auto, _OR_AUTO]
-SHORTEST_INPUT = 4
-"""Tokens that `max_length` is at least."""
-MaxLength = Annotated[Annotated[int, Field(ge=SHORTEST_INPUT), Tag("number")] | _Auto, _OR_AUTO]
+MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AUTO]
 """The longest input in tokens, special tokens included; longer texts are cut."""
 
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
 
+from pipestill.allocation import keep_freed_memory
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
-from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, choose_device_precision, predict_logits, quiet_transformers, set_dropout
-from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, epoch_points
+from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, dev_scores, epoch_points
 from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner
 from pipestill.training.material import Material
@@ -101,7 +101,7 @@ def train(
     settings: TrainingSettings,
     seed: int,
     listener: Listener,
-    start_loss: float | None = None,
+    start: EpochPoint | None = None,
 ) -> TrainingRecord:
     """Train a classifier in place; it ends with the weights of its best epoch on dev, in evaluation mode.
 
@@ -117,13 +117,14 @@ def train(
         settings: optimiser, schedule and time limit; `auto` ones are chosen here.
         seed: of the order of rows and the dropouts.
         listener: receives the curves.
-        start_loss: mean loss on the train rows of a classifier whose head is fitted already, in nats: its weights then
-            take part in the choice as epoch 0. None where the head is random.
+        start: scores of a classifier whose head is fitted already: its weights then take part in the choice as epoch
+            0. None where the head is random.
 
     Raises:
         ModelError: the loss is not finite.
     """
     quiet_transformers()
+    keep_freed_memory()
     dev, scratch = material.dev, material.scratch
     precision = choose_device_precision(settings.precision)
     set_dropout(classifier.model, settings.dropout)
@@ -167,7 +168,7 @@ def train(
                 lambda: _dev_scores(classifier, dev, params.batch_size, precision.used),
                 params.selection_metric,
                 listener.on_epoch,
-                start_loss=start_loss,
+                start=start,
                 patience=PATIENCE if settings.epochs == "auto" else None,
             ),
             Progress(name, listener.on_step),
@@ -254,11 +255,7 @@ def training_arguments(
 
 def _dev_scores(classifier: Classifier, dev: Rows, batch_size: int, precision: Precision) -> dict[str, float]:
     logits = predict_logits(classifier, dev.texts, batch_size=batch_size, precision=precision)
-    return {
-        "dev_accuracy": accuracy(logits, dev.label_ids),
-        "dev_macro_f1": macro_f1(logits, dev.label_ids),
-        "dev_nll_nats": nll_nats(logits, dev.label_ids),
-    }
+    return dev_scores(logits, dev.label_ids)
 
 
 def last_checkpoint(folder: Path) -> str | None:
