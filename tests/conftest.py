@@ -25,7 +25,8 @@ import pytest
 import tiny
 
 from pipestill.data.schema import LabelSet
-from pipestill.teacher import Classifier, load_classifier, new_classifier, save_classifier
+from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher.from_base import new_classifier
 
 
 LONG_S = 900.0

@@ -18,7 +18,8 @@ from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.exporters.session import pad
 from pipestill.predict import Classifier as Runner
 from pipestill.records import read_json, write_json
-from pipestill.teacher import Classifier, load_classifier, new_classifier, predict_logits, save_classifier
+from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher.from_base import new_classifier
 
 MAX_LENGTH = 8
 LABELS = LabelSet(labels=("bad", "fine", "good"))

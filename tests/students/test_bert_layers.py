@@ -11,7 +11,8 @@ import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.students.bert_layers import BertLayersSpec, pick_layers
-from pipestill.teacher import Classifier, new_classifier
+from pipestill.teacher import Classifier
+from pipestill.teacher.from_base import new_classifier
 
 
 def test_all_layers_make_the_same_model(teacher: Classifier) -> None:

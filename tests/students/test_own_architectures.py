@@ -26,7 +26,8 @@ from pipestill.params import parse_section
 from pipestill.students import StudentKind
 from pipestill.students._base import Built
 from pipestill.students.gru_transformer import GruTransformerSpec
-from pipestill.teacher import Classifier, load_classifier, new_classifier, save_classifier
+from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher.from_base import new_classifier
 
 GRU: dict[str, Any] = {
     "kind": "gru_transformer",

@@ -11,7 +11,8 @@ import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.fingerprint import sha256_files
-from pipestill.teacher import Classifier, load_classifier, new_classifier, predict_logits, save_classifier
+from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher.from_base import new_classifier
 
 
 @pytest.mark.parametrize("family", list(tiny.SIZES))

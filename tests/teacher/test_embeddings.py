@@ -16,8 +16,9 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.trace import trace
-from pipestill.teacher import Classifier, load_classifier, new_classifier, save_classifier
+from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.teacher.embeddings import FactorisedEmbedding, factorise_embedding, pick_tokens
+from pipestill.teacher.from_base import new_classifier
 
 FAMILIES = ["bert", "roberta", "electra", "xlm-roberta", "albert", "distilbert"]
 KEPT = [0, 1, 2, 3, 4, 7, 9, 20, 46]

@@ -13,7 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.teacher import Classifier, load_classifier, new_classifier, predict_logits, save_classifier
+from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher.from_base import new_classifier
 from pipestill.text.tokenizer import encode, load_tokenizer
 
 PAD_AND_URL = {"pad_token": "<pad>", "additional_special_tokens": ["[URL]"]}

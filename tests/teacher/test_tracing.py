@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.teacher import Classifier, new_classifier
+from pipestill.teacher import Classifier
+from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable, input_names
 
 

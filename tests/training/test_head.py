@@ -15,8 +15,8 @@ from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
-from pipestill.teacher import Classifier, new_classifier, predict_logits
-from pipestill.teacher.from_base import output_layer
+from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher.from_base import new_classifier, output_layer
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
 from pipestill.training.head import ABSENT_LABEL_NATS, fit_head, fit_linear, read_features
 from pipestill.training.params import TrainingSettings

@@ -12,7 +12,8 @@ from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.losses._features import Features, scaled_products
 from pipestill.sites import Part, Site
-from pipestill.teacher import Classifier, new_classifier
+from pipestill.teacher import Classifier
+from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate
 from pipestill.training.recorder import Recorder, sizes_of
 

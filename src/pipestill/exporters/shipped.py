@@ -13,14 +13,11 @@ from pipestill.errors import ExportError
 from pipestill.exporters.trace import input_names
 from pipestill.records import read_json
 from pipestill.teacher import Classifier
-from pipestill.text.standalone import differences, encode_alone
-
-SHOWN_IDS = 8
-SHOWN_CHARACTERS = 60
+from pipestill.text.standalone import differences, encode_alone, shorten, shorten_ids
 
 
 class Shipped:
-    """What an artifact folder makes of texts.
+    """Tokenizer and labels of an artifact folder.
 
     Args:
         folder: holds tokenizer.json and config.json.
@@ -66,8 +63,8 @@ class Shipped:
         first = found[0]
         raise ExportError(
             "tokenizer.json of the artifact does not encode texts as training did",
-            found=f"{len(found)} texts with other token ids, such as {_shorten(first.text)}: {_describe(first.found)}",
-            expected=f"{_describe(first.expected)}, as by {type(tokenizer).__name__} with max_length "
+            found=f"{len(found)} texts with other token ids, such as {shorten(first.text)}: {shorten_ids(first.found)}",
+            expected=f"{shorten_ids(first.expected)}, as by {type(tokenizer).__name__} with max_length "
             f"{classifier.max_length}, cut on the {tokenizer.truncation_side}",
             next_step="take out of the base's tokenizer_config.json what tokenizer.json cannot hold, such as "
             "split_special_tokens, and run `dvc repro` to train anew",
@@ -81,15 +78,7 @@ class Shipped:
             if any(segments):
                 raise ExportError(
                     "tokenizer.json of the artifact puts tokens into a second segment, which training had not",
-                    found=f"token_type_ids {segments[:SHOWN_IDS]} for {_shorten(text)}",
+                    found=f"token_type_ids of {shorten_ids(segments)} for {shorten(text)}",
                     expected="0 for every token of a single text",
                     next_step="set the type ids of `single` in the base's tokenizer.json (post_processor) to 0",
                 )
-
-
-def _shorten(text: str) -> str:
-    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
-
-
-def _describe(ids: Sequence[int]) -> str:
-    return f"{len(ids)} tokens {[*ids[:SHOWN_IDS]]}{'...' if len(ids) > SHOWN_IDS else ''}"

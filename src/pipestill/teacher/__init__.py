@@ -1,4 +1,7 @@
-"""Classifiers in a Hugging Face folder, teacher or student: loading them and running them forward."""
+"""Classifiers in a Hugging Face folder, teacher or student: loading them and running them forward.
+
+New ones are made by `teacher.from_base`, which only trainings need.
+"""
 
 from pipestill.teacher.classifier import (
     Classifier,
@@ -13,22 +16,22 @@ from pipestill.teacher.classifier import (
 from pipestill.teacher.forward import (
     autocast,
     choose_device_precision,
+    compute_outputs,
     fastest_device,
     forward,
     predict_logits,
     use_threads,
 )
-from pipestill.teacher.from_base import new_classifier
 
 __all__ = [
     "Classifier",
     "autocast",
     "check_length",
     "choose_device_precision",
+    "compute_outputs",
     "fastest_device",
     "forward",
     "load_classifier",
-    "new_classifier",
     "predict_logits",
     "quiet_transformers",
     "readable_length",

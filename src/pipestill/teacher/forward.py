@@ -17,20 +17,39 @@ from pipestill.text.tokenizer import encode
 def predict_logits(
     classifier: Classifier, texts: Sequence[str], *, batch_size: int, precision: Precision, show: str | None = None
 ) -> Float[np.ndarray, "batch label"]:
-    """Run a classifier forward over texts, in batches of similar length, in evaluation mode.
-
-    Args:
-        classifier: teacher or student.
-        texts: any number of texts.
-        batch_size: rows in one forward pass.
-        precision: see `Precision`.
-        show: what to call this in a display of progress; None for none, where the caller shows its own.
+    """Run a classifier forward over texts; see `compute_outputs`.
 
     Returns:
         Logits, float32 `[batch, label]`, in the order of the texts.
     """
+    width = classifier.labels.num_labels
+    return compute_outputs(classifier, texts, width, batch_size=batch_size, precision=precision, show=show)
+
+
+def compute_outputs(
+    classifier: Classifier,
+    texts: Sequence[str],
+    width: int,
+    *,
+    batch_size: int,
+    precision: Precision,
+    show: str | None = None,
+) -> Float[np.ndarray, "batch output"]:
+    """Run a model forward over texts, in batches of similar length, in evaluation mode.
+
+    Args:
+        classifier: teacher or student.
+        texts: any number of texts.
+        width: numbers that the model gives for a text: the labels, or with its last layer taken out the inputs of that.
+        batch_size: rows in one forward pass.
+        precision: see `Precision`.
+        show: name of this work in a display of progress; None for none, where the caller shows its own.
+
+    Returns:
+        The model's outputs, float32 `[batch, width]`, in the order of the texts.
+    """
     rows = encode(classifier.tokenizer, texts)
-    logits: np.ndarray | None = None
+    outputs = np.empty((len(rows), width), dtype=np.float32)
     was_training = classifier.model.training
     classifier.model.eval()
     device = classifier.model.device
@@ -38,13 +57,10 @@ def predict_logits(
         batches = length_sorted_batches([len(row) for row in rows], batch_size)
         for batch in batches if show is None else shown(batches, show, "batches"):
             inputs = collate([rows[row] for row in batch], classifier.tokenizer.pad_token_id)
-            output = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
-            values = output.logits.float().cpu().numpy()
-            if logits is None:  # without its last layer (training/head.py) a model gives more columns than labels
-                logits = np.empty((len(rows), values.shape[1]), dtype=np.float32)
-            logits[batch] = values
+            answer = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
+            outputs[batch] = answer.logits.float().cpu().numpy()
     classifier.model.train(was_training)
-    return np.empty((0, classifier.labels.num_labels), dtype=np.float32) if logits is None else logits
+    return outputs
 
 
 def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
@@ -52,6 +68,11 @@ def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor
     with torch.inference_mode():
         logits: Tensor = classifier.model(**batch).logits
     return logits
+
+
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """The largest difference of two tensors, as a fraction of the largest expected value."""
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def use_threads(threads: int) -> None:

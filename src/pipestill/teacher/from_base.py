@@ -35,8 +35,9 @@ from pipestill.teacher.classifier import (
     set_dropout,
     set_problem,
 )
+from pipestill.teacher.forward import relative_difference
 from pipestill.text.batching import collate
-from pipestill.text.standalone import differences, standalone
+from pipestill.text.standalone import differences, shorten, shorten_ids, standalone
 from pipestill.text.tokenizer import encode, load_tokenizer
 
 PADDING_TOLERANCE = 1e-3
@@ -44,8 +45,6 @@ PADDING_TOLERANCE = 1e-3
 PADDED_BY = 8
 CHECKED_LENGTH = 512
 """Tokens at which a tokenizer is checked whose longest input is chosen later."""
-SHOWN_IDS = 8
-SHOWN_CHARACTERS = 60
 _OTHER_BASE = "choose another base under fetch.base in params.yaml, such as BERT, RoBERTa, ELECTRA or ModernBERT"
 
 
@@ -229,8 +228,8 @@ def _check_tokenizer(base: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     if found:
         raise ModelError(
             f"the tokenizer of {base} does not encode as its tokenizer.json does, which is all that an artifact holds",
-            found=f"ids {found[0].expected[:SHOWN_IDS]} of {found[0].text[:SHOWN_CHARACTERS]!r}",
-            expected=f"ids {found[0].found[:SHOWN_IDS]}, as by tokenizer.json",
+            found=f"{shorten_ids(found[0].expected)} for {shorten(found[0].text)}",
+            expected=f"{shorten_ids(found[0].found)}, as by tokenizer.json",
             next_step="take out of its tokenizer_config.json what tokenizer.json cannot hold, such as "
             "split_special_tokens",
         )
@@ -257,7 +256,7 @@ def _check_padding(classifier: Classifier) -> None:
             expected="logits from input_ids and attention_mask alone",
             next_step=_OTHER_BASE,
         ) from error
-    change = float((found - expected).abs().max() / expected.abs().max())
+    change = relative_difference(found, expected)
     if not change <= PADDING_TOLERANCE:
         raise ModelError(
             f"a {kind} cannot be used as a base",

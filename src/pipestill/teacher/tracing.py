@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from pipestill.errors import ModelError
+from pipestill.teacher.forward import relative_difference
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import encode
 
@@ -85,7 +86,9 @@ def check_exportable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
         with _refusing(model, "it cannot be traced"):
             traced = torch.jit.trace(wrapper, example, check_trace=False)  # type: ignore[no-untyped-call]
         with _refusing(model, "a trace of it fits one length of input only"):
-            differences = [_difference(traced(*batch), logits) for batch, logits in zip(batches, expected, strict=True)]
+            differences = [
+                relative_difference(traced(*batch), logits) for batch, logits in zip(batches, expected, strict=True)
+            ]
         if not max(differences) <= TOLERANCE:
             found = f"a trace of it gives logits that differ by {max(differences):.1%} on inputs of other lengths"
             raise _refusal(model, found)
@@ -118,10 +121,6 @@ def _batches(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[Tensor, Tenso
     for part in ([rows[2][:1]], [rows[2][:2]], rows):
         batch = collate(part, tokenizer.pad_token_id)
         yield batch["input_ids"], batch["attention_mask"]
-
-
-def _difference(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def _export(module: nn.Module, names: tuple[str, ...], example: tuple[Tensor, ...], file: Path) -> None:

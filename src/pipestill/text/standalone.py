@@ -19,6 +19,8 @@ TRICKY = (
     "a_b@c.de http://x.yz/?q=1&r=2",
 )
 """Case, accents, white space, other scripts, and signs inside words: what normalisers and pre-tokenizers treat."""
+SHOWN_IDS = 8
+SHOWN_CHARACTERS = 60
 CHARACTERS_PER_TOKEN = 16
 """A text of so many characters a token is longer than any limit in tokens, whatever the tokenizer."""
 
@@ -35,6 +37,16 @@ class Difference(NamedTuple):
     text: str
     expected: list[int]
     found: list[int]
+
+
+def shorten(text: str) -> str:
+    """The first characters of a text, quoted, for a message."""
+    return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
+
+
+def shorten_ids(ids: Sequence[int]) -> str:
+    """The number of token ids and the first of them, for a message."""
+    return f"{len(ids)} tokens {[*ids[:SHOWN_IDS]]}{'...' if len(ids) > SHOWN_IDS else ''}"
 
 
 def standalone(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

@@ -14,7 +14,8 @@ from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import Classifier, check_length, choose_device_precision, load_classifier, new_classifier
+from pipestill.teacher import Classifier, check_length, choose_device_precision, load_classifier
+from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads

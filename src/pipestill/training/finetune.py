@@ -12,7 +12,8 @@ from pipestill.data.tables import Rows
 from pipestill.losses.cross_entropy import CrossEntropySpec
 from pipestill.params import Section
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import choose_device_precision, new_classifier
+from pipestill.teacher import choose_device_precision
+from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained

@@ -19,7 +19,7 @@ from pipestill.data.tables import Rows
 from pipestill.metrics.quality import nll_nats
 from pipestill.precision import Precision
 from pipestill.progress import shown
-from pipestill.teacher import Classifier, fastest_device, predict_logits
+from pipestill.teacher import Classifier, compute_outputs, fastest_device
 from pipestill.teacher.from_base import output_layer
 from pipestill.training.callbacks import dev_scores
 from pipestill.training.records import EpochPoint
@@ -129,11 +129,13 @@ def read_features(
     """
     model = classifier.model
     layer = model.get_submodule(place)
+    assert isinstance(layer, nn.Linear)
+    width = layer.in_features
     device = next(model.parameters()).device
     model.set_submodule(place, nn.Identity())
     try:
         model.to(fastest_device())
-        return predict_logits(classifier, texts, batch_size=batch_size, precision=precision, show=show)
+        return compute_outputs(classifier, texts, width, batch_size=batch_size, precision=precision, show=show)
     finally:
         model.set_submodule(place, layer)
         model.to(device)
