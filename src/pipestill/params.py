@@ -20,14 +20,12 @@ PARAMS_FILE = Path("params.yaml")
 
 T = TypeVar("T")
 
+FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""A list in YAML or JSON as a tuple in Python: strict models take no list for one."""
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-IntTuple = Annotated[tuple[int, ...], BeforeValidator(_as_tuple)]
+IntTuple = Annotated[tuple[int, ...], FROM_LIST]
 """A list of whole numbers in YAML, a tuple in Python."""
-StrTuple = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+StrTuple = Annotated[tuple[str, ...], FROM_LIST]
 """A list of strings in YAML, a tuple in Python."""
 
 

@@ -2,18 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from pipestill.params import Section
+from pipestill.params import FROM_LIST, Section
 
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Strengths = Annotated[
-    tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=20)
-]
+Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], FROM_LIST, Field(min_length=1, max_length=20)]
 
 
 class BaselineParams(Section):

@@ -2,22 +2,18 @@
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from pipestill.params import IntTuple, Section
+from pipestill.params import FROM_LIST, IntTuple, Section
 
 N = TypeVar("N", int, float)
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class QuantileSlices(Section):
     """Slice texts by length at quantiles of the split: 0.25, 0.5, 0.75 makes quarters."""
 
     kind: Literal["quantiles"]
-    quantiles: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], BeforeValidator(_as_tuple)]
+    quantiles: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], FROM_LIST]
 
     @field_validator("quantiles")
     @classmethod

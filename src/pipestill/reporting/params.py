@@ -2,18 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from pipestill.params import Section
+from pipestill.params import FROM_LIST, Section
 
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-Variants = Annotated[
-    tuple[Literal["onnx_fp32", "onnx_int8"], ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=2)
-]
+Variants = Annotated[tuple[Literal["onnx_fp32", "onnx_int8"], ...], FROM_LIST, Field(min_length=1, max_length=2)]
 
 
 class Constraints(Section):

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 
 from pipestill.choices import Choice
 from pipestill.environment import Environment
+from pipestill.params import FROM_LIST
 from pipestill.records import Record
 
 RECORDS = Path("runs")
@@ -26,12 +27,8 @@ MAX_ARTIFACTS_BYTES = 8 << 20
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 NonFinite = Literal["nan", "inf", "-inf"]
-Numbers = Annotated[tuple[float | NonFinite, ...], BeforeValidator(_as_tuple)]
+Numbers = Annotated[tuple[float | NonFinite, ...], FROM_LIST]
 """Numbers of which some may be no number: a loss that diverged is news, and JSON has no word for it."""
 
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from pipestill.losses import Loss
-from pipestill.params import Section
+from pipestill.params import FROM_LIST, Section
 from pipestill.schedules import Weight, extremes
 from pipestill.students import StudentKind
 from pipestill.text.vocabulary import VocabularySpec
@@ -19,10 +19,6 @@ class TermParams(Section):
 
     weight: Weight
     loss: Loss
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class StudentParams(Section):
@@ -53,7 +49,7 @@ class StudentParams(Section):
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
     targets: str = Field(pattern=r"^(data/logits|data/committees/\w+|models/teacher|data/prepared/train\.parquet)$")
     max_length: MaxLength
-    objective: Annotated[tuple[TermParams, ...], BeforeValidator(_as_tuple)]
+    objective: Annotated[tuple[TermParams, ...], FROM_LIST]
     training: TrainingSettings
 
     @property
