@@ -162,7 +162,7 @@ def test_rows_swapped_when_the_cache_was_written_are_found_by_asking_the_teacher
     good = LogitCache.open(write("good"), identity)
     assert check_sample(good, ids, texts, forward, tolerance=1e-4) < 1e-4
     bad = LogitCache.open(write("bad", forward=swapped), identity)
-    with pytest.raises(StaleCacheError, match="no longer says"):
+    with pytest.raises(StaleCacheError, match="do not match the teacher"):
         check_sample(bad, ids, texts, forward, tolerance=1e-4)
 
 
