@@ -1,4 +1,4 @@
-"""Running a classifier over texts."""
+"""Inference of a classifier over texts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,11 @@ def predict_logits(
     """Run a classifier forward over texts, in batches of similar length, in evaluation mode.
 
     Args:
-        classifier: teacher or student.
+        classifier: teacher or student to run.
         texts: any number of texts.
         batch_size: rows in one forward pass.
-        precision: see `Precision`.
-        show: what to call this in a display of progress; None for none, where the caller shows its own.
+        precision: arithmetic of matrix products, see `Precision`.
+        show: name in the progress display; None to show no progress.
 
     Returns:
         Logits, float32 `[batch, label]`, in the order of the texts.
@@ -40,7 +40,9 @@ def predict_logits(
             inputs = collate([rows[row] for row in batch], classifier.tokenizer.pad_token_id)
             output = classifier.model(**{name: tensor.to(device) for name, tensor in inputs.items()})
             values = output.logits.float().cpu().numpy()
-            if logits is None:  # without its last layer (training/head.py) a model gives more columns than labels
+            if (
+                logits is None
+            ):  # without its last layer (training/head.py) a model returns hidden features, more columns than labels
                 logits = np.empty((len(rows), values.shape[1]), dtype=np.float32)
             logits[batch] = values
     classifier.model.train(was_training)
@@ -48,7 +50,7 @@ def predict_logits(
 
 
 def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
-    """Run one encoded batch as it is, in float32 and without gradients."""
+    """Run one encoded batch in float32 and without gradients."""
     with torch.inference_mode():
         logits: Tensor = classifier.model(**batch).logits
     return logits
@@ -60,7 +62,7 @@ def use_threads(threads: int) -> None:
 
 
 def fastest_device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -70,5 +72,5 @@ def choose_device_precision(asked: PrecisionSetting) -> PrecisionChoice:
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context in which matrix products run at a precision."""
+    """Return the context in which matrix products run at a precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
