@@ -125,7 +125,10 @@ def test_a_damaged_file_in_the_download_cache_is_fetched_again(shelf: Path, tmp_
     ("files", "message"),
     [
         ({"config__json": b"{}", "model__safetensors": b"w", "tokenizer__json": b"{}"}, None),
-        ({"config__json": b"{}", "model__safetensors": b"other", "tokenizer__json": b"{}"}, "differ from the pinned ones"),
+        (
+            {"config__json": b"{}", "model__safetensors": b"other", "tokenizer__json": b"{}"},
+            "differ from the pinned ones",
+        ),
         ({"config__json": b"{}", "model__safetensors": b"w"}, "no member tiny_set/model/tokenizer.json"),
     ],
 )
