@@ -104,7 +104,7 @@ def test_a_stale_cache_is_refused_and_says_what_differs(
     write: Write, identity: CacheIdentity, field: str, value: object
 ) -> None:
     folder = write()
-    with pytest.raises(StaleCacheError, match=rf"(?s)belongs to something else.*{field}:"):
+    with pytest.raises(StaleCacheError, match=rf"(?s)has another identity.*{field}:"):
         LogitCache.open(folder, identity.model_copy(update={field: value}))
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_shard_is_refused(write: Write, identity: CacheIdentity, damag
         row = 3 * 4
         content[-row:], content[-2 * row : -row] = content[-2 * row : -row], content[-row:]
     file.unlink() if damage == "delete" else file.write_bytes(content)
-    with pytest.raises(CorruptCacheError, match=r"00001.logits.npy is not what was written"):
+    with pytest.raises(CorruptCacheError, match=r"00001.logits.npy was changed after it was written"):
         LogitCache.open(folder, identity)
 
 

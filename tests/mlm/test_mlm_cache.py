@@ -138,7 +138,7 @@ def test_a_changed_missing_or_unfinished_file_is_refused(taught: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptCacheError, match=r"00000\.top_ids\.npy is not what was written"):
+    with pytest.raises(CorruptCacheError, match=r"00000\.top_ids\.npy was changed after it was written"):
         opened()
     path.unlink()
     with pytest.raises(CorruptCacheError, match="no file"):

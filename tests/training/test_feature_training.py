@@ -189,7 +189,7 @@ def test_damaged_features_are_refused() -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptCacheError, match=r"00002.hidden-4.npy is not what was written"):
+    with pytest.raises(CorruptCacheError, match=r"00002.hidden-4.npy was changed after it was written"):
         gradients("data/logits", "last_hidden_cosine", 8, [1])
 
 
