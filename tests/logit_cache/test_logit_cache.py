@@ -146,7 +146,7 @@ def test_a_damaged_shard_is_refused(write: Write, identity: CacheIdentity, damag
 def test_a_cache_without_its_card_is_refused(write: Write, identity: CacheIdentity) -> None:
     folder = write()
     (folder / "card.json").unlink()
-    with pytest.raises(CorruptCacheError, match="no whole cache"):
+    with pytest.raises(CorruptCacheError, match="incomplete cache"):
         LogitCache.open(folder, identity)
 
 

@@ -144,7 +144,7 @@ def test_a_changed_missing_or_unfinished_file_is_refused(taught: Path) -> None:
     with pytest.raises(CorruptCacheError, match="no file"):
         opened()
     (CACHE / "card.json").unlink()
-    with pytest.raises(CorruptCacheError, match="no whole cache"):
+    with pytest.raises(CorruptCacheError, match="incomplete cache"):
         opened()
     card = read_json(Path("kept/card.json"))
     write_json(Path("kept/card.json"), card | {"format_version": 0})
