@@ -1,4 +1,4 @@
-"""Run the teacher once over the ablation's transfer set; keep its logits and the features that a recipe reads."""
+"""Run the teacher once over the ablation's transfer set; keep its logits and the features that recipes read."""
 
 from pathlib import Path
 

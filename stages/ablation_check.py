@@ -1,4 +1,4 @@
-"""Parse all of pipelines/ablation/params.yaml, and say which source files each cell is made of."""
+"""Parse all of pipelines/ablation/params.yaml, and write the source files that each cell depends on."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ CELL = Path("stages/ablation_cell.py")
 
 
 def main() -> None:
-    """Check, write the mark that says so and what each cell is made of."""
+    """Check the params, write the mark of success and each cell's source files."""
     content = read_params(PARAMS)
     with stage_run(content) as run:
         cells = check_grid(content)

@@ -1,4 +1,4 @@
-"""Time the int8 file of every student of the ablation beside the teacher's forms, in turns in one run."""
+"""Time the int8 file of every student of the ablation and the teacher's forms, in turns in one run."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Put every cell of the ablation side by side: table, figure, record."""
+"""Compare all cells of the ablation: table, figure, record."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Average the logits of several teachers, and say how far they agree."""
+"""Average the logits of several teachers, and measure their agreement."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ RECORDS = Path("metrics/committees")
 
 
 def main() -> None:
-    """Read params, open the members' caches, write the committee's."""
+    """Read params, open the members' caches, write the ensemble's."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("committee", help="a key of `committees` in params.yaml")
     name: str = parser.parse_args().committee

@@ -1,4 +1,4 @@
-"""Export one model (teacher or a student) to a folder that runs with onnxruntime and tokenizers alone."""
+"""Export one model (teacher or a student) to a folder that runs with onnxruntime and tokenizers only."""
 
 import argparse
 from pathlib import Path

@@ -48,7 +48,7 @@ def fetch_base(name: str) -> None:
 
 
 def size_bytes(folder: Path) -> float:
-    """The bytes of the files in a folder."""
+    """Sum the bytes of the files in a folder."""
     return float(sum(path.stat().st_size for path in folder.iterdir()))
 
 

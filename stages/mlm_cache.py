@@ -19,7 +19,7 @@ RECORD = Path("metrics/mlm/cache.json")
 
 
 def main() -> None:
-    """Read params, run the teacher, write the cache and what it keeps."""
+    """Read params, run the teacher, write the cache and its figures."""
     params = load_section("mlm_cache", MlmCacheParams, PARAMS)
     with stage_run(params) as run:
         run.log_dataset("train", MASKS, "distillation")

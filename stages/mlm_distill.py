@@ -1,4 +1,4 @@
-"""Distil a task-agnostic student from the masked-language-model teacher; students of params.yaml can begin as it."""
+"""Distil a task-agnostic student from the masked-language-model teacher; students can be initialised from it."""
 
 from pathlib import Path
 

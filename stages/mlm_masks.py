@@ -1,4 +1,4 @@
-"""Draw the masks of a masked language model, once for teacher and student alike, over unlabelled and train rows."""
+"""Draw the masks of a masked language model over unlabelled and train rows, once for teacher and student."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def main() -> None:
         for name, split in card.splits.items():
             metrics |= {f"{name}.{key}": value for key, value in split.model_dump().items()}
         run.log_metrics(metrics)
-        print(f"mlm_masks: {card.splits['train'].num_rows} rows to learn from, {card.splits['dev'].num_rows} held out")
+        print(f"mlm_masks: {card.splits['train'].num_rows} rows to train on, {card.splits['dev'].num_rows} held out")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Parse every section of pipelines/mlm/params.yaml, so that a mistake in the last one shows before the first stage."""
+"""Parse every section of pipelines/mlm/params.yaml, so that a mistake in any of them shows before the first stage."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ OUT = Path("data/mlm/params-ok.json")
 
 
 def main() -> None:
-    """Read the params, check them, write the mark that says so; it holds no params, so it reruns no other stage."""
+    """Read the params, check them, write the mark of success, which holds no params and so reruns no other stage."""
     content = read_params(PARAMS)
     with stage_run(content):
         check_mlm_settings(content)

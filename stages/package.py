@@ -1,4 +1,4 @@
-"""Put the folder of the champion, or of the nearest candidate, together, with a card that holds the figures on test."""
+"""Assemble the folder of the champion, or of the nearest candidate, with a card that holds the figures on test."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Prepare the data set: clean, free of duplicates, split, check and describe the raw rows."""
+"""Prepare the data set: clean, deduplicate, split, check and describe the raw rows."""
 
 from pipestill.data.params import PrepareParams
 from pipestill.data.prepare import prepare

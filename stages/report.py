@@ -1,4 +1,4 @@
-"""Put all records side by side: table, figures, summary, and the champion under the declared constraints."""
+"""Compare all models: table, figures, summary, and the champion under the declared constraints."""
 
 from pathlib import Path
 

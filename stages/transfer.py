@@ -1,4 +1,4 @@
-"""Build the transfer set: the train rows and what the augmentations make of train and unlabelled rows."""
+"""Build the transfer set: the train rows, and augmented copies of train and unlabelled rows."""
 
 from pipestill.data.tables import PREPARED, TRANSFER
 from pipestill.params import load_section

@@ -14,5 +14,5 @@ def test_a_site_is_read_as_it_is_written(text: str) -> None:
     "text", ["hidden", "hidden:", "hidden:-1", "hidden:x", "query:0", "attention:1", "", ":1", "hidden:²"]
 )
 def test_what_is_no_site_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no site"):
+    with pytest.raises(ValueError, match="unknown site"):
         Site.parse(text)

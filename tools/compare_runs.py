@@ -20,7 +20,7 @@ from pipestill.reporting.walltimes import WallTime, duration, read_wall_times
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison; returns the exit code."""
+    """Print the comparison, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path, help="the root of one clone")
     parser.add_argument("after", type=Path, help="the root of the other")
@@ -37,8 +37,8 @@ def compare(before: Path, after: Path) -> str:
     """Write both tables as Markdown.
 
     Args:
-        before: the root of one clone.
-        after: the root of the other.
+        before: root of one clone.
+        after: root of the other clone.
 
     Raises:
         PipestillError: a clone lacks dvc.lock or the report's summary: its run has not ended.
@@ -55,17 +55,17 @@ def compare(before: Path, after: Path) -> str:
 
 
 def wall_times(root: Path) -> list[WallTime]:
-    """The wall times of the stages in a clone's dvc.lock."""
+    """Read the wall times of the stages in a clone's dvc.lock."""
     return read_wall_times(root / "runs", read_params(root / "dvc.lock").get("stages", {}))
 
 
 def with_total(seconds: dict[str, float]) -> dict[str, float]:
-    """Wall times by stage, with their sum as one more row."""
+    """Return wall times by stage, with their sum as an additional row."""
     return {**seconds, "all stages": sum(seconds.values())}
 
 
 def markdown(heading: str, columns: Sequence[dict[str, str]]) -> str:
-    """A table of what both runs have by name; a name that one of them lacks has a dash there."""
+    """Write a table of both runs' values by name, with a dash for a name that one run lacks."""
     names = list(dict.fromkeys(name for column in columns for name in column))
     lines = [f"| {heading} | before | after |", "|---|---:|---:|"]
     lines += [f"| {escaped(name)} | {' | '.join(column.get(name, NOTHING) for column in columns)} |" for name in names]

@@ -1,7 +1,7 @@
 """Time offline against online distillation: the same student, rows and steps, in turns, in one process.
 
-Offline reads the teacher's logits from the cache; online runs the teacher in the loop. What differs is the teacher's
-forward pass alone. Needs the outs of `dvc repro cache_logits`; writes nothing but scratch.
+Offline reads the teacher's logits from the cache; online runs the teacher in the loop. They differ only in the
+teacher's forward pass. Needs the outs of `dvc repro cache_logits`; writes only scratch files.
 
 Usage: `python tools/compare_teachers.py [student] [--rows 2048] [--rounds 3]`
 """
@@ -35,17 +35,17 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load_section(f"students.{arguments.student}", StudentParams)
     if not params.asks_teacher:
-        parser.error(f"{arguments.student} asks no teacher: there is nothing to compare")
+        parser.error(f"{arguments.student} is trained without a teacher, so a comparison is not possible")
     params = params.model_copy(update={"training": params.training.model_copy(update={"epochs": 1})})
     table = open_table(TRANSFER)
     num_rows = min(arguments.rows, len(table))
     table = table.select(range(0, len(table), len(table) // num_rows)).select(range(num_rows))
     labels, dev = read_labels(LABELS), read_columns(DEV)
-    few = Rows(dev.content_ids[:1], dev.texts[:1], dev.label_ids[:1])  # scoring dev is no part of what is compared
+    few = Rows(dev.content_ids[:1], dev.texts[:1], dev.label_ids[:1])  # scoring dev is not part of the comparison
     Path(SCRATCH).mkdir(exist_ok=True)
 
     def timed(targets: Path) -> tuple[float, float]:
-        """Seconds of an epoch with one teacher, and those of its answers."""
+        """Measure the seconds of an epoch with one source of targets, and those spent on the targets."""
         with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
             material = Material(labels=labels, table=table, dev=few, scratch=Path(scratch))
             student, _, _, old_ids = build_student(params, material)

@@ -1,10 +1,10 @@
-"""Pin every package of this environment into requirements.lock, and what `services` adds into a lock of its own.
+"""Pin every package of this environment into requirements.lock, and those of `services` into a lock of its own.
 
-A local build tag (torch's `+cpu`) is left out: the same release must install where only the plain one is offered.
+A local build tag (torch's `+cpu`) is left out, so that the release installs where only the plain one is offered.
 
 A lock holds for every Python that the pipeline runs on. Where one of them needs another release, or a package that the
 others do not need, its line carries a marker, written by hand (`name==1.0 ; python_version >= "3.12"`): a line whose
-marker is for another Python stays as it is, one whose marker is for this Python keeps the marker.
+marker is for another Python is left unchanged, one whose marker is for this Python keeps the marker.
 """
 
 import subprocess
@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 
 LOCK = Path("requirements.lock")
 SERVICES_LOCK = Path("requirements-services.lock")
-HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml says what each direct dependency is for."
-SERVICES_HEAD = "# What `make services` adds to requirements.lock, pinned by `make lock`."
+HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml explains each direct dependency."
+SERVICES_HEAD = "# Packages that `make services` adds to requirements.lock, pinned by `make lock`."
 
 
 def main() -> None:
@@ -28,13 +28,13 @@ def main() -> None:
         [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], check=True, capture_output=True, text=True
     ).stdout
     pins = {line.split("+")[0] for line in frozen.splitlines() if "==" in line and not line.startswith("pipestill")}
-    # pip freeze leaves these out. The one builds pipestill itself, the other installs and resumes what breaks off.
+    # pip freeze leaves these out. The one builds pipestill itself, the other installs and resumes downloads.
     pins |= {f"{name}=={version(name)}" for name in ("pip", "setuptools")}
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     services = closure(extras["services"])
-    if not services:  # not installed here: its lock stays as it is
-        print(f"{SERVICES_LOCK} is left alone: run `make services` first to pin it anew")
+    if not services:  # not installed here: its lock stays unchanged
+        print(f"{SERVICES_LOCK} is left alone: run `make services` first to pin it again")
     added = services - closure([*project["dependencies"], *extras["train"], *extras["dev"]])
     on_top = {pin for pin in pins if canonicalize_name(pin.split("==")[0]) in added}
     write(LOCK, HEAD, pins - on_top)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def closure(lines: list[str]) -> set[str]:
-    """The packages that requirements ask for, directly or not; none if one of `lines` itself is not installed."""
+    """List the direct and indirect requirements of `lines`; empty if one of `lines` itself is not installed."""
     found: set[tuple[str, str]] = set()
     waiting = [Requirement(line) for line in lines]
     direct = {canonicalize_name(requirement.name) for requirement in waiting}
@@ -67,8 +67,8 @@ def with_markers(old: list[str], pins: set[str]) -> set[str]:
     """Give new pins the markers that the lines of the old lock have.
 
     Args:
-        old: lines of the lock as it is.
-        pins: `name==version`, as installed here.
+        old: lines of the present lock.
+        pins: installed packages, as `name==version`.
 
     Returns:
         The lines of the new lock.

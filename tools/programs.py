@@ -1,7 +1,7 @@
-"""The programs that `make test-services` starts beside Python: where they are, or how to install them.
+"""Find or install the programs that `make test-services` starts beside Python.
 
-python tools/programs.py              say of each where it is; exit 0 even if one is missing: its tests will say so
-python tools/programs.py --install    before that, install what is missing, as root on Debian and Ubuntu
+python tools/programs.py              print the path of each; exit 0 even if one is missing, as its tests will fail
+python tools/programs.py --install    first install those that are missing, as root on Debian and Ubuntu
 """
 
 import argparse
@@ -18,21 +18,21 @@ PACKAGES = {
     "npm": "npm",
     "chromium": "chromium",
 }
-"""Program -> the package that brings it on Debian and Ubuntu."""
+"""Package of each program on Debian and Ubuntu."""
 ALIASES = {"chromium": ("chromium-browser", "google-chrome")}
 POSTGRESQL = Path("/usr/lib/postgresql")
-"""Where Debian keeps PostgreSQL's own programs, off the PATH."""
+"""Folder of PostgreSQL's own programs on Debian, which is not on the PATH."""
 
 
 class MissingProgramError(LookupError):
-    """A program is not installed; the message says how to install it."""
+    """A program is not installed; the message holds the command to install it."""
 
 
 def find(program: str) -> Path:
-    """Where a program is.
+    """Find the path of a program.
 
     Raises:
-        MissingProgramError: it is not installed.
+        MissingProgramError: the program is not installed.
     """
     folders = os.pathsep.join([os.environ.get("PATH", ""), *map(str, sorted(POSTGRESQL.glob("*/bin"), reverse=True))])
     for name in (program, *ALIASES.get(program, ())):
@@ -40,12 +40,12 @@ def find(program: str) -> Path:
         if found:
             return Path(found)
     raise MissingProgramError(
-        f"{program} is not installed: run `apt-get install {PACKAGES[program]}` as root (or install it your own way)"
+        f"{program} is not installed: run `apt-get install {PACKAGES[program]}` as root (or install it in another way)"
     )
 
 
 def main() -> None:
-    """Say of each program where it is."""
+    """Print the path of each program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", action="store_true")
     if parser.parse_args().install:
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def missing() -> dict[str, str]:
-    """The programs that are not installed, and what to do about each."""
+    """List the programs that are not installed, with the command to install each."""
     lost = {}
     for program in PACKAGES:
         try:
@@ -67,7 +67,7 @@ def missing() -> dict[str, str]:
 
 
 def install(programs: Iterable[str]) -> None:
-    """Install programs with apt-get where that is there and may; what fails is said, and nothing is raised."""
+    """Install programs with apt-get where it exists and the user is root; print failures without raising."""
     packages = sorted({PACKAGES[program] for program in programs})
     apt_get = shutil.which("apt-get")
     if not packages or apt_get is None or os.geteuid() != 0:

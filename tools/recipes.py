@@ -1,11 +1,11 @@
-"""The recipes of docs/recipes: put them into params.yaml, and write down what they reached.
+"""Copy the recipes of docs/recipes into params.yaml, and write the page of their results.
 
 python tools/recipes.py use [NAME[:SEED] ...]
-    all, or those named, become the students of params.yaml in place of its own; NAME:19 is NAME_seed19, with that seed
+    replace the students of params.yaml by all or the named recipes; NAME:19 is NAME_seed19, with that seed
 python tools/recipes.py results [FILE]
-    docs/recipes/results.md from the last run: reports/, metrics/ and runs/
+    write docs/recipes/results.md from the last run: reports/, metrics/ and runs/
 
-Between the two: `make deps` and `dvc repro`, in a clone, for the students of before leave params.yaml.
+Between the two: `make deps` and `dvc repro`, in a clone, since the old students leave params.yaml.
 """
 
 import argparse
@@ -47,16 +47,16 @@ WIDTH = 118
 
 
 class RecipeError(PipestillError):
-    """There is no such recipe, or nothing that one reached."""
+    """A recipe does not exist, or has no results."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command from the repository's root; returns the exit code."""
+    """Run one command from the repository's root, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     use = commands.add_parser("use", help="make recipes the students of params.yaml")
     use.add_argument("names", nargs="*", metavar="NAME[:SEED]", help="a recipe; all of them without one")
-    write = commands.add_parser("results", help="write down what the last run reached")
+    write = commands.add_parser("results", help="write the results of the last run")
     write.add_argument("file", nargs="?", type=Path, default=RESULTS, help=f"{RESULTS} if none is named")
     chosen = parser.parse_args(arguments)
     try:
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             use_recipes(chosen.names)
         else:
             write_bytes(chosen.file, results().encode())
-            print(f"{chosen.file} says what the last run reached")
+            print(f"{chosen.file} holds the results of the last run")
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -72,11 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_recipes(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the document's blocks of YAML hold.
+    """Read the document's blocks of YAML.
 
     Returns:
         The students, each with its settings, by name in the order of the document; and the sections with the teachers
-        of those that ask a committee.
+        of those that learn from an ensemble.
     """
     students: dict[str, Any] = {}
     teachers: dict[str, Any] = {}
@@ -87,25 +87,25 @@ def read_recipes(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def seeded(recipes: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 (settings as they stand in the document)
-    """The settings of a student that is named after a recipe, `NAME` or `NAME_seed19`; None where none is."""
+    """Return the settings of a student that is named after a recipe, `NAME` or `NAME_seed19`, or None."""
     if name in recipes:
         return recipes[name]
     recipe, mark, seed = name.rpartition(SEED_MARK)
     if not (mark and recipe in recipes and seed.isdecimal()):
         return None
-    settings = deepcopy(recipes[recipe])  # of its own, or both are written as one with an alias
+    settings = deepcopy(recipes[recipe])  # a copy, since YAML would write two references to one list with an alias
     settings["seed"] = int(seed)
     return settings
 
 
 def use_recipes(names: Sequence[str]) -> None:
-    """Put recipes into params.yaml in place of its students, with the committees they ask; all else stays.
+    """Replace the students of params.yaml by recipes, with the ensembles they need; all else stays.
 
     Args:
-        names: of recipes, each with another seed after a colon where it is to have one; all recipes if empty.
+        names: names of recipes, each with an optional seed after a colon; all recipes if empty.
 
     Raises:
-        RecipeError: no recipe has such a name, or a seed is no number.
+        RecipeError: a recipe does not exist, or a seed is not a number.
     """
     recipes, teachers = read_recipes(RECIPES.read_text(encoding="utf-8"))
     students = {name: seeded(recipes, name) for name in (name.replace(":", SEED_MARK) for name in names or recipes)}
@@ -122,11 +122,11 @@ def use_recipes(names: Sequence[str]) -> None:
 
 
 def results() -> str:
-    """The page: a row for each student of the last run that is a recipe, its int8 file's figures, and the machine.
+    """Write the page: a row for each student of the last run that is a recipe, its int8 figures, and the machine.
 
     Raises:
-        RecipeError: the last run had none.
-        RecordError: its records are not there.
+        RecipeError: the last run had no recipe among its students.
+        RecordError: its records are missing.
     """
     recipes, _ = read_recipes(RECIPES.read_text(encoding="utf-8"))
     summary = read_record(Path("reports") / SUMMARY, Summary)
@@ -148,8 +148,8 @@ def results() -> str:
         f"({summary.num_test_rows:,} rows; {', '.join(yardsticks)}), with {summary.confidence:.0%} paired-bootstrap "
         "intervals; retention of the PyTorch teacher's accuracy on test. `data/transfer` had "
         f"{card.num_rows:,} rows. `trained in` is the wall time of the stage `distill`. Every file has passed parity "
-        "and the gates of `export`. `int8 share` is of all bytes of weights: what no int8 operator takes, such as a "
-        "GRU, stays float, and metrics/export names it. A difference below a point is within what another seed does."
+        "and the gates of `export`. `int8 share` is of all bytes of weights: weights without an int8 operator, such as "
+        "a GRU's, stay float, and metrics/export names them. Another seed can change a figure by up to a point."
     )
     if below:
         said += f" Below the linear baseline: {', '.join(f'`{name}`' for name in below)}."
@@ -159,7 +159,7 @@ def results() -> str:
         f"turns, on {hardware(summary)}."
     )
     generated = "<sub>Generated by `python tools/recipes.py results`.</sub>"
-    title, table = "# What the recipes reached", head + "".join(lines).rstrip()
+    title, table = "# Results of the recipes", head + "".join(lines).rstrip()
     return "\n\n".join((title, fill(said, WIDTH), table, fill(timed, WIDTH), generated)) + "\n"
 
 

@@ -5,7 +5,7 @@ python tools/release.py release 1.2.0 --stage prod   and give it to a stage
 python tools/release.py promote 1.2.0 prod           give a stage to a version that was released before
 
 Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. A release that is not the
-champion of MLflow's registry is made all the same, with a warning. docs/releases.md.
+champion of MLflow's registry is made with a warning. See docs/releases.md.
 """
 
 import argparse
@@ -27,11 +27,11 @@ SEMVER = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
 
 
 class ReleaseError(PipestillError):
-    """A version cannot be released as things are."""
+    """A version cannot be released."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command in the repository that is the current folder; returns the exit code."""
+    """Run one command in the repository of the current folder, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--git-remote", default="origin", help="default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -59,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def checked_version(text: str) -> str:
-    """A version as gto writes it, with its `v`."""
+    """Check a version, and return it with gto's `v`."""
     version = text.removeprefix("v")
     if not re.fullmatch(SEMVER, version):
-        raise ReleaseError("the version is none", found=text, expected="MAJOR.MINOR.PATCH, such as 1.2.0")
+        raise ReleaseError("invalid version", found=text, expected="MAJOR.MINOR.PATCH, such as 1.2.0")
     return f"v{version}"
 
 
@@ -73,7 +73,7 @@ def release(version: str, stage: str | None, remote: str) -> list[str]:
         The tags.
 
     Raises:
-        ReleaseError: something is not as a release needs it; nothing is tagged.
+        ReleaseError: a condition of a release is not met; nothing is tagged.
     """
     refuse_uncommitted()
     refuse_unpushed(remote)
@@ -87,7 +87,7 @@ def release(version: str, stage: str | None, remote: str) -> list[str]:
 
 
 def promote(version: str, stage: str, remote: str) -> list[str]:
-    """Give a stage to a version that was released before, and push the tag that says so."""
+    """Give a stage to a version that was released before, and push the tag for it."""
     run("git", "fetch", "--tags", "--quiet", remote, failure=f"the tags of {remote} could not be read")
     if not tags(f"{ARTIFACT}@{version}"):
         released = ", ".join(tags(f"{ARTIFACT}@*")) or "none"
@@ -97,7 +97,7 @@ def promote(version: str, stage: str, remote: str) -> list[str]:
 
 def refuse_uncommitted() -> None:
     """Refuse a tree that differs from its commit: a tag names a commit."""
-    changed = run("git", "status", "--porcelain", failure="this is no git repository")
+    changed = run("git", "status", "--porcelain", failure="the current folder is not a git repository")
     if changed:
         raise ReleaseError(
             "the working tree differs from its commit", found=changed, next_step="commit dvc.lock and the rest first"
@@ -105,10 +105,10 @@ def refuse_uncommitted() -> None:
 
 
 def refuse_unpushed(remote: str) -> None:
-    """Refuse a commit that nobody else has: `dvc artifacts get` clones the remote's branches."""
+    """Refuse a commit that is not pushed: `dvc artifacts get` clones the remote's branches."""
     run("git", "fetch", "--quiet", remote, failure=f"{remote} cannot be reached")
-    if not run("git", "branch", "--remotes", "--contains", "HEAD", failure="there is no commit"):
-        raise ReleaseError(f"the commit is in no branch of {remote}", next_step=f"push its branch to {remote} first")
+    if not run("git", "branch", "--remotes", "--contains", "HEAD", failure="the repository does not have a commit"):
+        raise ReleaseError(f"no branch of {remote} holds the commit", next_step=f"push its branch to {remote} first")
 
 
 def refuse_taken(tag: str, remote: str) -> None:
@@ -119,10 +119,10 @@ def refuse_taken(tag: str, remote: str) -> None:
 
 
 def artifact_path() -> str:
-    """The path that dvc.yaml declares for the artifact."""
+    """Read the artifact's path from dvc.yaml."""
     declared = YAML(typ="safe").load(Path("dvc.yaml")).get("artifacts", {})
     if ARTIFACT not in declared:
-        raise ReleaseError(f"dvc.yaml declares no artifact {ARTIFACT}", found=list(declared))
+        raise ReleaseError(f"dvc.yaml does not declare the artifact {ARTIFACT}", found=list(declared))
     return str(declared[ARTIFACT]["path"])
 
 
@@ -134,20 +134,20 @@ def refuse_incomplete(path: str) -> None:
     missing = [name for name in NEEDED if not fs.isfile(f"{path}/{name}")]
     if missing or not [name for name in fs.find(path) if name.endswith(".onnx")]:
         raise ReleaseError(
-            f"{path} holds no model",
+            f"{path} does not hold a model",
             found=f"without {', '.join([*missing, 'onnx/*.onnx'])}",
-            next_step="run `dvc repro`; if the report has no candidate, the card in that folder says why",
+            next_step="run `dvc repro`; if the report has no candidate, the card in that folder names the reason",
         )
 
 
 def refuse_marked(path: str) -> None:
-    """Refuse a model that is no champion: its card names the constraints that it misses."""
+    """Refuse a nearest candidate, whose card names the constraints that it misses."""
     from dvc.api import DVCFileSystem
 
     missed = missed_constraints(DVCFileSystem(".").read_text(f"{path}/{CARD}", encoding="utf-8"))
     if missed:
         raise ReleaseError(
-            f"{path} holds no champion but the nearest candidate",
+            f"{path} holds the nearest candidate, not a champion",
             found=f"it misses {in_words(missed)}",
             expected="a student that meets every constraint in `report.constraints` of params.yaml",
             next_step="improve a student or change the constraint, then run `dvc repro` and commit dvc.lock",
@@ -173,21 +173,21 @@ def tag_and_push(version: str, stage: str | None, remote: str, *, register: bool
         for tag in set(tags("*")) - before:
             run("git", "tag", "-d", tag, failure=f"the tag {tag} could not be deleted")
         if isinstance(error, GTOException):
-            raise ReleaseError(f"gto makes no tag for {ARTIFACT} {version}", found=error) from error
+            raise ReleaseError(f"gto did not make a tag for {ARTIFACT} {version}", found=error) from error
         raise
     return made
 
 
 def tags(pattern: str) -> list[str]:
-    """The local tags that match a pattern."""
-    return run("git", "tag", "--list", pattern, failure="this is no git repository").splitlines()
+    """List the local tags that match a pattern."""
+    return run("git", "tag", "--list", pattern, failure="the current folder is not a git repository").splitlines()
 
 
 def run(*command: str, failure: str) -> str:
-    """Run a command and return what it wrote.
+    """Run a command and return its output.
 
     Raises:
-        ReleaseError: it failed.
+        ReleaseError: the command failed.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (git, dvc and the gate)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""Progress of tools/setup_venv.py: reading pip's lines, estimating what is left, and showing both.
+"""Progress of tools/setup_venv.py: reading pip's lines, estimating the time left, and showing both.
 
 Standard library only: it runs before anything is installed.
 """
@@ -13,7 +13,7 @@ from typing import TextIO
 LINE_S = 10.0
 """Seconds between two lines of a log."""
 MIN_FRACTION = 0.1
-"""How much of a phase must be done before its own pace says more than the usual duration."""
+"""Fraction of a phase from which its own pace is a better estimate than the usual duration."""
 COLLECTING = 0.6
 """The share of a package's time that is spent before it is unpacked, most of it downloading."""
 WEIGHTS = {"torch": 40.0}
@@ -26,12 +26,12 @@ _PROGRESS = re.compile(r"\s*Progress (\d+) of (\d+)$")
 
 
 def normalise(name: str) -> str:
-    """The name of a distribution as names are compared: lower case, `_` for `-` and `.`."""
+    """Normalise the name of a distribution for comparison: lower case, `_` for `-` and `.`."""
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
 def weight(names: Iterable[str]) -> float:
-    """How much work some packages are, counted in packages of the usual size."""
+    """Estimate the work of installing some packages, in packages of the usual size."""
     return sum(WEIGHTS.get(name, 1.0) for name in names)
 
 
@@ -48,16 +48,16 @@ def split(names: Sequence[str], size: float) -> list[list[str]]:
 
 @dataclass
 class PipOutput:
-    """How far one pip command is, by the lines it has printed with `--progress-bar raw`.
+    """Progress of one pip command, read from its output with `--progress-bar raw`.
 
     Attributes:
         collected: names of the distributions that it has found.
         ignored: names of requirements that are for another Python or system.
-        file: the file it downloads; empty where it downloads none.
+        file: file being downloaded; empty without a download.
         done_bytes: bytes of that file downloaded.
         total_bytes: size of that file; 0 while unknown.
-        num_installing: distributions that it unpacks by now; 0 before.
-        problem: the first error.
+        num_installing: distributions being unpacked; 0 before.
+        problem: first error that it printed.
     """
 
     collected: set[str] = field(default_factory=set)
@@ -69,7 +69,7 @@ class PipOutput:
     problem: str = ""
 
     def read(self, line: str) -> bool:
-        """Take in one line; returns whether it is one for the log."""
+        """Process one line, and return whether it belongs in the log."""
         if progress := _PROGRESS.match(line):
             self.done_bytes, self.total_bytes = int(progress[1]), int(progress[2])
             if self.done_bytes == self.total_bytes:
@@ -89,7 +89,7 @@ class PipOutput:
         return True
 
     def doing(self) -> str:
-        """Describe what it does: the file it downloads, or how many distributions it unpacks; empty for the rest."""
+        """Describe a download in progress, or the number of distributions being unpacked; else return an empty text."""
         if self.num_installing:
             return f"unpacking {self.num_installing}"
         if not self.file or not self.total_bytes:
@@ -98,19 +98,19 @@ class PipOutput:
 
 
 def _name_in(word: str) -> str:
-    """The name in a requirement (`a-b[c]==1.0`) or in the path of a wheel (`/x/a_b-1.0-py3-none-any.whl`)."""
+    """Extract the name in a requirement (`a-b[c]==1.0`) or in a wheel's path (`/x/a_b-1.0-py3-none-any.whl`)."""
     name = word.rpartition("/")[2]
     stop = r"[^A-Za-z0-9._-]" if name == word else "-"
     return normalise(re.split(stop, name, maxsplit=1)[0])
 
 
 def packages_done(pins: Sequence[str], installed: set[str], pip: PipOutput) -> float:
-    """The fraction of the pinned packages' work that is done.
+    """Compute the fraction of the pinned packages' work that is done.
 
     Args:
         pins: names of the packages to be installed, normalised.
-        installed: those that are.
-        pip: the output of the command that installs the next of them.
+        installed: names of the installed ones.
+        pip: output of the command that installs the next ones.
     """
     waiting = {name for name in pins if name not in installed}
     started = waiting & pip.collected
@@ -124,13 +124,13 @@ def packages_done(pins: Sequence[str], installed: set[str], pip: PipOutput) -> f
 
 
 def left_s(usual_s: Mapping[str, float], phase: str, fraction: float, in_phase_s: float) -> float:
-    """Estimate the seconds that are left: of this phase by its own pace, of those after it by their usual duration.
+    """Estimate the seconds left: of this phase by its own pace, of later ones by their usual duration.
 
     Args:
         usual_s: usual duration of every phase, in order.
-        phase: the phase that runs.
-        fraction: how much of it is done.
-        in_phase_s: how long it has run.
+        phase: number of the present phase.
+        fraction: fraction of the phase that is done.
+        in_phase_s: seconds since the phase began.
     """
     phases = list(usual_s)
     after_s = sum(usual_s[name] for name in phases[phases.index(phase) + 1 :])
@@ -145,12 +145,12 @@ def minutes(seconds: float) -> str:
 
 
 class Watch:
-    """Shows how far the set-up is: one moving line on a terminal, a line every LINE_S seconds in a log.
+    """Display of the set-up's progress: one moving line on a terminal, a line every LINE_S seconds in a log.
 
     Args:
         usual_s: usual duration of every phase, in order.
-        stream: the terminal or log.
-        clock: seconds from any point in time.
+        stream: terminal or log file.
+        clock: function that returns seconds from any point in time.
     """
 
     def __init__(
@@ -169,11 +169,11 @@ class Watch:
         self._phase_begun = self._clock()
 
     def show(self, fraction: float, text: str = "") -> None:
-        """Show what is done of this phase: at once on a terminal, in a log if the last line is LINE_S old.
+        """Show the progress of this phase: at once on a terminal, in a log if the last line is LINE_S old.
 
         Args:
-            fraction: how much of the phase is done.
-            text: what is being done, in words.
+            fraction: fraction of the phase that is done.
+            text: description of the present action.
         """
         now = self._clock()
         if not self._moving and now - self._last_line < LINE_S:
@@ -185,7 +185,7 @@ class Watch:
         self._write(line + ": ".join(part for part in (self._phase, text) if part))
 
     def close(self, text: str = "") -> float:
-        """Take the moving line away, print a last one, and return the seconds since the start."""
+        """Remove the moving line, print a last one, and return the seconds since the start."""
         if self._moving:
             self._stream.write("\r\x1b[K")
         if text:

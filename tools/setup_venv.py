@@ -1,11 +1,11 @@
-"""Make .venv: an environment with pip, the packages of a lock and this project, and show how far that is.
+"""Make .venv: an environment with pip, the packages of a lock and this project, with a display of progress.
 
 python tools/setup_venv.py .venv               requirements.lock and the project
 python tools/setup_venv.py .venv --services    requirements-services.lock on top
 
-It runs with the Python that .venv is to have, and needs the standard library alone. The packages are installed in
-groups: a set-up that failed goes on with the group in which it did. Within a group pip resumes a download that breaks
-off, and takes from its cache what it has. pip's own words go to pip.log in .venv.
+It runs with the Python that .venv is to have, and needs only the standard library. The packages are installed in
+groups: a failed set-up resumes at the group that failed. Within a group pip resumes an interrupted download, and uses
+its cache. pip's own output goes to pip.log in .venv.
 """
 
 import argparse
@@ -32,17 +32,18 @@ USUAL_S = {"environment": 10.0, "packages": 65.0, "dependencies": 4.0, "pipestil
 """Seconds that each phase takes on two cores where downloads are fast."""
 SERVICES_USUAL_S = {"packages": 10.0, "bytecode": 5.0}
 GROUP = 40.0
-"""Weight of the packages that one pip command installs: each command costs a second, and is what a failure loses."""
+"""Weight of the packages that one pip command installs: each command costs a second, and a failure loses one
+command."""
 RESUMING = ("--progress-bar", "raw", "--resume-retries", "10")
-"""Options of a pip that downloads: it says how far it is, and goes on with a download that broke off."""
+"""Options of pip for downloads: raw progress output, and resumed downloads."""
 BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)
-"""The Python that an environment is made with, even where this one is that of an environment."""
+"""The Python to make an environment with: the base interpreter, even if this one belongs to an environment."""
 TICK_S = 0.2
 TAIL = 20
-"""Lines of the log that a failure shows."""
+"""Lines of the log to show after a failure."""
 
 UNUSED = r"/tests?/|/transformers/models/(?!auto|(al|distil|mod|ro)?bert|electra|xlm_roberta)"
-"""Files that are not compiled: tests, and the hundreds of model families that nobody loads."""
+"""Files that are not compiled: tests, and the hundreds of model families that are not used."""
 
 
 class SetupError(PipestillError):
@@ -53,9 +54,9 @@ class Setup:
     """One set-up of an environment.
 
     Args:
-        folder: the environment.
+        folder: folder of the environment.
         usual_s: usual duration of each phase.
-        append: whether the log goes on from that of an earlier set-up.
+        append: whether to append to the log of an earlier set-up.
     """
 
     def __init__(self, folder: Path, usual_s: dict[str, float], *, append: bool) -> None:
@@ -67,14 +68,14 @@ class Setup:
         self._log = self.log_path.open("a" if append else "w", encoding="utf-8")
 
     def pip(self, *arguments: str | Path, tick: Callable[[PipOutput], None] | None = None) -> PipOutput:
-        """Run `pip install` in the environment and return what it has printed.
+        """Run `pip install` in the environment and return its output.
 
         Args:
-            arguments: what to install, and how.
-            tick: called a few times a second with how far it is.
+            arguments: requirements and options of pip.
+            tick: callback that receives the progress a few times a second.
 
         Raises:
-            SetupError: it failed.
+            SetupError: the command failed.
         """
         output = PipOutput()
         command = [self.python, "-m", "pip", "install", "--require-virtualenv", "--no-input", *arguments]
@@ -87,9 +88,9 @@ class Setup:
         """Run a command to its end and return its exit code.
 
         Args:
-            command: the command.
-            read: takes each line it prints, and returns whether the line goes to the log.
-            tick: called a few times a second.
+            command: command line to run.
+            read: function that takes each printed line, and returns whether the line goes to the log.
+            tick: callback that is called a few times a second.
         """
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         with subprocess.Popen(  # noqa: S603 (commands of our own)
@@ -121,7 +122,7 @@ class Setup:
             f"{self.folder} could not be made: `{what}` failed",
             found=found,
             expected="every package of the lock installed",
-            next_step="run the same command again: what is installed or in pip's cache is not downloaded anew",
+            next_step="run the same command again: installed and cached packages are not downloaded again",
         )
 
 
@@ -129,7 +130,9 @@ def main() -> None:
     """Read the command line and set up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="VENV")
-    parser.add_argument("--services", action="store_true", help="add what a remote on S3 and the services' tests need")
+    parser.add_argument(
+        "--services", action="store_true", help="add the packages for a remote on S3 and the services' tests"
+    )
     parsed = parser.parse_args()
     try:
         (add_services if parsed.services else set_up)(parsed.folder)
@@ -137,12 +140,12 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted; the same command resumes here", file=sys.stderr)
         sys.exit(130)
 
 
 def set_up(folder: Path) -> None:
-    """Make the environment, or bring one that is there up to the lock."""
+    """Make the environment, or update an existing one to the lock."""
     ready = folder / "ready"
     if not is_usable(folder / "bin/python", sys.version_info[:2]):
         if (folder / "pyvenv.cfg").exists():
@@ -152,7 +155,7 @@ def set_up(folder: Path) -> None:
     setup = Setup(folder, USUAL_S, append=False)
     pins = read_lock(LOCK)
     version = ".".join(map(str, sys.version_info[:3]))
-    say(f"setting up {folder} with Python {version} and {len(pins)} packages; pip's own words go to {setup.log_path}")
+    say(f"setting up {folder} with Python {version} and {len(pins)} packages; pip's output goes to {setup.log_path}")
     make_environment(setup, pins)
     setup.watch.begin("packages")
     install(setup, pins)
@@ -165,10 +168,10 @@ def set_up(folder: Path) -> None:
 
 
 def add_services(folder: Path) -> None:
-    """Install what the services' lock adds."""
+    """Install the packages of the services' lock."""
     setup = Setup(folder, SERVICES_USUAL_S, append=True)
     pins = read_lock(SERVICES_LOCK)
-    say(f"adding {len(pins)} packages to {folder}; pip's own words go to {setup.log_path}")
+    say(f"adding {len(pins)} packages to {folder}; pip's output goes to {setup.log_path}")
     setup.watch.begin("packages")
     install(setup, pins)
     setup.pip("--no-compile", *RESUMING, "-c", LOCK, "-r", SERVICES_LOCK)
@@ -178,7 +181,7 @@ def add_services(folder: Path) -> None:
 
 
 def is_newer(path: Path, *others: Path) -> bool:
-    """Whether a file is there and newer than all others."""
+    """Return whether a file exists and is newer than all others."""
     return path.exists() and path.stat().st_mtime > max(other.stat().st_mtime for other in others)
 
 
@@ -188,7 +191,7 @@ def say(text: str) -> None:
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """The lines of a lock by the normalised name of their package; a package with several lines has them all."""
+    """Read the lines of a lock by the normalised name of their package, all lines of a package together."""
     pins: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if "==" in line and not line.startswith("#"):
@@ -198,7 +201,7 @@ def read_lock(path: Path) -> dict[str, str]:
 
 
 def make_environment(setup: Setup, pins: dict[str, str]) -> None:
-    """Make the environment with the pinned pip; one that is there stays, with what is installed in it."""
+    """Make the environment with the pinned pip; an existing one is kept with its packages."""
     if not (setup.folder / "pyvenv.cfg").exists():
         printed: list[str] = []
 
@@ -214,7 +217,7 @@ def make_environment(setup: Setup, pins: dict[str, str]) -> None:
 
 
 def is_usable(python: Path, version: tuple[int, int]) -> bool:
-    """Whether a command is a Python of one version, runs, and has pip."""
+    """Return whether a command is a Python of one version that runs and has pip."""
     code = f"import sys, pip; sys.exit(sys.version_info[:2] != {version!r})"
     try:
         return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0  # noqa: S603
@@ -223,7 +226,7 @@ def is_usable(python: Path, version: tuple[int, int]) -> bool:
 
 
 def install(setup: Setup, pins: dict[str, str]) -> None:
-    """Install pinned packages group by group; those that are there stay as they are."""
+    """Install pinned packages group by group, except those already installed."""
     here = installed(setup, pins)
     missing = [name for name in pins if name not in here]
     ignored: set[str] = set()
@@ -241,7 +244,7 @@ def install(setup: Setup, pins: dict[str, str]) -> None:
 
 
 def check_dependencies(setup: Setup) -> None:
-    """Let pip see that the packages fit together, and install what they need on this system, such as CUDA for torch."""
+    """Let pip check that the packages fit together, and install requirements of this system, such as CUDA for torch."""
     setup.watch.begin("dependencies")
 
     def tick(pip: PipOutput) -> None:
@@ -251,15 +254,15 @@ def check_dependencies(setup: Setup) -> None:
 
 
 def installed(setup: Setup, pins: dict[str, str]) -> set[str]:
-    """The names of the pinned packages that are installed in the pinned version."""
+    """List the names of the pinned packages that are installed in the pinned version."""
     return names_installed((path.name for path in setup.folder.glob("lib/python*/site-packages/*.dist-info")), pins)
 
 
 def names_installed(folders: Iterable[str], pins: dict[str, str]) -> set[str]:
-    """The names of the pinned packages of which there is a .dist-info folder of the pinned version.
+    """List the names of the pinned packages with a .dist-info folder of the pinned version.
 
     Args:
-        folders: names such as `torch-2.13.0+cpu.dist-info`; the local part after `+` is no matter.
+        folders: names such as `torch-2.13.0+cpu.dist-info`; the local part after `+` is ignored.
         pins: lines of a lock by normalised name.
     """
     found = set()
@@ -271,10 +274,10 @@ def names_installed(folders: Iterable[str], pins: dict[str, str]) -> set[str]:
 
 
 def compile_files(setup: Setup) -> None:
-    """Compile what is installed to bytecode on all cores.
+    """Compile the installed files to bytecode on all cores.
 
-    pip compiles on one, and takes as long for it as for all the rest; where PYTHONDONTWRITEBYTECODE is set, nobody else
-    would ever do it, and each process would compile torch again. Files for another Python fail, quietly.
+    pip compiles on one core, which takes as long as all the rest; where PYTHONDONTWRITEBYTECODE is set, each process
+    would otherwise compile torch again. Files for another Python fail silently.
     """
     setup.watch.begin("bytecode")
     total = sum(1 for _ in uncompiled(setup.folder / "lib"))
@@ -290,7 +293,7 @@ def compile_files(setup: Setup) -> None:
 
 
 def uncompiled(folder: Path) -> Iterable[Path]:
-    """The Python files below a folder that are to be compiled and are not."""
+    """List the Python files below a folder that still have to be compiled."""
     for path in folder.rglob("*.py"):
         if not re.search(UNUSED, str(path)) and not Path(importlib.util.cache_from_source(str(path))).exists():
             yield path

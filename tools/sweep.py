@@ -1,10 +1,10 @@
-"""The experiments of HEAD by what a student reached on dev, best first; and the best one applied.
+"""List the experiments of HEAD by a student's quality on dev, best first; and apply the best one.
 
 python tools/sweep.py bert_thin            list them, HEAD among them, with the params that differ from HEAD's
-python tools/sweep.py bert_thin --apply    bring the best one's params and outs into the workspace, if it beats HEAD
+python tools/sweep.py bert_thin --apply    copy the best one's params and outs into the workspace, if it beats HEAD
 
-Read are the training records that each experiment's dvc.lock names, from the cache or the remote: a result counts
-wherever it was made. Test rows have no say; docs/operations.md.
+The training records in each experiment's dvc.lock are read from the cache or the remote, so that results of other
+machines count too. Test rows are not used. See docs/operations.md.
 """
 
 import argparse
@@ -29,11 +29,11 @@ PIPELINE = "dvc.yaml"
 
 
 class SweepError(PipestillError):
-    """There is nothing to compare, or the best cannot be applied."""
+    """A comparison is not possible, or the best cannot be applied."""
 
 
 class Trial(NamedTuple):
-    """What one experiment, or HEAD, reached: `quality` in the report's metric on dev, and the params it changed."""
+    """The result of one experiment, or of HEAD: `quality` in the report's metric on dev, and the params it changed."""
 
     name: str
     quality: float
@@ -42,7 +42,7 @@ class Trial(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List or apply; returns the exit code."""
+    """List or apply, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("student", help="a key of `students` in params.yaml, or `teacher`")
     parser.add_argument("--apply", action="store_true", help="apply the best, if it beats HEAD")
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ranked(student: str, metric: str) -> list[Trial]:
-    """HEAD and its experiments, the best on dev first; of equals the lower nll, then HEAD.
+    """Rank HEAD and its experiments, the best on dev first; of equals the lower nll, then HEAD.
 
     Raises:
         SweepError: neither HEAD nor any experiment has a training record of this student.
@@ -82,7 +82,7 @@ def ranked(student: str, metric: str) -> list[Trial]:
 
 
 def read_trial(name: str, rev: str, student: str, metric: str, base: dict[str, str]) -> Trial | None:
-    """What a revision's training record says of the epoch that was kept; None, said, if it has no such record."""
+    """Read the kept epoch from a revision's training record; without a record print a note and return None."""
     import dvc.api
     from dvc.exceptions import DvcException
 
@@ -98,13 +98,13 @@ def read_trial(name: str, rev: str, student: str, metric: str, base: dict[str, s
 
 
 def params_at(rev: str) -> dict[str, str]:
-    """The values of params.yaml at a revision, by dotted name."""
+    """Read the values of params.yaml at a revision, by dotted name."""
     done = subprocess.run(["git", "show", f"{rev}:{PARAMS}"], capture_output=True, text=True, check=True)  # noqa: S603, S607
     return flatten(YAML(typ="safe").load(done.stdout))
 
 
 def lines(trials: list[Trial], metric: str) -> list[str]:
-    """A table for people, the best first."""
+    """Format a table of the trials, the best first."""
     width = max(len("experiment"), *(len(trial.name) for trial in trials))
     head = f"{'experiment':{width}}  dev {metric:>9}  dev nll_nats  params"
     return [head] + [
@@ -115,15 +115,15 @@ def lines(trials: list[Trial], metric: str) -> list[str]:
 
 
 def apply(trials: list[Trial]) -> None:
-    """Bring the best one's params and outs into the workspace, if its quality is above HEAD's.
+    """Copy the best one's params and outs into the workspace, if its quality is above HEAD's.
 
     Raises:
-        SweepError: there is no HEAD to compare with, or outs are missing.
+        SweepError: HEAD has no record to compare with, or outs are missing.
     """
     best, head = trials[0], next((trial for trial in trials if trial.name == HEAD), None)
     if head is None:
         raise SweepError(
-            "HEAD has no training record of this student, so nothing can be said to beat it",
+            "HEAD has no training record of this student, so a comparison is not possible",
             next_step="`dvc pull dvc.yaml`, or `dvc repro` and commit dvc.lock",
         )
     if best.quality <= head.quality:
@@ -134,7 +134,7 @@ def apply(trials: list[Trial]) -> None:
 
     try:
         with Repo() as repo:
-            # As `dvc exp apply` does it, but for this pipeline alone: another one's outs are nowhere before it ran.
+            # Like `dvc exp apply`, but for this pipeline only: outs of pipelines that never ran do not exist.
             repo.experiments.apply(best.name, targets=[PIPELINE])
     except DvcException as error:
         raise SweepError(
@@ -142,7 +142,7 @@ def apply(trials: list[Trial]) -> None:
             found=str(error),
             next_step=f"its params are in the workspace: `dvc pull {PIPELINE}` or `dvc repro` brings the rest",
         ) from error
-    print(f"{best.name} is applied: `dvc repro` makes what follows from it, `dvc exp show` and git diff show it")
+    print(f"{best.name} is applied: `dvc repro` runs the stages after it, `dvc exp show` and git diff show it")
 
 
 if __name__ == "__main__":

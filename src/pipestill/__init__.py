@@ -1,7 +1,7 @@
 """pipestill turns labelled text into a small, fast, versioned classifier.
 
 `pipestill.predict` runs on every Python that pyproject.toml allows; the pipeline runs on TRAINING_PYTHONS. On another
-Python its modules refuse to be imported: an error that names the versions is better than one about a missing name.
+Python its modules refuse to be imported, with an error that names the supported versions.
 """
 
 import sys
@@ -11,11 +11,11 @@ RUNNER = ("errors", "predict")
 
 
 class TrainingCodeRefused:
-    """Finds no module, as Python asks its finders to; raises an error where the module is training code."""
+    """Import finder that never finds a module, but raises an error for training code on an unsupported Python."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> None:
-        """Let a module of the runner or of another package pass to the next finder.
+        """Return None, which passes modules of the runner and of other packages to the next finder.
 
         Raises:
             PipestillError: the module belongs to the pipeline.
@@ -28,7 +28,7 @@ class TrainingCodeRefused:
             raise PipestillError(
                 f"{name} does not run on this Python: it belongs to the pipeline",
                 found=f"Python {sys.version_info.major}.{sys.version_info.minor}, {sys.executable}",
-                expected=f"one of Python {supported}; any from 3.10 on for pipestill.predict alone",
+                expected=f"one of Python {supported}; any from 3.10 on for pipestill.predict only",
                 next_step="run `make setup`, which looks for one of them, then use .venv/bin/python",
             )
 

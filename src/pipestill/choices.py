@@ -1,4 +1,4 @@
-"""Record a setting that params.yaml leaves to the program: the value used and the reason for it."""
+"""The record of an `auto` setting: the value used, and the reason for it."""
 
 from pipestill.records import Record
 

@@ -1,4 +1,4 @@
-"""What a number was measured on: the machine and the software, read once and kept beside the number."""
+"""The environment of a measurement: machine and software, kept beside the numbers."""
 
 import os
 import platform
@@ -21,17 +21,17 @@ PACKAGES = (
     "dvc",
     "mlflow",
 )
-"""The distributions whose version can change a number."""
+"""Distributions whose version can change a number."""
 
 CPU_FLAGS = (
     *("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16"),
     *("asimddp", "i8mm", "bf16"),
 )
-"""The instruction sets, x86's and Arm's, that decide how fast, and how exact, int8 and bf16 arithmetic is."""
+"""Instruction sets of x86 and Arm that affect the speed and exactness of int8 and bf16 arithmetic."""
 
 
 class Environment(Record):
-    """The machine and the software of one execution; `threads` is what a stage computes with."""
+    """The machine and the software of one execution; `threads` is the number of threads of the stage."""
 
     python: str
     platform: str
@@ -67,7 +67,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _cpu_field(name: str) -> str | None:
-    """One field of the first processor in /proc/cpuinfo; None where there is no such file or field."""
+    """Read one field of the first processor in /proc/cpuinfo; None if the file or field is missing."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return None

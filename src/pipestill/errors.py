@@ -8,10 +8,10 @@ The tree::
     |-- DataError            the fetched rows cannot become a data set
     |-- CacheError           the logit cache cannot be used
     |   |-- StaleCacheError  it belongs to another teacher, tokenizer or set of rows
-    |   `-- CorruptCacheError  its bytes are not those that were written
+    |   `-- CorruptCacheError  a file of it is missing, truncated or changed
     |-- ModelError           a teacher or student cannot be built or loaded
-    |-- ExportError          an exported file does not compute what its source computes
-    |   `-- GateError        it does, but a limit declared in params.yaml is not met
+    |-- ExportError          the logits of an exported file differ from its source's
+    |   `-- GateError        a limit declared in params.yaml is not met
     |-- PredictError         an artifact or an input of `pipestill predict` is unusable
     `-- RecordError          a record on disk is missing or malformed
 """
@@ -21,10 +21,10 @@ class PipestillError(Exception):
     """An error that a user can act on.
 
     Args:
-        what: the thing that is wrong, named so that the user can find it.
-        found: what was found there.
-        expected: what was expected instead.
-        next_step: what the user can do now.
+        what: the faulty thing, named so that the user can find it.
+        found: the value or state that was found.
+        expected: the value or state that was expected.
+        next_step: the user's next step.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class StaleCacheError(CacheError):
 
 
 class CorruptCacheError(CacheError):
-    """The logit cache's bytes are not those that were written."""
+    """A file of the logit cache is missing, truncated or changed."""
 
 
 class ModelError(PipestillError):
@@ -78,7 +78,7 @@ class ModelError(PipestillError):
 
 
 class ExportError(PipestillError):
-    """An exported file does not compute what its source computes."""
+    """The logits of an exported file differ from those of its source."""
 
 
 class GateError(ExportError):

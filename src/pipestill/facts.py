@@ -1,4 +1,4 @@
-"""A figure that something says of itself, with its unit: what a student's architecture found or kept."""
+"""Diagnostics: figures with their units that are measured while a student is built, such as the energy kept."""
 
 from typing import Literal
 
@@ -6,12 +6,12 @@ from pipestill.records import Record
 
 
 class Fact(Record):
-    """One figure.
+    """One diagnostic figure.
 
     Attributes:
-        name: what it is; a name says exactly what the value is.
-        value: the figure.
-        unit: what it counts; a fraction is between 0 and 1.
+        name: name that defines the figure exactly.
+        value: value of the figure.
+        unit: unit of the value; a fraction is between 0 and 1.
     """
 
     name: str

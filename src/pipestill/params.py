@@ -1,7 +1,7 @@
 """Reading params.yaml: parse once at a stage's first line, then trust.
 
 A section becomes a frozen, strict pydantic object. Unknown keys, wrong kinds and values out of range are refused, all
-of them at once, each with its dotted key, the value found and what is allowed.
+of them at once, each with its dotted key, the value found and the values allowed.
 
 YAML is read as DVC reads it, by ruamel.yaml as YAML 1.2: PyYAML reads `5e-5` as a string and `no` as a boolean.
 """
@@ -24,9 +24,9 @@ FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list
 """A list in YAML or JSON as a tuple in Python: strict models take no list for one."""
 
 IntTuple = Annotated[tuple[int, ...], FROM_LIST]
-"""A list of whole numbers in YAML, a tuple in Python."""
+"""Tuple of integers, a list in YAML."""
 StrTuple = Annotated[tuple[str, ...], FROM_LIST]
-"""A list of strings in YAML, a tuple in Python."""
+"""Tuple of strings, a list in YAML."""
 
 
 class Section(BaseModel):
@@ -54,7 +54,9 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not valid YAML", found=error) from error
     if not isinstance(content, dict):
-        raise ParamsError(f"{path} holds no sections", found=type(content).__name__, expected="a mapping of sections")
+        raise ParamsError(
+            f"{path} does not hold sections", found=type(content).__name__, expected="a mapping of sections"
+        )
     return content
 
 
@@ -62,9 +64,9 @@ def parse_section(content: Mapping[str, Any], key: str, kind: type[T]) -> T:
     """Turn one section into its specification.
 
     Args:
-        content: the top-level mapping of params.yaml.
-        key: the dotted name of the section, such as `students.bert_l3`.
-        kind: its specification.
+        content: top-level mapping of params.yaml.
+        key: dotted name of the section, such as `students.bert_l3`.
+        kind: specification of the section.
 
     Returns:
         The parsed, frozen section.
@@ -87,15 +89,15 @@ def load_section(key: str, kind: type[T], path: Path = PARAMS_FILE) -> T:
 
 
 def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]:
-    """List what a specification refuses of a section, one line a value: key, value found, what is allowed.
+    """List the refused values of a section, one line per value: key, value found, values allowed.
 
     Args:
-        content: the top-level mapping of params.yaml.
-        key: the dotted name of the section.
-        kind: its specification.
+        content: top-level mapping of params.yaml.
+        key: dotted name of the section.
+        kind: specification of the section.
 
     Returns:
-        The lines; none when the section fits.
+        The lines; empty if the section fits.
     """
     section = _section(content, key)
     if section is None:
@@ -108,7 +110,7 @@ def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]
 
 
 def _section(content: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (any YAML value)
-    """The value at a dotted key, or None."""
+    """Return the value at a dotted key, or None."""
     section: Any = content
     for part in key.split("."):
         section = section.get(part) if isinstance(section, Mapping) else None
@@ -116,7 +118,7 @@ def _section(content: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (any 
 
 
 def _describe(detail: Mapping[str, Any], key: str, section: Any, kind: type[Any]) -> str:  # noqa: ANN401
-    """One refusal: the key as it stands in params.yaml, the value found, what is allowed."""
+    """Describe one refusal: the key as in params.yaml, the value found, the values allowed."""
     path = _path_in(section, detail["loc"])
     where = ".".join([key, *(str(part) for part in path)])
     message = str(detail["msg"]).removeprefix("Value error, ")
@@ -130,7 +132,7 @@ def _describe(detail: Mapping[str, Any], key: str, section: Any, kind: type[Any]
 
 
 def _path_in(section: Any, location: tuple[str | int, ...]) -> list[str | int]:  # noqa: ANN401 (any YAML value)
-    """A location without the names of union members, which pydantic puts between the keys of params.yaml."""
+    """Strip a location of the names of union members, which pydantic puts between the keys of params.yaml."""
     path: list[str | int] = []
     for position, part in enumerate(location):
         inside = part in section if isinstance(section, Mapping) else isinstance(part, int)
@@ -143,7 +145,7 @@ def _path_in(section: Any, location: tuple[str | int, ...]) -> list[str | int]: 
 
 
 def _keys_of(kind: Any, location: tuple[str | int, ...]) -> set[str]:  # noqa: ANN401 (a class, or a union of them)
-    """The keys that the specification at a location allows."""
+    """Return the keys that the specification at a location allows."""
     schema = TypeAdapter(kind).json_schema()
     node: Any = schema
     for part in location:
@@ -158,7 +160,7 @@ def _keys_of(kind: Any, location: tuple[str | int, ...]) -> set[str]:  # noqa: A
 
 
 def _deref(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """The definition that a schema node points at."""
+    """Return the definition that a schema node points at."""
     while "$ref" in node:
         node = schema["$defs"][node["$ref"].rpartition("/")[2]]
     return node

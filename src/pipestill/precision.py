@@ -1,7 +1,7 @@
 """The arithmetic of matrix products: bf16 where the device computes it natively, fp32 elsewhere (decision 11).
 
-`auto` is chosen anew on each machine, so it is the word `auto`, not its outcome, that a stage's key holds: an out that
-another machine made is accepted as it is. The outcome is written into the record of what was made.
+`auto` is resolved on each machine, and a stage's key holds the word `auto`, not the precision used: outputs of another
+machine are accepted. The stage's record holds the precision used.
 """
 
 import os
@@ -14,18 +14,18 @@ from pipestill.environment import read_environment
 Precision = Literal["float32", "bfloat16"]
 """The arithmetic of matrix products; weights, logits and losses stay float32."""
 PrecisionSetting = Literal["auto", "float32", "bfloat16"]
-"""A precision in params.yaml. float16 is not among them: its range is too small to train in without loss scaling."""
+"""A precision in params.yaml. float16 is not allowed: its range is too small for training without loss scaling."""
 
 BFLOAT16_CPU_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 """Instruction sets that multiply bf16 numbers: Intel's and AMD's, and Arm's."""
 MAX_ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""oneDNN, which computes torch's products, uses no instructions beyond the set that is named there."""
+"""Variables that limit the instruction set of oneDNN, which computes torch's products."""
 BFLOAT16_ISA_MARKS = ("BF16", "FP16", "AMX", "AVX10", "DEFAULT", "ALL")
-"""Parts of oneDNN's names of sets that hold bf16 products."""
+"""Parts of oneDNN's names of instruction sets with bf16 products."""
 BFLOAT16_CAPABILITY = 8
 """CUDA's major compute capability from which tensor cores multiply bf16 (Ampere)."""
 EMULATION_COST = "a training step takes about 2.4 times as long as in float32"
-"""Measured with MiniLM-L6 on two cores of a Xeon without bf16 instructions."""
+"""Cost of emulated bf16, measured with MiniLM-L6 on two cores of a Xeon without bf16 instructions."""
 
 
 class PrecisionChoice(Choice):
@@ -35,7 +35,7 @@ class PrecisionChoice(Choice):
 
 
 class Support(NamedTuple):
-    """Whether a device multiplies bf16 numbers natively, and by which evidence."""
+    """Native bf16 support of a device, with the evidence for it."""
 
     native: bool
     evidence: str
@@ -44,7 +44,7 @@ class Support(NamedTuple):
 def choose_precision(asked: PrecisionSetting, device_type: str) -> PrecisionChoice:
     """Choose the precision for a device of this machine.
 
-    An explicit bfloat16 is obeyed everywhere; where the device emulates it, the cost is printed once.
+    An explicit bfloat16 is used everywhere; where the device emulates it, the cost is printed once.
 
     Args:
         asked: the value in params.yaml.
@@ -60,11 +60,11 @@ def choose_precision(asked: PrecisionSetting, device_type: str) -> PrecisionChoi
 
 
 def cpu_support(cpu_flags: tuple[str, ...], max_isa: str | None) -> Support:
-    """Whether a CPU multiplies bf16 numbers natively.
+    """Find out whether a CPU multiplies bf16 numbers natively.
 
     Args:
-        cpu_flags: its instruction sets, as `/proc/cpuinfo` names them.
-        max_isa: the set beyond which oneDNN uses none; None where it is not limited.
+        cpu_flags: instruction sets of the CPU, as named in `/proc/cpuinfo`.
+        max_isa: largest instruction set that oneDNN may use; None without a limit.
     """
     found = [flag for flag in BFLOAT16_CPU_FLAGS if flag in cpu_flags]
     if not found:
@@ -75,7 +75,7 @@ def cpu_support(cpu_flags: tuple[str, ...], max_isa: str | None) -> Support:
 
 
 def cuda_support() -> Support:
-    """Whether the GPU multiplies bf16 numbers natively."""
+    """Find out whether the GPU multiplies bf16 numbers natively."""
     import torch
 
     major, minor = torch.cuda.get_device_capability()

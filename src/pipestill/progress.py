@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, and in a log a line now and then, so that nothing long is silent."""
+"""Progress of long work: a bar on a terminal, and occasional lines in a log."""
 
 import sys
 import time
@@ -9,19 +9,19 @@ from typing import Never, TypeVar
 from tqdm import tqdm
 
 LINE_S = 20.0
-"""Seconds between two lines of a log; what is over sooner says nothing."""
+"""Seconds between two lines of a log; shorter work prints nothing."""
 
 Item = TypeVar("Item")
 
 
 def shown(items: Iterable[Item], name: str, units: str, total: int | None = None) -> Iterator[Item]:
-    """Pass items on as they come and show on the way how many are done.
+    """Yield items and show how many are done.
 
     Args:
-        items: the items to work through.
-        name: of the work.
-        units: what the items are, in the plural.
-        total: the number of items; None for the items' own length, if they have one.
+        items: items to work through.
+        name: name of the work.
+        units: plural noun for the items.
+        total: number of items; None for the items' own length, if they have one.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -40,15 +40,15 @@ def shown(items: Iterable[Item], name: str, units: str, total: int | None = None
 
 @contextmanager
 def advancing(total: int, name: str, units: str) -> Iterator[Callable[[int], None]]:
-    """Show work that is done in pieces of many items: the bar moves, or a line is said, with every piece.
+    """Show work that is done in batches of items: the bar moves, or a line is printed, with every batch.
 
     Args:
-        total: items in all.
-        name: of the work.
-        units: what the items are, in the plural.
+        total: number of all items.
+        name: name of the work.
+        units: plural noun for the items.
 
     Yields:
-        What to call with the number of items of each piece.
+        A function to call with the number of items of each batch.
     """
     bar: tqdm[Never]
     with tqdm(total=total, desc=name, unit=f" {units}", disable=not sys.stderr.isatty()) as bar:

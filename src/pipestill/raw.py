@@ -1,6 +1,6 @@
-"""The seam between fetch and prepare: which raw files there are, and how their rows are read.
+"""The interface between fetch and prepare: the raw files, and the settings for reading their rows.
 
-It lies below both rooms, so that an edit to sources/ cannot rerun prepare, nor one to data/ fetch.
+Both packages import it, so that an edit to sources/ cannot rerun prepare, nor one to data/ fetch.
 """
 
 import re
@@ -12,19 +12,19 @@ from pydantic import AfterValidator, Field
 from pipestill.records import Record
 
 RAW = Path("data/raw")
-"""Where fetch puts the raw files, and the manifest beside them."""
+"""Folder of the raw files and their manifest."""
 MANIFEST = RAW / "source.json"
 
 Role = Literal["train", "dev", "test", "all", "unlabelled"]
-"""What a raw file is for; `all` is one pool from which train, dev and test are cut."""
+"""Purpose of a raw file; `all` is one pool from which train, dev and test are cut."""
 Format = Literal["csv", "tsv", "jsonl", "parquet", "tab"]
-"""`tab` is Orange's: tab-separated, the first of three header lines names the columns."""
+"""Format of a raw file; `tab` is Orange's: tab-separated, the first of three header lines names the columns."""
 Column = str | Annotated[int, Field(ge=0)]
 """A column by its name, or counted from 0."""
 LabelRule = Literal["as_is", "sign"]
-"""`as_is`: the label is what the column says. `sign`: of a rating; exactly 0 has no label."""
+"""Rule for labels. `as_is`: the value of the column. `sign`: the sign of a rating, where exactly 0 has no label."""
 DELIMITED = ("csv", "tsv")
-"""The formats that a separator parts into columns, and that may quote a field."""
+"""Formats with a separator between columns, and with optional quotes around fields."""
 
 
 def _one_separator(value: str) -> str:
@@ -38,18 +38,18 @@ Separator = Annotated[str, AfterValidator(_one_separator)]
 
 
 class Reader(Record):
-    """How the rows of the raw files are read.
+    """The settings for reading the rows of the raw files.
 
     A column is named, or counted from 0 where the file has no header.
 
     Attributes:
-        format: of every file; a file may be compressed by gzip as well.
-        text_column: the column of the text.
-        label_column: the column of the label.
+        format: format of every file; a file may be compressed by gzip as well.
+        text_column: column of the text.
+        label_column: column of the label.
         header: csv and tsv: whether the first line names the columns.
         separator: csv and tsv: the character between columns; None for the format's own.
         quoted: csv and tsv: whether double quotes enclose a field; None for the format's own rule.
-        label_rule: how a label is made of its column.
+        label_rule: rule for making a label from its column.
         label_names: names that whole numbers stand for, counted from 0; empty where the column holds the names.
     """
 
@@ -64,12 +64,12 @@ class Reader(Record):
 
     @property
     def column_separator(self) -> str:
-        """The character between columns: a comma in csv, a tab in the others, unless `separator` names another."""
+        """Character between columns: a comma in csv, a tab in the others, unless `separator` names another."""
         return self.separator or ("," if self.format == "csv" else "\t")
 
     @property
     def quotes_enclose(self) -> bool:
-        """Whether double quotes enclose a field: `quoted`, or where it is left out yes in csv and no in tsv."""
+        """True if double quotes enclose a field: `quoted`, or by default true in csv and false in tsv."""
         return self.format in DELIMITED and (self.format == "csv" if self.quoted is None else self.quoted)
 
 
@@ -83,7 +83,7 @@ class RawFile(Record):
 
 
 class RawManifest(Record):
-    """What fetch fetched: where it comes from, under which licence, and how to read it."""
+    """The record of the fetched files: origin, licence, and the settings for reading them."""
 
     kind: Literal["package", "hub", "local"]
     name: str

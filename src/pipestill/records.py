@@ -1,4 +1,4 @@
-"""Records: what a stage says about what it made, as JSON that is the same bytes for the same values."""
+"""Records: a stage's figures and facts as JSON, with equal bytes for equal values."""
 
 import json
 import os
@@ -24,7 +24,7 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill leaves the old file or the new one, never a part."""
+    """Write a file atomically: a kill leaves the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(
-            f"record {path} cannot be read", found=error, next_step="run `dvc repro` to write it anew"
+            f"record {path} cannot be read", found=error, next_step="run `dvc repro` to write it again"
         ) from error
 
 
@@ -64,11 +64,11 @@ def read_record(path: Path, kind: type[R]) -> R:
     """Read a record of a known kind.
 
     Raises:
-        RecordError: the file is missing, is not JSON, or does not hold such a record.
+        RecordError: the file is missing, is not JSON, or does not hold a record of this kind.
     """
     try:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
         raise RecordError(
-            f"{path} is no {kind.__name__}", found=error, next_step="run `dvc repro` to write it anew"
+            f"{path} does not hold a {kind.__name__}", found=error, next_step="run `dvc repro` to write it again"
         ) from error

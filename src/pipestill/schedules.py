@@ -17,7 +17,7 @@ from pipestill.params import Section
 
 
 class Schedule(Section):
-    """A number that goes from `start` to `end` over a training."""
+    """A number that changes from `start` to `end` over a training."""
 
     kind: Literal["linear", "cosine", "constant"]
     start: float
@@ -42,11 +42,11 @@ Number = Annotated[
 
 
 def number_at(number: "float | Schedule", progress: float) -> float:
-    """The value of a number at some progress of a training.
+    """Return the value of a number at some progress of a training.
 
     Args:
-        number: what params.yaml says.
-        progress: from 0 at the first optimiser step to 1 at the last.
+        number: constant or schedule from params.yaml.
+        progress: progress from 0 at the first optimiser step to 1 at the last.
     """
     if not isinstance(number, Schedule):
         return number
@@ -55,7 +55,7 @@ def number_at(number: "float | Schedule", progress: float) -> float:
 
 
 def extremes(number: "float | Schedule") -> tuple[float, float]:
-    """The smallest and the largest value that a number takes."""
+    """Return the smallest and the largest value that a number takes."""
     ends = (number.start, number.end) if isinstance(number, Schedule) else (number, number)
     return min(ends), max(ends)
 
@@ -73,6 +73,6 @@ def _positive(number: "float | Schedule") -> "float | Schedule":
 
 
 Weight = Annotated[Number, AfterValidator(_not_negative)]
-"""How much a loss counts: 0 or more."""
+"""Weight of a loss: 0 or more."""
 Temperature = Annotated[Number, AfterValidator(_positive)]
-"""What logits are divided by: above 0."""
+"""Temperature that logits are divided by: above 0."""

@@ -11,8 +11,8 @@ def derive_seed(seed: int, *names: str | int) -> int:
     """Derive the seed of a named stream, so that two uses of one seed do not share random numbers.
 
     Args:
-        seed: the seed of the section in params.yaml.
-        names: what the stream is for, such as an augmentation's kind and a content id.
+        seed: random seed of the section in params.yaml.
+        names: names of the stream, such as an augmentation's kind and a content id.
 
     Returns:
         A seed in [0, 2**32), the same on every machine.
@@ -22,13 +22,13 @@ def derive_seed(seed: int, *names: str | int) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and, where it is installed, torch; makes torch refuse non-deterministic kernels."""
+    """Seed Python, numpy and, where it is installed, torch; make torch refuse non-deterministic kernels."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (libraries below us draw from the global generator)
     try:
         import torch
     except ModuleNotFoundError:
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA has no deterministic products
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it CUDA's products are not deterministic
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)

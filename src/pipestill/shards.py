@@ -1,7 +1,7 @@
-"""A cache in shards: arrays with checksums, put in place together, found again after a kill, verified when opened.
+"""A cache in shards: arrays with checksums, published together, reused after a kill, verified when opened.
 
-The logit cache and the cache of soft targets at masked positions are both kept this way. What their arrays mean, and
-which identity they have, they know themselves.
+The logit cache and the cache of soft targets at masked positions are both stored this way; each defines its own arrays
+and identity.
 """
 
 import io
@@ -24,10 +24,10 @@ _SHORT = 200
 
 
 class Identity(Record):
-    """What the content of a cache depends on; a subclass names it."""
+    """Everything that the content of a cache depends on; a subclass names the fields."""
 
     def differences(self, other: Self) -> list[str]:
-        """What differs between two identities, one line a field."""
+        """List the differing fields of two identities, one line per field."""
         fields = [(name, getattr(self, name), getattr(other, name)) for name in type(self).model_fields]
         return [f"{name}: {_short(mine)} is not {_short(theirs)}" for name, mine, theirs in fields if mine != theirs]
 
@@ -36,28 +36,28 @@ class Shard(Record):
     """The card of one shard: consecutive rows.
 
     Attributes:
-        num_rows: in it.
+        num_rows: rows in the shard.
     """
 
     num_rows: int
 
     def files(self, number: int) -> dict[str, str]:
-        """SHA-256 of every file of the shard, by name.
+        """Return the SHA-256 of every file of the shard, by name.
 
         Args:
-            number: of the shard.
+            number: number of the shard.
         """
         raise NotImplementedError
 
 
 class Card(Record):
-    """What lies beside the shards, as card.json.
+    """The content of card.json, beside the shards.
 
     Attributes:
-        format_version: of the files.
-        identity: what the cache belongs to.
-        shards: in order.
-        choices: settings left to the program, as they were used; the identity holds their values.
+        format_version: version of the files' format.
+        identity: everything that the cache depends on.
+        shards: cards of the shards, in order.
+        choices: values chosen for `auto` settings, with reasons; the identity holds the values too.
     """
 
     format_version: int
@@ -71,14 +71,14 @@ C = TypeVar("C", bound=Card)
 
 
 class ShardWriter(Generic[S]):
-    """The shards of a cache that is being written, in a folder that survives a kill.
+    """Writer of a cache's shards, in a folder that survives a kill.
 
     Each has a card of its own, written as its last file and named after the cache's identity.
 
     Args:
-        scratch: the folder.
-        identity: of the cache.
-        kind: of the shards' cards.
+        scratch: folder that survives a kill.
+        identity: identity of the cache.
+        kind: class of the shards' cards.
     """
 
     def __init__(self, scratch: Path, identity: Identity, kind: type[S]) -> None:
@@ -88,7 +88,7 @@ class ShardWriter(Generic[S]):
         self._kind = kind
 
     def finished(self, number: int, ids: UInt8[np.ndarray, "row byte"]) -> S | None:
-        """The card of a shard that an earlier run finished: identity, content ids and all checksums agree; or None."""
+        """Return the card of a shard finished by an earlier run with equal identity, ids and checksums, or None."""
         try:
             card = read_record(self._card(number), self._kind)
         except RecordError:
@@ -100,7 +100,7 @@ class ShardWriter(Generic[S]):
         return card if whole else None
 
     def write(self, name: str, array: np.ndarray) -> str:
-        """Write one array of a shard to a file of this name; returns its SHA-256."""
+        """Write one array of a shard to a file of this name, and return its SHA-256."""
         content = _npy(array)
         write_bytes(self._scratch / name, content)
         return sha256_bytes(content)
@@ -110,7 +110,7 @@ class ShardWriter(Generic[S]):
         write_json(self._card(number), card)
 
     def publish(self, out: Path, card: Card) -> None:
-        """Replace a folder by the finished cache; its card comes last."""
+        """Replace a folder by the finished cache; the card is written last."""
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         for number, shard in enumerate(card.shards):
@@ -126,29 +126,29 @@ class ShardWriter(Generic[S]):
 
 
 def read_card(folder: Path, kind: type[C], *, redo: str) -> C:
-    """What a cache says it is.
+    """Read the card of a cache.
 
     Raises:
-        CorruptCacheError: it has no card: it was not finished.
+        CorruptCacheError: the card is missing, since the cache was not finished.
     """
     try:
         return read_record(folder / CARD_FILE, kind)
     except RecordError as error:
-        raise CorruptCacheError(f"{folder} is no whole cache", found=error.what, next_step=redo) from error
+        raise CorruptCacheError(f"{folder} holds an incomplete cache", found=error.what, next_step=redo) from error
 
 
 def check_cache(folder: Path, card: Card, expected: Identity, format_version: int, *, redo: str) -> None:
-    """Make sure that a cache is the one expected, and that its bytes are those that were written.
+    """Check a cache's identity and the checksums of its files.
 
     Args:
-        folder: where it lies.
-        card: its own.
-        expected: what it has to be.
-        format_version: that its reader knows.
-        redo: what to do about a cache that is refused.
+        folder: folder of the cache.
+        card: card of the cache.
+        expected: identity that it must have.
+        format_version: version that the reader supports.
+        redo: next step for a refused cache.
 
     Raises:
-        StaleCacheError: it belongs to something else; the message names what differs.
+        StaleCacheError: its identity differs; the message names the differing fields.
         CorruptCacheError: a file is missing, truncated or changed.
     """
     if card.format_version != format_version:
@@ -157,7 +157,7 @@ def check_cache(folder: Path, card: Card, expected: Identity, format_version: in
         )
     if differences := card.identity.differences(expected):
         raise StaleCacheError(
-            f"the cache {folder} belongs to something else",
+            f"the cache {folder} has another identity",
             found="".join(f"\n    {line}" for line in differences),
             next_step=redo,
         )
@@ -167,12 +167,12 @@ def check_cache(folder: Path, card: Card, expected: Identity, format_version: in
             found = sha256_file(path) if path.is_file() else "no file"
             if found != digest:
                 raise CorruptCacheError(
-                    f"{path} is not what was written", found=found, expected=f"sha256 {digest}", next_step=redo
+                    f"{path} was changed after it was written", found=found, expected=f"sha256 {digest}", next_step=redo
                 )
 
 
 def pack_ids(content_ids: Sequence[str]) -> UInt8[np.ndarray, "row byte"]:
-    """Content ids as uint8 `[row, 16]`."""
+    """Pack content ids to uint8 `[row, 16]`."""
     return np.frombuffer(bytes.fromhex("".join(content_ids)), dtype=np.uint8).reshape(-1, CONTENT_ID_BYTES)
 
 

@@ -1,11 +1,11 @@
-"""Where in an encoder a feature is read: a part of it and a layer."""
+"""Sites: the places in an encoder at which features are read, each a part and a layer."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Part = Literal["hidden", "query", "key", "value"]
 Tokens = Literal["first", "all"]
-"""Which tokens of a row a feature is about: the first one alone, or all."""
+"""Tokens of a row whose features are read: the first one only, or all."""
 
 PARTS: tuple[str, ...] = get_args(Part)
 
@@ -15,8 +15,8 @@ class Site:
     """A place in an encoder; written `hidden:6`.
 
     Attributes:
-        part: `hidden` for hidden states, `query`, `key` or `value` for what attention projects them to.
-        layer: counted from 1; `hidden:0` is what the first layer reads.
+        part: `hidden` for hidden states, or `query`, `key` or `value` for attention's projections of them.
+        layer: layer counted from 1; `hidden:0` is the input of the first layer.
     """
 
     part: Part
@@ -27,13 +27,13 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> "Site":
-        """Read a site as it is written.
+        """Parse a site.
 
         Raises:
-            ValueError: it is no site.
+            ValueError: the text does not name a site.
         """
         part, _, layer = text.partition(":")
         if part not in PARTS or not layer.isdecimal() or int(layer) < (part != "hidden"):
-            raise ValueError(f"{text!r} is no site: write hidden:0, hidden:6, query:1, key:1 or value:1")
+            raise ValueError(f"unknown site {text!r}: write hidden:0, hidden:6, query:1, key:1 or value:1")
         known: dict[str, Part] = {name: name for name in get_args(Part)}
         return cls(known[part], int(layer))

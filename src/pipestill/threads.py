@@ -1,4 +1,4 @@
-"""Threads of the numeric libraries: how many there are, and how long one spins while it waits (decision 12).
+"""Threads of the numeric libraries: their number, and the spin time of waiting threads (decision 12).
 
 A stage that computes with torch imports this module first, since OpenMP reads its settings when it is loaded.
 """
@@ -15,16 +15,16 @@ from joblib import cpu_count
 from pipestill.errors import ParamsError
 
 VARIABLE = "PIPESTILL_THREADS"
-"""The one place where a user sets the number of threads; it changes speed and the last bits of sums, nothing else."""
+"""Variable by which a user sets the number of threads; it affects only speed and the last bits of sums."""
 SPIN_COUNT = "1000"
-"""Turns of its loop that a waiting thread of libgomp spins before it sleeps: about 10 microseconds.
+"""Spins of a waiting libgomp thread before it sleeps: about 10 microseconds.
 
 libgomp's default, 300,000, keeps a core busy for milliseconds after each parallel loop. Beside a process that needs
 that core, a training step then takes three times as long.
 """
 
 WINDOW = 16
-"""Calls that `spread` keeps ready for each thread: enough that none waits while a result is used."""
+"""Calls that `spread` keeps queued for each thread, so that no thread idles while a result is used."""
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -34,7 +34,7 @@ Out = TypeVar("Out")
 def num_threads() -> int:
     """Threads to compute with: PIPESTILL_THREADS, or else the physical cores that this process may use.
 
-    A container's limit counts as cores: torch alone would start a thread for each core of the host.
+    A container's limit counts as cores: torch by itself would start a thread for each core of the host.
 
     Raises:
         ParamsError: the variable does not hold a whole number above 0.
@@ -53,10 +53,10 @@ def num_threads() -> int:
 
 
 def configure(environ: MutableMapping[str, str]) -> None:
-    """Set OpenMP's variables; those that the user has set stay as they are.
+    """Set OpenMP's variables, except those that the user has set.
 
     Args:
-        environ: the environment of this process, from which torch reads them.
+        environ: environment of this process, from which torch reads them.
     """
     if not environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}:
         environ["GOMP_SPINCOUNT"] = SPIN_COUNT
@@ -70,8 +70,8 @@ def configure(environ: MutableMapping[str, str]) -> None:
 def spread(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """Call a function on each item, in as many threads as there are cores; results come in the order of the items.
 
-    For functions that leave Python's lock while they compute, such as a run of an ONNX session. No more than
-    `WINDOW` calls a thread wait or hold a result at a time, so a million items take no more memory than a hundred.
+    For functions that release Python's lock while they compute, such as a run of an ONNX session. At most `WINDOW`
+    calls per thread wait or hold a result, so that memory does not grow with the number of items.
     """
     waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(num_threads()) as pool:

@@ -57,7 +57,7 @@ def test_all_mistakes_are_told_at_once(grid: dict[str, Any]) -> None:
     grid["recipes"]["soft"]["epochs_fraction"] = 2.0
     with pytest.raises(ParamsError) as error:
         check_grid(grid)
-    for words in ("3 value(s) refused", "colour: no such section", "stands here once", "recipes.soft.epochs_fraction"):
+    for words in ("3 value(s) refused", "colour: no such section", "given once", "recipes.soft.epochs_fraction"):
         assert words in str(error.value)
 
 

@@ -75,7 +75,7 @@ def test_text_without_spaces_is_learned_from_characters() -> None:
 
 def test_rows_with_nothing_to_count_are_refused() -> None:
     rows = (["🙂", "🙃"] * 3, np.array([0, 1] * 3))
-    with pytest.raises(DataError, match="nothing to count"):
+    with pytest.raises(DataError, match="hold no feature"):
         fit_and_score(rows, rows, ["🙂"], 2, make_params())
 
 

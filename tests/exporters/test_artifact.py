@@ -88,7 +88,7 @@ def test_parity_beyond_the_tolerance_is_an_error_and_no_warning(
     model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, facts: CardFacts
 ) -> None:
     strict = params.model_copy(update={"parity": params.parity.model_copy(update={"tolerance": 1e-12})})
-    with pytest.raises(ExportError, match="does not compute what the PyTorch model computes"):
+    with pytest.raises(ExportError, match="differ from those of the PyTorch model"):
         export(model_folder, tmp_path, dev, strict, facts)
 
 

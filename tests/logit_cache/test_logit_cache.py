@@ -104,7 +104,7 @@ def test_a_stale_cache_is_refused_and_says_what_differs(
     write: Write, identity: CacheIdentity, field: str, value: object
 ) -> None:
     folder = write()
-    with pytest.raises(StaleCacheError, match=rf"(?s)belongs to something else.*{field}:"):
+    with pytest.raises(StaleCacheError, match=rf"(?s)has another identity.*{field}:"):
         LogitCache.open(folder, identity.model_copy(update={field: value}))
 
 
@@ -139,14 +139,14 @@ def test_a_damaged_shard_is_refused(write: Write, identity: CacheIdentity, damag
         row = 3 * 4
         content[-row:], content[-2 * row : -row] = content[-2 * row : -row], content[-row:]
     file.unlink() if damage == "delete" else file.write_bytes(content)
-    with pytest.raises(CorruptCacheError, match=r"00001.logits.npy is not what was written"):
+    with pytest.raises(CorruptCacheError, match=r"00001.logits.npy was changed after it was written"):
         LogitCache.open(folder, identity)
 
 
 def test_a_cache_without_its_card_is_refused(write: Write, identity: CacheIdentity) -> None:
     folder = write()
     (folder / "card.json").unlink()
-    with pytest.raises(CorruptCacheError, match="no whole cache"):
+    with pytest.raises(CorruptCacheError, match="incomplete cache"):
         LogitCache.open(folder, identity)
 
 
@@ -162,7 +162,7 @@ def test_rows_swapped_when_the_cache_was_written_are_found_by_asking_the_teacher
     good = LogitCache.open(write("good"), identity)
     assert check_sample(good, ids, texts, forward, tolerance=1e-4) < 1e-4
     bad = LogitCache.open(write("bad", forward=swapped), identity)
-    with pytest.raises(StaleCacheError, match="no longer says"):
+    with pytest.raises(StaleCacheError, match="do not match the teacher"):
         check_sample(bad, ids, texts, forward, tolerance=1e-4)
 
 

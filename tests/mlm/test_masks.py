@@ -144,7 +144,7 @@ def add_unlabelled(texts: list[str]) -> None:
 def test_a_tokenizer_without_a_mask_token_and_tables_without_text_are_refused(
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="no text to mask"):
+    with pytest.raises(DataError, match="does not have a text to mask"):
         written(tmp_path, ["[SEP]"], tokenizer)
     tokenizer.mask_token = None
     with pytest.raises(ModelError, match="no mask token"):
@@ -152,5 +152,5 @@ def test_a_tokenizer_without_a_mask_token_and_tables_without_text_are_refused(
 
 
 def test_shares_above_one_together_are_refused() -> None:
-    with pytest.raises(ParamsError, match="more than 1 together"):
+    with pytest.raises(ParamsError, match="must be at most 1"):
         parse_section({"m": {**MASKS_PARAMS, "random_token_fraction": 0.3}}, "m", MlmMasksParams)

@@ -85,5 +85,5 @@ def test_without_a_teacher_only_the_original_token_counts() -> None:
 
 
 def test_weights_that_are_all_zero_are_refused() -> None:
-    with pytest.raises(ValueError, match="nothing would be learned"):
+    with pytest.raises(ValueError, match="at least one weight must be above 0"):
         MlmWeights(hard_weight=0.0, soft_weight=0.0, cosine_weight=0.0)

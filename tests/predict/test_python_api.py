@@ -52,7 +52,7 @@ NO_COLLECTIONS: dict[str, tuple[Any, str]] = {
     "a number": (3, "of type int"),
     "NaN": (float("nan"), "of type float"),
     "a mapping": ({"text": "good"}, "of type dict"),
-    "a set": ({"good"}, "whose order the answers keep"),
+    "a set": ({"good"}, "whose order the predictions keep"),
 }
 
 

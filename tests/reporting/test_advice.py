@@ -128,7 +128,7 @@ def test_more_epochs_are_no_advice_where_an_earlier_one_was_the_best(tmp_path: P
     records = evaluated(tmp_path, teacher=(first(0.6), first(0.6)), baseline=(first(0.7), first(0.7)))
     (line,) = advise(records, [training("teacher", 0.6, 0.5, 0.5, best=1)], None, tmp_path)
     assert line.endswith(
-        ": epoch 1 of 3 was the best, so more of them will not do; lower `finetune_teacher.training.learning_rate` or "
+        ": epoch 1 of 3 was the best, so more epochs do not help; lower `finetune_teacher.training.learning_rate` or "
         "choose another model under `fetch.base` in params.yaml."
     )
 

@@ -153,7 +153,7 @@ def test_a_file_that_was_not_scored_is_refused(
     source: Path, tmp_path: Path, export: ExportRecord, evaluation: EvaluateRecord, summary: Summary
 ) -> None:
     other = export.model_copy(update={"int8": export.int8.model_copy(update={"sha256": "f" * 64})})
-    with pytest.raises(RecordError, match=r"model_quantized\.onnx of bert_l3 is not the file that was scored"):
+    with pytest.raises(RecordError, match=r"model_quantized\.onnx of bert_l3 differs from the file that was scored"):
         package_champion(source, tmp_path / "champion", other, evaluation, summary)
     assert not (tmp_path / "champion").exists()
 

@@ -109,7 +109,7 @@ def test_the_md5_of_the_summary_is_found_and_its_absence_refused(tmp_path: Path)
     lock.write_text(LOCK.format(md5="c" * 32), encoding="utf-8")
     assert report_md5(lock) == "c" * 32
     lock.write_text("stages: {}\n", encoding="utf-8")
-    with pytest.raises(RecordError, match="names no report"):
+    with pytest.raises(RecordError, match="does not hold a report"):
         report_md5(lock)
 
 

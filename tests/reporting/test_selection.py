@@ -42,7 +42,7 @@ def test_the_best_on_dev_wins_whatever_test_says() -> None:
     ("change", "reason"),
     [
         ({"lower": 0.9}, "lower end of retention on dev is 0.900, below 0.975"),
-        ({"lower": None}, "lower end of retention on dev is not known"),
+        ({"lower": None}, "lower end of retention on dev is unknown"),
         ({"over_int8": 1.294}, "speed-up over the int8 teacher is 1.29, below 1.3"),
         ({"over_int8": 1.2999}, "speed-up over the int8 teacher is 1.29, below 1.3"),
         ({"speedup": 9.98}, "speed-up over the PyTorch teacher is 9.9, below 10"),
@@ -78,7 +78,7 @@ def test_a_limit_of_zero_refuses_nobody(speedup: float | None) -> None:
 def test_what_was_not_timed_lacks_the_whole_of_both_speed_ups() -> None:
     verdict = choose_champion([make_row("a", speedup=None)], REPORT).verdicts[0]
     assert verdict.missed == ("min_speedup_over_int8_teacher", "min_speedup_over_torch_teacher")
-    assert verdict.refused_because[0] == "speed-up over the int8 teacher is not known"
+    assert verdict.refused_because[0] == "speed-up over the int8 teacher is unknown"
     assert verdict.shortfall == 2
 
 
@@ -146,7 +146,7 @@ def test_what_was_not_timed_has_no_speed(evaluations: list[EvaluateRecord]) -> N
 
 def test_a_file_timed_that_was_not_scored_is_refused(evaluations: list[EvaluateRecord]) -> None:
     other = make_speeds() | {"bert_l3/onnx_int8": make_speed(1, model="other", variant="x", size_bytes=1)}
-    with pytest.raises(RecordError, match="timed as bert_l3/onnx_int8 is not the one that was scored"):
+    with pytest.raises(RecordError, match="timed as bert_l3/onnx_int8 differs from the one that was scored"):
         compare(evaluations, other)
 
 

@@ -69,7 +69,7 @@ def test_weights_with_another_header_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_json_that_is_cut_is_refused(file: str, tmp_path: Path) -> None:
     (save_model(tmp_path / "teacher") / file).write_text('{"model_type": "be')
-    with pytest.raises(SourceError, match=rf"data/local/teacher/{file} is cut short or no JSON"):
+    with pytest.raises(SourceError, match=rf"data/local/teacher/{file} is truncated or not JSON"):
         fetch_base(LOCAL_BASE, tmp_path)
 
 

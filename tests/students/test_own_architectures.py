@@ -183,5 +183,5 @@ print(sorted(name for name in sys.modules if name.startswith("pipestill.architec
 @pytest.mark.parametrize("model_type", ["", "no_such", "../bert_layers", "os.path", 5])
 def test_a_model_type_that_is_none_of_ours_is_left_to_transformers(model_type: object, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(f'{{"model_type": {str(model_type)!r}}}'.replace("'", '"'))
-    with pytest.raises(ModelError, match="holds no classifier"):
+    with pytest.raises(ModelError, match="does not hold a classifier"):
         load_classifier(tmp_path)

@@ -107,5 +107,5 @@ def test_a_base_that_lacks_pretrained_weights_is_refused(base: Path, labels: Lab
 def test_a_folder_that_holds_no_trained_classifier_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="lacks weights of a trained classifier"):
         load_classifier(base)
-    with pytest.raises(ModelError, match="holds no classifier"):
+    with pytest.raises(ModelError, match="does not hold a classifier"):
         load_classifier(tmp_path)

@@ -84,7 +84,7 @@ def test_weights_that_do_not_fit_their_config_are_refused_by_name(base: Path, la
 def test_a_config_that_no_model_can_be_made_of_is_a_model_error(base: Path, labels: LabelSet, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "base")
     tiny.change_json(folder / "config.json", hidden_size="wide")
-    with pytest.raises(ModelError, match=r"(?s)holds no pretrained encoder.*hidden_size"):
+    with pytest.raises(ModelError, match=r"(?s)does not hold a pretrained encoder.*hidden_size"):
         build(folder, labels)
 
 
@@ -92,7 +92,7 @@ def test_a_config_that_no_model_can_be_made_of_is_a_model_error(base: Path, labe
 def test_weights_that_are_cut_short_are_a_model_error(kept: int, base: Path, labels: LabelSet, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "base")
     (folder / "model.safetensors").write_bytes((base / "model.safetensors").read_bytes()[:kept])
-    with pytest.raises(ModelError, match="holds no pretrained encoder"):
+    with pytest.raises(ModelError, match="does not hold a pretrained encoder"):
         build(folder, labels)
 
 
@@ -212,7 +212,7 @@ def test_a_classifier_that_needs_an_end_token_which_its_tokenizer_does_not_write
 def test_settings_that_tokenizer_json_cannot_hold_are_refused_before_training(tmp_path: Path, labels: LabelSet) -> None:
     base = tiny.save_base(tmp_path)
     tiny.change_json(base / "tokenizer_config.json", split_special_tokens=True)
-    with pytest.raises(ModelError, match=r"(?s)does not encode as its tokenizer\.json.*split_special_tokens"):
+    with pytest.raises(ModelError, match=r"(?s)does not encode like its tokenizer\.json.*split_special_tokens"):
         build(base, labels)
 
 

@@ -173,7 +173,7 @@ def test_only_what_was_made_and_measured_is_registered(outcome: Repository) -> N
     with pytest.raises(RegistryError, match=r"models/onnx/small is not here as dvc\.lock says"):
         register(outcome.root)
     write_lock(outcome.root)
-    with pytest.raises(RegistryError, match="no file of small is the one that was benchmarked"):
+    with pytest.raises(RegistryError, match="small does not hold the file that was benchmarked"):
         register(outcome.root)
     (outcome.root / "reports/summary.json").unlink()
     with pytest.raises(RegistryError, match=r"reports/summary\.json is not here"):

@@ -78,7 +78,7 @@ def test_a_server_that_is_away_does_not_stop_a_release(repository: Repository, m
     write_outcome(repository.root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     line, is_champion = note_release(repository.root, RELEASE)
-    assert f"MLflow's registry was not told of {RELEASE}: no MLflow server answers" in line
+    assert f"MLflow's registry could not be tagged with {RELEASE}: no MLflow server answers" in line
     assert "make register" in line
     assert not is_champion
 

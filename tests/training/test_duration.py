@@ -74,7 +74,7 @@ def test_explicit_epochs_pass_the_limit_with_a_warning() -> None:
     plan, warning = fit(None, 90.0, 5.0)
     assert plan == Plan(epochs=6, num_rows=1000, choice=None)
     assert warning is not None
-    assert "`epochs` is set in params.yaml, so the limit is passed" in warning
+    assert "`epochs` is set in params.yaml, so the limit is exceeded" in warning
 
 
 @pytest.mark.parametrize(("minutes", "text"), [(0.001, "1 s"), (0.5, "30 s"), (3.46, "3.5 min"), (25.2, "25 min")])

@@ -157,7 +157,7 @@ def test_the_size_of_features_is_told_and_refused_before_anything_is_written(
 
 
 def test_features_that_a_teacher_does_not_have_are_refused() -> None:
-    with pytest.raises(CacheError, match=r"(?s)no such features.*value:5.*up to 4"):
+    with pytest.raises(CacheError, match=r"(?s)a layer that the teacher does not have.*value:5.*up to 4"):
         fill_cache(sites=["hidden:4", "value:5"])
 
 
@@ -189,7 +189,7 @@ def test_damaged_features_are_refused() -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptCacheError, match=r"00002.hidden-4.npy is not what was written"):
+    with pytest.raises(CorruptCacheError, match=r"00002.hidden-4.npy was changed after it was written"):
         gradients("data/logits", "last_hidden_cosine", 8, [1])
 
 
@@ -285,5 +285,5 @@ def test_a_student_that_does_not_fit_a_loss_is_refused_before_training() -> None
 
 def test_with_the_teacher_in_the_loop_for_features_both_read_the_same_length() -> None:
     fill_cache()
-    with pytest.raises(ModelError, match=r"(?s)longest inputs differ.*20.*24"):
+    with pytest.raises(ModelError, match=r"(?s)max_length differs.*20.*24"):
         distil("other", objective=objective("hidden_mse"), max_length=20)

@@ -88,8 +88,8 @@ def test_a_weight_and_a_temperature_follow_their_schedules() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"objective": weighted(0.0, 0.0)}, "nothing would be learned"),
-        ({"objective": []}, "nothing would be learned"),
+        ({"objective": weighted(0.0, 0.0)}, "needs a loss with a weight above 0"),
+        ({"objective": []}, "needs a loss with a weight above 0"),
         ({"objective": weighted(0.5, -2.0)}, r"objective.1.weight \(found -2.0\).*greater than or equal to 0"),
         ({"objective": weighted(0.5, "1")}, r"objective.1.weight \(found '1'\).*number"),
         ({"objective": weighted(0.5, {**LINEAR, "end": -1.0})}, r"objective.1.weight: .*equal to 0"),

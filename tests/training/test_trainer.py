@@ -188,7 +188,7 @@ def test_some_of_the_cached_rows_will_do_and_a_row_that_is_not_cached_will_not(w
 
 
 def test_online_a_student_that_reads_more_or_less_than_its_teacher_is_refused(workspace: Path) -> None:
-    with pytest.raises(ModelError, match=r"(?s)longest inputs differ.*20.*24"):
+    with pytest.raises(ModelError, match=r"(?s)max_length differs.*20.*24"):
         distil("other", targets="models/teacher", max_length=20)
 
 

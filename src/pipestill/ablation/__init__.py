@@ -1,1 +1,1 @@
-"""The ablation: every student with every recipe over several seeds, measured alike and put into one table."""
+"""The ablation: every student with every recipe over several seeds, compared in one table."""

@@ -1,6 +1,6 @@
 """One cell: a student trained with a recipe once for each seed, the first of them exported.
 
-A seed that is finished is kept in the scratch folder with its logits, so that a killed cell goes on where it was.
+A finished seed is kept in the scratch folder with its logits, so that a killed cell resumes at the next seed.
 """
 
 import shutil
@@ -43,13 +43,13 @@ Describe = Callable[[Classifier], CardFacts]
 
 @dataclass(frozen=True)
 class Ground:
-    """What every cell reads.
+    """The inputs of every cell.
 
     Attributes:
-        tables: the rows to train on, by `train` and `transfer`.
-        logits: the ablation's logit cache, over all of these rows.
-        labels: of the data.
-        splits: dev and test.
+        tables: rows to train on, by `train` and `transfer`.
+        logits: folder of the ablation's logit cache, over all of these rows.
+        labels: label names of the data.
+        splits: rows of dev and test.
     """
 
     tables: Mapping[str, Path]
@@ -59,7 +59,7 @@ class Ground:
 
 
 class Outcome(Record):
-    """What is kept of a finished seed, beside its logits."""
+    """The result of a finished seed, kept beside its logits."""
 
     seed: SeedRecord
     train_wall_time_s: float
@@ -69,13 +69,13 @@ class Outcome(Record):
 
 
 class FinishedCell(NamedTuple):
-    """What a cell came to.
+    """The result of a cell.
 
     Attributes:
-        record: its figures.
-        train_wall_time_s: seconds of each seed.
-        predictions: the logits of every seed by split; a variant is called `seed_<seed>`.
-        choices: settings left to the program, as they were used.
+        record: figures of the cell.
+        train_wall_time_s: training seconds of each seed.
+        predictions: logits of every seed by split; a variant is called `seed_<seed>`.
+        choices: values chosen for `auto` settings.
     """
 
     record: CellRecord
@@ -99,19 +99,19 @@ def run_cell(
     """Train, score and export.
 
     Args:
-        names: of the student and of the recipe.
-        student: the student.
-        recipe: what it learns from.
-        seeds: one training each.
-        ground: what every cell reads.
+        names: names of the student and of the recipe.
+        student: settings of the student.
+        recipe: losses, initial weights and rows of the training.
+        seeds: random seeds, one training each.
+        ground: inputs of every cell.
         export: settings and gates of the export.
-        evaluate: how the models are scored.
-        listen: the listener of a seed's curves.
-        describe: the facts of a model card.
-        folders: where finished seeds are kept until the cell is, and where the first seed's int8 file goes.
+        evaluate: settings of scoring.
+        listen: function from a seed to the listener of its curves.
+        describe: function that collects the facts of a model card.
+        folders: folder that keeps finished seeds, and folder of the first seed's int8 file.
 
     Raises:
-        PipestillError: what the params ask for cannot be made, or a gate of the export fails.
+        PipestillError: the student cannot be built as the params ask, or a gate of the export fails.
     """
     scratch, target = folders
     for seed in seeds:
@@ -183,10 +183,10 @@ def train_seed(
 def open_signal(
     params: StudentParams, student: Classifier, material: Material, logits: Path, old_ids: OldIds
 ) -> Signal:
-    """What answers for a teacher: the ablation's logit cache, or nobody.
+    """Open the source of a training's targets: the ablation's logit cache, or none.
 
     Raises:
-        CacheError: the cache lacks rows, or features that a loss reads; a pruned vocabulary reads other tokens.
+        CacheError: the cache lacks rows, or features that a loss reads; or features meet a pruned vocabulary.
         ModelError: student and teacher do not fit a loss.
     """
     if not params.asks_teacher:
@@ -213,7 +213,7 @@ def export_first(
     export: ExportParams,
     describe: Describe,
 ) -> tuple[ExportRecord, dict[str, float]]:
-    """Export a model with all gates, keep its int8 file, and score that on dev and test, each row by itself."""
+    """Export a model with all gates, keep its int8 file, and score that file on dev and test, row by row."""
     from pipestill.predict import Classifier as Runner
 
     classifier = load_classifier(source)
@@ -228,7 +228,7 @@ def export_first(
         export,
         lambda: describe(classifier),
     )
-    (target / record.fp32.path).unlink()  # nothing reads it again
+    (target / record.fp32.path).unlink()  # it is not read again
     runner = Runner(target, file=ONNX_FILES[INT8])
     return record, {
         split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)

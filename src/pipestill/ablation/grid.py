@@ -1,15 +1,15 @@
-"""Where the cells of the ablation stand: students down, recipes across, each in the order of params."""
+"""The grid of the ablation's cells: students down, recipes across, each in the order of params."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
 class Placed(Protocol):
-    """What has a place in the grid.
+    """An object with a place in the grid.
 
     Attributes:
-        student: its row.
-        recipe: its column.
+        student: name of its row.
+        recipe: name of its column.
     """
 
     @property
@@ -20,12 +20,12 @@ class Placed(Protocol):
 
 
 def ordered_cells(cells: Mapping[str, Placed], students: Sequence[str], recipes: Sequence[str]) -> list[str]:
-    """The names of the cells by student and then recipe, in the order of params."""
+    """List the names of the cells by student and then recipe, in the order of params."""
     return sorted(cells, key=lambda name: (students.index(cells[name].student), recipes.index(cells[name].recipe)))
 
 
 def timed_cells(cells: Mapping[str, Placed], students: Sequence[str], recipes: Sequence[str]) -> dict[str, str]:
-    """Of each student the first of its cells, whose int8 file is timed."""
+    """Return the first cell of each student, whose int8 file is timed."""
     found: dict[str, str] = {}
     for name in ordered_cells(cells, students, recipes):
         found.setdefault(cells[name].student, name)

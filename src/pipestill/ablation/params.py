@@ -20,15 +20,15 @@ from pipestill.transfer.params import TransferParams
 
 
 class StudentSettings(Section):
-    """A student, whatever it learns from.
+    """Settings of a student, for all recipes.
 
     Attributes:
-        title: what the table calls it.
-        architecture: what it is built like.
-        vocabulary: which tokens it knows.
-        embedding: how it keeps their embeddings.
+        title: name in the table.
+        architecture: kind of model and its sizes.
+        vocabulary: tokens to keep.
+        embedding: full or factorised token embedding.
         max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
-        training: how it is trained; its epochs are those over the train rows, of which a recipe may take fewer.
+        training: optimiser and schedule settings; the epochs are passes over the train rows, which a recipe may reduce.
     """
 
     title: str
@@ -40,14 +40,14 @@ class StudentSettings(Section):
 
 
 class Recipe(Section):
-    """What a student learns from.
+    """The losses, initial weights and rows of a training.
 
     Attributes:
-        title: what the table calls it.
-        init: the model that it is made of.
+        title: name in the table.
+        init: model that the student is made from.
         rows: the train rows, or the ablation's transfer set.
-        epochs_fraction: share of the student's epochs that it trains, at least one: more rows, fewer passes.
-        objective: the losses; one that asks a teacher asks the ablation's logit cache.
+        epochs_fraction: share of the student's epochs to train, at least one epoch: fewer passes over more rows.
+        objective: weighted losses; those that need a teacher read the ablation's logit cache.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Cell(Section):
 
 
 class Repeats(Section):
-    """How often each cell is trained: once for each seed."""
+    """The seeds of the ablation: each cell is trained once per seed."""
 
     seeds: IntTuple = Field(min_length=1)
 
@@ -75,7 +75,7 @@ class Repeats(Section):
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError("each seed is at least 0 and stands here once")
+            raise ValueError("each seed must be at least 0 and given once")
         return seeds
 
 
@@ -93,9 +93,9 @@ NAMED: dict[str, Any] = {"students": StudentSettings, "recipes": Recipe, "cells"
 
 
 def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> StudentParams:
-    """A student with a recipe as the trainer takes it.
+    """Combine a student and a recipe into the trainer's params.
 
-    `rows` and `targets` name the main pipeline's transfer set and logit cache; what is opened are the ablation's own.
+    `rows` and `targets` name the main pipeline's transfer set and logit cache, but the ablation's own are opened.
 
     Raises:
         pydantic.ValidationError: the two do not go together.
@@ -123,7 +123,7 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
     """Check all of pipelines/ablation/params.yaml at once.
 
     Args:
-        content: its top-level mapping.
+        content: top-level mapping of the file.
 
     Returns:
         The student of each cell, with the first seed.
@@ -151,7 +151,7 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
         raise ParamsError(
             f"pipelines/ablation/params.yaml: {len(lines)} value(s) refused",
             found="".join(f"\n    {line}" for line in lines),
-            next_step="correct the values named above; docs/ablation.md says what they mean",
+            next_step="correct the values named above; docs/ablation.md explains them",
         )
     return cells
 
@@ -159,7 +159,7 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
 def _check_cell(
     content: Mapping[str, Any], name: str, cell: Cell, seed: int, cells: dict[str, StudentParams]
 ) -> list[str]:
-    """What is wrong with a cell; one with nothing wrong is added to `cells`."""
+    """List the faults of a cell; a cell without faults is added to `cells`."""
     lines = [
         f"cells.{name}.{key} (found {value!r}): {section} has no such name"
         for key, value, section in (("student", cell.student, "students"), ("recipe", cell.recipe, "recipes"))

@@ -1,4 +1,4 @@
-"""What the ablation says: of each cell, and in its table. Wall times lie apart, so that the rest is the same bytes."""
+"""The records of the ablation: each cell, and the table. Wall times lie apart, so that the rest is reproducible."""
 
 from pipestill.environment import Environment
 from pipestill.exporters.records import FileRecord
@@ -12,14 +12,14 @@ class SeedRecord(Record):
     """One training of a cell.
 
     Attributes:
-        seed: of what is random in it.
+        seed: random seed of the training.
         num_rows: rows that it was trained on.
-        num_epochs: passes over them.
-        best_epoch: the epoch whose weights were kept, by dev.
-        dev_accuracy: of the PyTorch model, a fraction.
-        test_accuracy: the same.
-        dev_macro_f1: a fraction.
-        test_macro_f1: a fraction.
+        num_epochs: passes over the rows.
+        best_epoch: epoch whose weights were kept, by dev.
+        dev_accuracy: accuracy of the PyTorch model on dev, a fraction.
+        test_accuracy: accuracy of the PyTorch model on test, a fraction.
+        dev_macro_f1: macro F1 on dev, a fraction.
+        test_macro_f1: macro F1 on test, a fraction.
     """
 
     seed: int
@@ -36,18 +36,18 @@ class CellRecord(Record):
     """One student with one recipe.
 
     Attributes:
-        student: its key in params.
-        recipe: the same.
-        seeds: each training, in the order of params.
-        num_parameters: of the student.
-        facts: what its architecture says of it, with the first seed.
-        exported_seed: the seed whose model was exported.
-        fp32: its fp32 file, which parity was measured on; not kept.
-        int8: its int8 file.
-        parity_max_abs_difference: PyTorch against fp32, logits.
-        quantised_fraction: of eligible weight bytes.
-        int8_dev_accuracy: of the int8 file, each row by itself, a fraction.
-        int8_test_accuracy: the same.
+        student: name of the student in params.
+        recipe: name of the recipe in params.
+        seeds: one record per training, in the order of params.
+        num_parameters: parameters of the student.
+        facts: diagnostics of its architecture, with the first seed.
+        exported_seed: seed whose model was exported.
+        fp32: fp32 file on which parity was measured; not kept.
+        int8: int8 file of the exported model.
+        parity_max_abs_difference: largest logit difference between PyTorch and the fp32 file.
+        quantised_fraction: share of eligible weight bytes that is quantised.
+        int8_dev_accuracy: accuracy of the int8 file on dev, row by row, a fraction.
+        int8_test_accuracy: accuracy of the int8 file on test, row by row, a fraction.
     """
 
     student: str
@@ -65,12 +65,11 @@ class CellRecord(Record):
 
 
 class CellTimes(Record):
-    """How long the trainings of a cell took, each by itself, data and models loaded already.
+    """Wall times of a cell's trainings, without the loading of data and models.
 
     Attributes:
-        train_wall_time_s: seconds of each seed, in the order of params; of a training that was killed and resumed,
-            those since it resumed.
-        environment: the machine.
+        train_wall_time_s: seconds of each seed, in the order of params; for a resumed training those since it resumed.
+        environment: machine of the measurement.
     """
 
     train_wall_time_s: tuple[float, ...]
@@ -78,7 +77,7 @@ class CellTimes(Record):
 
 
 class Spread(Record):
-    """A figure over seeds: their mean and sample standard deviation (None with one seed), in the unit of the figure."""
+    """Mean and sample standard deviation (None with one seed) of a figure over seeds, in the unit of the figure."""
 
     mean: float
     deviation: float | None
@@ -87,27 +86,27 @@ class Spread(Record):
 
 
 class AblationRow(Record):
-    """One row of the table; quality is a fraction on the rows of the split, of the PyTorch model where not said.
+    """One row of the table; quality is a fraction on the rows of the split, of the PyTorch model unless noted.
 
     Attributes:
-        student: its key.
-        student_title: what people read.
-        recipe: its key.
-        recipe_title: what people read.
-        dev_accuracy: over seeds; the one that chooses.
-        test_accuracy: over seeds; chooses nothing.
+        student: name of the student in params.
+        student_title: name shown in the table.
+        recipe: name of the recipe in params.
+        recipe_title: name shown in the table.
+        dev_accuracy: accuracy on dev over seeds, by which systems are chosen.
+        test_accuracy: accuracy on test over seeds, which is not used for choices.
         retention: test accuracy, mean over seeds / the PyTorch teacher's, with its interval.
-        difference_to_teacher: test accuracy, mean over seeds less the teacher's.
+        difference_to_teacher: test accuracy, mean over seeds minus the teacher's.
         agreement: share of test rows with the teacher's label, mean over seeds.
-        before: the recipe of the row before it of the same student; None for the first.
-        difference_to_before: test accuracy less that row's, both means over seeds.
-        train_wall_time_s: of one training, over seeds.
-        num_parameters: of the student.
-        fp32_size_bytes: of the fp32 ONNX file.
-        int8_size_bytes: of the int8 ONNX file.
-        int8_test_accuracy: of the int8 file of the first seed.
+        before: recipe of the same student's previous row; None for the first.
+        difference_to_before: test accuracy minus the previous row's, both means over seeds.
+        train_wall_time_s: wall time of one training, over seeds.
+        num_parameters: parameters of the student.
+        fp32_size_bytes: size of the fp32 ONNX file.
+        int8_size_bytes: size of the int8 ONNX file.
+        int8_test_accuracy: test accuracy of the first seed's int8 file.
         model_p50_ms: median latency of the student's int8 file, one thread, batch 1, tokenisation left out.
-        latency_of: the cell whose int8 file was timed: a recipe changes weights and not what is computed.
+        latency_of: cell whose int8 file was timed, since a recipe changes weights but not the computation.
     """
 
     student: str
@@ -131,7 +130,7 @@ class AblationRow(Record):
 
 
 class TeacherRow(Record):
-    """What students are held against: the teacher's test accuracy (fraction) and median latencies of its model part."""
+    """The teacher as reference: test accuracy (fraction) and median latencies of its model part."""
 
     test_accuracy: float
     torch_p50_ms: float
@@ -158,18 +157,18 @@ POOLING = (
 
 
 class AblationRecord(Record):
-    """The table, with all that it rests on.
+    """The table, with the data and machines behind it.
 
     Attributes:
-        rows: by student and recipe, in the order of params.
-        systems: of each student the cell with the best mean accuracy on dev.
-        seeds: of every cell.
-        num_dev_rows: rows that choose.
-        num_test_rows: rows that are reported.
-        test_sha256: of the table of test rows.
-        teacher_predictions_sha256: of the teacher's logits.
-        baseline_test_accuracy: of TF-IDF and logistic regression, a fraction: who lies below it has to say why.
-        pooling: how seeds enter the intervals.
+        rows: rows by student and recipe, in the order of params.
+        systems: the cell of each student with the best mean accuracy on dev.
+        seeds: random seeds of every cell.
+        num_dev_rows: rows used for choices.
+        num_test_rows: rows used for reported figures.
+        test_sha256: SHA-256 of the table of test rows.
+        teacher_predictions_sha256: SHA-256 of the teacher's logits.
+        baseline_test_accuracy: accuracy of TF-IDF and logistic regression, a fraction, as a floor for the systems.
+        pooling: explanation of the role of seeds in the intervals.
     """
 
     units: dict[str, str] = UNITS

@@ -29,13 +29,13 @@ CELLS = (
 
 FIGURE = "accuracy"
 DODGE = 0.5
-"""How much of the way to the next recipe the students of one are spread over, so that their bars lie side by side."""
+"""Share of the distance between recipes over which students are spread, so that their bars lie side by side."""
 LABEL_WIDTH = 18
-"""Characters in a line below the axis."""
+"""Most characters in a line below the axis."""
 
 
 def write_report(record: AblationRecord, folder: Path) -> Figures:
-    """Write ablation.json, ablation.md and the figure; returns what was drawn."""
+    """Write ablation.json, ablation.md and the figure, and return the drawn figures."""
     figures = draw({FIGURE: partial(plot_cells, record)})
     write_json(folder / "ablation.json", record)
     write_bytes(folder / "ablation.md", f"# The ablation\n\n{markdown_tables(record, figures)}".encode())
@@ -44,13 +44,13 @@ def write_report(record: AblationRecord, folder: Path) -> Figures:
 
 
 def markdown_tables(record: AblationRecord, figures: Figures) -> str:
-    """Both tables, and a line on the figure if it could not be drawn; ends in a newline."""
+    """Write both tables, and a line on the figure if it could not be drawn; ends in a newline."""
     remarks = "".join(f"\n{escaped(remark)}\n" for remark in figures.remarks)
     return f"{systems_table(record)}\n{cells_table(record)}{remarks}"
 
 
 def systems_table(record: AblationRecord) -> str:
-    """One row a student, with the recipe that is best on dev, and what the table rests on; ends in a newline."""
+    """Write one row per student with the recipe that is best on dev, and the notes; ends in a newline."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
     lines = [
         SYSTEMS,
@@ -76,13 +76,13 @@ def systems_table(record: AblationRecord) -> str:
 
 
 def cells_table(record: AblationRecord) -> str:
-    """One row a cell; ends in a newline."""
+    """Write one row per cell; ends in a newline."""
     lines = [CELLS, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|", *map(_cell_line, record.rows)]
     return "\n".join(["## Every student with every recipe", "", *lines, ""])
 
 
 def notes(record: AblationRecord) -> list[str]:
-    """What the numbers are, which rows and machine they are from, and how the choice was made."""
+    """Describe the numbers, their rows and machines, and the rule of choice."""
     teacher, resampling = record.teacher, record.resampling
     seeds = ", ".join(map(str, record.seeds))
     machines = "; ".join(map(_machine, record.training_environments))
@@ -110,7 +110,7 @@ def notes(record: AblationRecord) -> list[str]:
 
 
 def plot_cells(record: AblationRecord) -> Figure:
-    """Accuracy on test of each student by recipe: a point a seed's mean, a bar from the lowest to the highest seed."""
+    """Plot each student's test accuracy by recipe: a point for the mean, a bar from the lowest to the highest seed."""
     students = list(dict.fromkeys(row.student for row in record.rows))
     recipes = list(dict.fromkeys(row.recipe for row in record.rows))
     titles = {row.recipe: row.recipe_title for row in record.rows}
@@ -146,7 +146,7 @@ def plot_cells(record: AblationRecord) -> Figure:
 
 
 def _below(record: AblationRecord) -> str:
-    """Which systems the linear baseline beats."""
+    """Name the systems that the linear baseline beats."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
     below = [escaped(row.student_title) for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
     return f", better than: {'; '.join(below)}" if below else ""
@@ -179,14 +179,14 @@ def _spread(spread: Spread) -> str:
 
 
 def _points(estimate: Estimate | None) -> str:
-    """A difference of fractions in percentage points."""
+    """Format a difference of fractions in percentage points."""
     if estimate is None:
         return NOTHING
     return f"{100 * estimate.value:+.1f} [{100 * estimate.lower:+.1f}, {100 * estimate.upper:+.1f}]"
 
 
 def _percent(estimate: Estimate | None) -> str:
-    """A ratio in percent."""
+    """Format a ratio in percent."""
     if estimate is None:
         return NOTHING
     return f"{estimate.value:.1%} [{estimate.lower:.1%}, {estimate.upper:.1%}]"

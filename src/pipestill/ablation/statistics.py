@@ -1,4 +1,4 @@
-"""Figures over seeds, and paired intervals of what several seeds came to."""
+"""Figures over seeds, and paired intervals of their means."""
 
 from collections.abc import Sequence
 
@@ -11,22 +11,22 @@ from pipestill.evaluation.params import BootstrapParams
 from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of, mean_of, ratio_of
 
 Right = npt.NDArray[np.float64]
-"""Of each row the share of seeds that have it right, `[row]`."""
+"""Share of seeds that predict the row's label, `[row]`."""
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation of a figure over seeds."""
+    """Compute mean and sample standard deviation of a figure over seeds."""
     found = np.asarray(values, dtype=np.float64)
     deviation = float(found.std(ddof=1)) if len(found) > 1 else None
     return Spread(mean=float(found.mean()), deviation=deviation, lowest=float(found.min()), highest=float(found.max()))
 
 
 def mean_agreement(logits: Sequence[npt.NDArray[np.float32]], teacher: npt.NDArray[np.float32]) -> float:
-    """The share of rows in which a model's label is the teacher's, mean over seeds.
+    """Compute the share of rows in which a model's label is the teacher's, mean over seeds.
 
     Args:
-        logits: of each seed, `[row, label]`, the same rows.
-        teacher: the teacher's, `[row, label]`.
+        logits: logits of each seed, `[row, label]`, for the same rows.
+        teacher: logits of the teacher, `[row, label]`.
     """
     return float(np.mean([one.argmax(axis=1) == teacher.argmax(axis=1) for one in logits]))
 
@@ -35,29 +35,29 @@ def share_right(logits: Sequence[npt.NDArray[np.float32]], label_ids: npt.NDArra
     """Pool seeds row by row.
 
     Args:
-        logits: of each seed, `[row, label]`, the same rows.
-        label_ids: hard labels, `[row]`.
+        logits: logits of each seed, `[row, label]`, for the same rows.
+        label_ids: hard labels of the rows, `[row]`.
     """
     right: Right = np.mean([one.argmax(axis=1) == label_ids for one in logits], axis=0, dtype=np.float64)
     return right
 
 
 def compare(one: Right, other: Right, params: BootstrapParams) -> tuple[Estimate, Estimate | None]:
-    """Mean of one less that of another, and their ratio, each with its interval over the same drawn rows.
+    """Compute the difference of two means and their ratio, each with its interval over the same drawn rows.
 
     Args:
-        one: of each row the share of seeds that have it right.
-        other: the same, of the same rows.
+        one: share of seeds that are right, for each row.
+        other: share of the other model's seeds that are right, for the same rows.
         params: replicates, seed and confidence.
 
     Returns:
-        The difference, and the ratio; None where the other has no row right in a replicate.
+        The difference, and the ratio; None where the other is wrong on all rows of a replicate.
 
     Raises:
-        RecordError: they are of other numbers of rows.
+        RecordError: the numbers of rows differ.
     """
     if len(one) != len(other):
-        raise RecordError("two cells were scored on other rows", found=f"{len(one)} and {len(other)} rows")
+        raise RecordError("two cells were scored on different rows", found=f"{len(one)} and {len(other)} rows")
     first, second = mean_of(one), mean_of(other)
     found = bootstrap(
         {"difference": difference_of(first, second), "ratio": ratio_of(first, second)},

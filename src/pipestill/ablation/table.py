@@ -1,4 +1,4 @@
-"""From the cells, their logits and the timings to the table's record."""
+"""Building the table's record from the cells, their logits and the timings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from pipestill.metrics.uncertainty import Estimate
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured of one cell: its figures, its times, and each seed's logits on test, `[row, label]`."""
+    """All measurements of one cell: its figures, its times, and each seed's logits on test, `[row, label]`."""
 
     record: CellRecord
     times: CellTimes
@@ -33,7 +33,7 @@ class Measured:
 
 
 def read_logits(predictions: Path, test: Rows, variants: Sequence[str]) -> list[npt.NDArray[np.float32]]:
-    """Some variants' logits on the test rows, in the rows' order.
+    """Read some variants' logits on the test rows, in the rows' order.
 
     Raises:
         RecordError: the predictions are missing, or of other rows or variants.
@@ -53,18 +53,18 @@ def build_table(
     benchmark: BenchmarkRecord,
     bootstrap: BootstrapParams,
 ) -> AblationRecord:
-    """Put everything side by side.
+    """Build the table from all measurements.
 
     Args:
-        measured: of each cell.
-        students: by name, in the order of the table.
-        recipes: by name, from the least to the most.
-        cells: by name.
-        teacher: the teacher's predictions.
-        baseline: those of the linear baseline.
-        rows: dev and test, each with its file.
-        benchmark: the latencies.
-        bootstrap: of the intervals.
+        measured: measurements of each cell.
+        students: students by name, in the order of the table.
+        recipes: recipes by name, from the simplest to the fullest.
+        cells: cells by name.
+        teacher: predictions of the teacher.
+        baseline: predictions of the linear baseline.
+        rows: rows of dev and test, each with its file.
+        benchmark: record of the latencies.
+        bootstrap: settings of the intervals.
 
     Raises:
         RecordError: predictions are missing, or of other rows or variants.
@@ -118,7 +118,7 @@ def build_table(
 
 
 def best_of_each(rows: Sequence[AblationRow]) -> tuple[str, ...]:
-    """Of each student the cell with the best mean accuracy on dev; of equal ones the first. Test has no say."""
+    """Choose each student's cell with the best mean accuracy on dev, the first of equal ones; test is not used."""
     best: dict[str, AblationRow] = {}
     for row in rows:
         if row.student not in best or row.dev_accuracy.mean > best[row.student].dev_accuracy.mean:
@@ -127,7 +127,7 @@ def best_of_each(rows: Sequence[AblationRow]) -> tuple[str, ...]:
 
 
 def headline(record: AblationRecord) -> dict[str, float]:
-    """The figures that are compared between runs."""
+    """Return the figures to compare between runs."""
     return {
         f"{row.student}-{row.recipe}/{name}": value
         for row in record.rows

@@ -1,4 +1,4 @@
-"""What a cell tells its run: the curves of each seed under the seed's name, and the figures at the end."""
+"""Logging a cell to its run: the curves of each seed under the seed's name, and the figures at the end."""
 
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.statistics import spread
@@ -7,24 +7,24 @@ from pipestill.training.trainer import Listener
 
 
 class _OfSeed:
-    """A run, as one seed sees it."""
+    """View of a run that prefixes one seed's metrics."""
 
     def __init__(self, run: MetricsLog, seed: int) -> None:
         self._run = run
         self._seed = seed
 
     def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
-        """Keep some metrics under the seed's name."""
+        """Log some metrics under the seed's name."""
         self._run.log_metrics({f"seed_{self._seed}.{name}": value for name, value in metrics.items()}, step=step)
 
 
 def listener(run: MetricsLog, seed: int) -> Listener:
-    """A listener that hands a seed's curves on to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
+    """Make a listener that logs a seed's curves to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
     return tell(_OfSeed(run, seed))
 
 
 def headline(record: CellRecord, times: CellTimes) -> dict[str, float]:
-    """The figures of a cell that are compared between runs."""
+    """Return the figures of a cell to compare between runs."""
     accuracies = {
         "dev_accuracy": [seed.dev_accuracy for seed in record.seeds],
         "test_accuracy": [seed.test_accuracy for seed in record.seeds],

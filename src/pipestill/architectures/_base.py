@@ -1,4 +1,4 @@
-"""What the classifiers of our own share: a table of tokens to begin with, and the way transformers calls them."""
+"""The base of our own classifiers: a token table, and the interface to transformers."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -12,8 +12,8 @@ class TokenTableClassifier(PreTrainedModel):
     """Base of a classifier that reads a table of tokens; a subclass ends its `__init__` with `post_init()`.
 
     Attributes:
-        is_normalised: whether its layers are, as transformers' initial normal of 0.02 expects; else PyTorch's own
-            initialisation stays.
+        is_normalised: whether its layers are normalised, as transformers' initialisation of 0.02 expects; else
+            PyTorch's own initialisation is used.
     """
 
     base_model_prefix = "encoder"
@@ -30,16 +30,16 @@ class TokenTableClassifier(PreTrainedModel):
             super()._init_weights(module)
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The table of tokens."""
+        """Return the token table."""
         return self.word_embeddings
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replace the table of tokens."""
+        """Replace the token table."""
         self.word_embeddings = value
 
     @abstractmethod
     def classify(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits `[batch, label]` and hidden states `[batch, token, hidden]`; for the arguments see `forward`."""
+        """Compute logits `[batch, label]` and hidden states `[batch, token, hidden]`; see `forward` for arguments."""
 
     def forward(
         self,
@@ -52,9 +52,9 @@ class TokenTableClassifier(PreTrainedModel):
         """Classify a batch.
 
         Args:
-            input_ids: int64 `[batch, token]`.
+            input_ids: token ids, int64 `[batch, token]`.
             attention_mask: int64 `[batch, token]`, 1 on tokens, 0 on the padding behind them.
-            output_hidden_states: whether to return them; each architecture says which there are.
+            output_hidden_states: whether to return hidden states; each architecture documents its own.
 
         Returns:
             Logits float32 `[batch, label]`.

@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 def read_packed(cell: nn.GRU | nn.LSTM, inputs: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Run a bidirectional recurrent layer over the tokens of each row alone.
 
-    Rows are packed, so the backward direction starts at a row's last token whatever follows it; in the exported graph
+    Rows are packed, so the backward direction starts at a row's last token and never at padding; in the exported graph
     the operator takes each row's length (`sequence_lens`) instead. The cell computes in float32: autocast has no
     bfloat16 form of it on every CPU.
 
@@ -26,7 +26,7 @@ def read_packed(cell: nn.GRU | nn.LSTM, inputs: Tensor, attention_mask: Tensor |
     lengths = attention_mask.sum(dim=1).clamp(min=1)
     zeros = inputs.new_zeros(2, inputs.shape[0], cell.hidden_size, dtype=torch.float32)
     with torch.autocast(inputs.device.type, enabled=False):
-        # Sorting is PyTorch's need alone; the example that is traced is sorted, and the graph stays free of it.
+        # Only PyTorch needs sorted rows; the traced example is sorted, so that the graph does not contain the sorting.
         packed = pack_padded_sequence(
             inputs.float(), lengths.cpu(), batch_first=True, enforce_sorted=torch.onnx.is_in_onnx_export()
         )

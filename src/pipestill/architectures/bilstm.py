@@ -46,7 +46,7 @@ class BilstmForSequenceClassification(TokenTableClassifier):
         self.post_init()
 
     def classify(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See the module, and `TokenTableClassifier`."""
+        """Classify a batch; see the module, and `TokenTableClassifier`."""
         embedded = self.dropout(self.word_embeddings(input_ids))
         outputs, last = read_packed(self.lstm, embedded, attention_mask)
         logits = self.classifier(self.dropout(self.dense(last).relu()))

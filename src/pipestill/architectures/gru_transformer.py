@@ -1,4 +1,4 @@
-"""`gru_transformer`: a bidirectional GRU under Transformer encoder layers, in the place of position embeddings.
+"""`gru_transformer`: a bidirectional GRU under Transformer encoder layers, in place of position embeddings.
 
     e = dropout(norm(embedding(ids)))                      [batch, token, embedding_size]
     x = norm(GRU(e))                                       [batch, token, hidden_size], half of it each direction
@@ -6,8 +6,8 @@
     p = x[:, 0] or the mean of x over the tokens           [batch, hidden_size]
     logits = classifier(dropout(p))                        [batch, label]
 
-The GRU tells positions apart, so any length can be read. hidden_states[0] is what the first Transformer layer reads,
-hidden_states[i] what layer i returns.
+The GRU encodes positions, so that inputs of any length can be read. hidden_states[0] is the input of the first
+Transformer layer, hidden_states[i] the output of layer i.
 """
 
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class GruTransformerForSequenceClassification(TokenTableClassifier):
         self.post_init()
 
     def classify(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See the module, and `TokenTableClassifier`."""
+        """Classify a batch; see the module, and `TokenTableClassifier`."""
         embedded = self.dropout(self.embedding_norm(self.word_embeddings(input_ids)))
         states = [self.gru_norm(read_packed(self.gru, embedded, attention_mask)[0])]
         mask = create_bidirectional_mask(config=self.config, inputs_embeds=states[0], attention_mask=attention_mask)

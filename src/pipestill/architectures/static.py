@@ -1,4 +1,4 @@
-"""`static`: a weighted bag of token embeddings and a small perceptron; what comes first in a text it cannot tell.
+"""`static`: a weighted bag of token embeddings and a small perceptron, which ignores the order of tokens.
 
     w = softmax over the text's tokens of importance(ids)  [batch, token], 0 at padding
     b = sum over tokens of w * embedding(ids)              [batch, embedding_size]
@@ -45,7 +45,7 @@ class StaticForSequenceClassification(TokenTableClassifier):
         self.post_init()
 
     def classify(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See the module, and `TokenTableClassifier`."""
+        """Classify a batch; see the module, and `TokenTableClassifier`."""
         embedded = self.word_embeddings(input_ids)
         scores = self.importance(input_ids).squeeze(-1)
         if attention_mask is not None:

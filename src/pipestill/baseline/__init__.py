@@ -1,4 +1,4 @@
-"""The linear baseline: what words alone achieve, against which teacher and students have to justify themselves."""
+"""The linear baseline: TF-IDF and logistic regression, as the floor for teacher and students."""
 
 from pipestill.baseline.linear import LinearScores, fit_and_score
 from pipestill.baseline.params import BaselineParams

@@ -13,7 +13,7 @@ from pipestill.errors import DataError
 from pipestill.progress import shown
 
 ABSENT_LABEL_NATS = 20.0
-"""How far below a row's lowest logit a label lies that no train row has: e^-20, about 2e-9 as likely."""
+"""Distance below a row's lowest logit for labels without train rows: e^-20, about 2e-9 as likely."""
 
 Logits = npt.NDArray[np.float32]
 LabelIds = npt.NDArray[np.int64]
@@ -21,13 +21,13 @@ LabelIds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LinearScores:
-    """The baseline's logits by split, and what was chosen.
+    """The baseline's logits by split, and the chosen regularisation.
 
     Attributes:
-        logits: by split, `[batch, label]`.
-        inverse_regularisation: the one that was best on dev.
+        logits: logits by split, `[batch, label]`.
+        inverse_regularisation: value of C that was best on dev.
         num_features: words and n-grams in use.
-        size_bytes: of the weights, were they kept: one float32 for each feature and label.
+        size_bytes: size that the weights would have on disk: one float32 for each feature and label.
     """
 
     logits: dict[str, Logits]
@@ -46,14 +46,14 @@ def fit_and_score(
     """Fit on train, choose the regularisation by accuracy on dev (the first of the best), score dev and test.
 
     Args:
-        train: texts and label_ids.
-        dev: texts and label_ids.
-        test_texts: scored, never looked at for a choice.
+        train: texts and label_ids to fit on.
+        dev: texts and label_ids that choose the regularisation.
+        test_texts: texts to score, not used for choices.
         num_labels: columns of the logits; labels without a train row get the lowest logit.
         params: features and regularisation.
 
     Raises:
-        DataError: the train rows hold fewer than two labels, or nothing to count.
+        DataError: the train rows hold fewer than two labels, or no countable feature.
     """
     texts, label_ids = train
     if len(np.unique(label_ids)) < 2:  # noqa: PLR2004
@@ -91,7 +91,7 @@ def _count(texts: Sequence[str], params: BaselineParams) -> tuple[TfidfVectorize
         return vectorizer, vectorizer.fit_transform(texts)
     except ValueError as error:
         raise DataError(
-            "the baseline finds nothing to count in the train rows",
+            "the train rows hold no feature for the baseline",
             found=error,
             expected=f"{params.analyzer} features in at least {params.min_rows} rows",
             next_step="lower baseline.min_rows or set baseline.analyzer to char_wb in params.yaml",
@@ -99,7 +99,7 @@ def _count(texts: Sequence[str], params: BaselineParams) -> tuple[TfidfVectorize
 
 
 def _logits(model: LogisticRegression, features: object, num_labels: int) -> Logits:
-    """Log-odds as logits over all labels: `[batch, label]`, softmax of which is the model's probability."""
+    """Convert log-odds to logits over all labels, `[batch, label]`, whose softmax is the model's probability."""
     margins = model.decision_function(features)
     if margins.ndim == 1:  # two labels: the margin is the logit of the second when the first's is 0
         margins = np.stack([np.zeros_like(margins), margins], axis=1)

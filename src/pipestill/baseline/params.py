@@ -12,9 +12,9 @@ Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], FROM_LIST, Fiel
 class BaselineParams(Section):
     """TF-IDF features and logistic regression.
 
-    `analyzer` is what is counted: words, or characters within words (for languages without spaces); `max_ngram` how
-    many in a row at most. Features in fewer than `min_rows` rows are left out, the `max_features` most frequent kept.
-    `inverse_regularisation` (scikit-learn's C) lists what is tried; the best on dev is kept.
+    `analyzer` counts words, or characters within words (for languages without spaces), in n-grams of up to `max_ngram`.
+    Features in fewer than `min_rows` rows are left out, the `max_features` most frequent kept. `inverse_regularisation`
+    lists the values of scikit-learn's C to try; the best on dev is kept.
     """
 
     analyzer: Literal["word", "char_wb"]

@@ -1,1 +1,1 @@
-"""How fast, how large and how hungry each form of a model is."""
+"""The benchmark: latency, throughput, size and memory of each form of a model."""

@@ -8,10 +8,9 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes(status: Path = _STATUS) -> int:
-    """The most resident memory that this process has had.
+    """Read the peak resident memory of this process.
 
-    Linux's getrusage carries the parent's peak over into a new process, so the kernel's figure for this process's own
-    memory is read where there is one.
+    Linux's getrusage inherits the parent's peak, so the kernel's figure for this process only is preferred.
     """
     if status.exists():
         for line in status.read_text(encoding="utf-8").splitlines():

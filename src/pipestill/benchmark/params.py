@@ -6,12 +6,12 @@ from pipestill.params import Section
 
 
 class BenchmarkParams(Section):
-    """How forms of a model are timed.
+    """Settings of timing.
 
     Attributes:
         num_rows: test rows timed one by one in each round: the first of the table, which is in the order of a hash.
         warmup_runs: untimed runs of a subject before each of its blocks; each row is also run once before all.
-        rounds: how often the subjects take turns.
+        rounds: rounds in which all subjects take turns.
         throughput_batch_size: rows of a batch when rows a second are measured.
         throughput_batches: timed batches of a subject in each round.
     """

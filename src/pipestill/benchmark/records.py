@@ -1,4 +1,4 @@
-"""What a benchmark says: each number with its unit, its conditions and its machine."""
+"""The record of a benchmark: each number with its unit, its conditions and its machine."""
 
 from pipestill.benchmark.statistics import LatencyMs, Ratio
 from pipestill.environment import Environment
@@ -9,20 +9,20 @@ class SubjectRecord(Record):
     """One form of one model.
 
     Attributes:
-        model: `teacher` or the name of a student.
-        variant: `torch`, `onnx_fp32` or `onnx_int8`.
-        sha256: of the file of weights that was timed.
-        size_bytes: of that file.
-        latency_ms: from text to logits at batch 1, over all rounds.
-        tokenise_ms: the tokenisation's part of it.
-        model_ms: the model's part of it.
+        model: name of the model, `teacher` or a student's.
+        variant: form of the model: `torch`, `onnx_fp32` or `onnx_int8`.
+        sha256: SHA-256 of the file of weights that was timed.
+        size_bytes: size of that file.
+        latency_ms: latency from text to logits at batch 1, over all rounds.
+        tokenise_ms: part of the latency spent on tokenisation.
+        model_ms: part of the latency spent in the model.
         p50_ms_by_round: median latency of each round.
         throughput_per_s: rows a second from text to logits at the larger batch; the median over rounds.
-        load_ms: cold start, imports and loading; Python itself runs already.
-        first_run_ms: cold start, the first text.
+        load_ms: cold start: imports and loading, without the start of Python.
+        first_run_ms: cold start: latency of the first text.
         peak_memory_bytes: resident memory of the subject's own process, Python and libraries included.
         speed_up_over_torch_teacher: median latency of the PyTorch teacher / this subject's, within a round.
-        speed_up_over_int8_teacher: the same over the teacher's int8 file.
+        speed_up_over_int8_teacher: median latency of the teacher's int8 file / this subject's, within a round.
     """
 
     model: str
@@ -57,7 +57,7 @@ class BenchmarkRecord(Record):
 
 
 def headline(record: BenchmarkRecord) -> dict[str, float]:
-    """The figures that are compared between runs, named subject first."""
+    """Return the figures to compare between runs, named subject first."""
     metrics: dict[str, float] = {}
     for subject in record.subjects:
         name = f"{subject.model}/{subject.variant}"

@@ -1,4 +1,4 @@
-"""The parent's side: subjects take turns in rounds, so that a machine that slows down slows all of them down."""
+"""The parent process of a benchmark: subjects take turns in rounds, so that a slow phase of the machine affects all."""
 
 import json
 import os
@@ -25,12 +25,12 @@ from pipestill.errors import ModelError
 Say = Callable[[str], None]
 WORKER = "pipestill.benchmark.worker"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-"""Read when the libraries load, so they are set before the process starts."""
+"""Variables that libraries read when they load, so that they must be set before the process starts."""
 END_TIMEOUT_S = 5
 
 
 class Opened(NamedTuple):
-    """A cold start: milliseconds to import and load, and those of the first text."""
+    """A cold start: milliseconds of import and loading, and of the first text."""
 
     load_ms: float
     first_run_ms: float
@@ -46,10 +46,10 @@ class Measured(NamedTuple):
 
 
 class Worker:
-    """A subject's process, as the parent sees it; a context manager that ends it.
+    """The parent's handle of a subject's process; a context manager that ends it.
 
-    A new program and not a fork or a spawned copy of this one: those count the parent's memory or import its main
-    script, so that libraries would be loaded before the subject is.
+    The process is a new program, not a fork or a spawned copy of this one: those include the parent's memory or import
+    its main script, which would load libraries before the subject.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -86,7 +86,7 @@ class Worker:
         return Timed(**self.ask({"batches": batches, "warmup_runs": warmup_runs}))
 
     def peak_memory_bytes(self) -> int:
-        """The most resident memory that the process has had; see `ask` for errors."""
+        """Read the peak resident memory of the process; see `ask` for errors."""
         return int(self.ask({}))
 
     def ask(self, request: Mapping[str, object]) -> Any:  # noqa: ANN401 (each request has its own answer)
@@ -108,12 +108,12 @@ class Worker:
             raise ModelError(
                 f"{self.subject.model} ({self.subject.variant}) cannot be timed",
                 found=answer["error"],
-                next_step=f"check {self.subject.path} (`dvc repro` writes it anew) and that memory is free",
+                next_step=f"check {self.subject.path} (`dvc repro` writes it again) and that memory is free",
             )
         return answer["result"]
 
     def _ending(self) -> str:
-        """How the process ended without an answer."""
+        """Describe the end of the process before its answer."""
         try:
             code = self.process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -128,20 +128,20 @@ def run_benchmark(
     """Time subjects on real rows.
 
     Args:
-        subjects: what to time; the PyTorch teacher and its int8 file must be among them.
-        texts: real rows; the first `num_rows` are used. A prepared table is sorted by content id, a hash of the
-            text, so its first rows are spread over the data set in whatever order that came.
-        params: rows, rounds and batch sizes.
-        say: is told what is being done.
+        subjects: subjects to time, which must include the PyTorch teacher and its int8 file.
+        texts: real rows; the first `num_rows` are used, a random sample since prepared tables are sorted by a hash of
+            the text.
+        params: numbers of rows and rounds, and batch sizes.
+        say: callback that receives a line on each step.
 
     Returns:
         The figures, ratios within this run, and the machine.
 
     Raises:
-        ModelError: there are no rows, or a subject cannot be loaded or run.
+        ModelError: rows are missing, or a subject cannot be loaded or run.
     """
     if not texts:
-        raise ModelError("there are no rows to time on")
+        raise ModelError("the benchmark needs at least one row")
     load_average = os.getloadavg()[0]
     measured = measure(subjects, texts[: params.num_rows], params, say)
     by_name = {(subject.model, subject.variant): result for subject, result in zip(subjects, measured, strict=True)}
@@ -178,11 +178,11 @@ def measure(subjects: Sequence[Subject], texts: Sequence[str], params: Benchmark
         for subject in subjects:
             say(f"loading {subject.model} {subject.variant}")
             worker = stack.enter_context(Worker(subject))
-            # One after the other: a cold start beside another one is slower than it is.
+            # One after the other, since simultaneous cold starts slow each other down.
             opened.append(worker.open(texts[0]))
             workers.append(worker)
         for worker in workers:
-            # Every shape once, untimed: a first run of a shape allocates.
+            # Every shape once, untimed, since the first run of a shape allocates memory.
             worker.time([*singles, *batches])
         for number in range(params.rounds):
             say(f"round {number + 1} of {params.rounds}")
@@ -194,7 +194,7 @@ def measure(subjects: Sequence[Subject], texts: Sequence[str], params: Benchmark
 
 
 def _turns(num_subjects: int, number: int) -> list[int]:
-    """The order of the subjects in a round: each round starts one further, so that none always follows another."""
+    """Return the order of the subjects in a round: each round starts one further, so that the order varies."""
     return [(index + number) % num_subjects for index in range(num_subjects)]
 
 

@@ -1,4 +1,4 @@
-"""Percentiles of what was timed, and ratios taken within a round."""
+"""Percentiles of timed runs, and ratios taken within a round."""
 
 from collections.abc import Sequence
 
@@ -24,17 +24,17 @@ class Ratio(Record):
 
 
 def summarise(values_ms: Sequence[float]) -> LatencyMs:
-    """Percentiles of timed runs."""
+    """Compute percentiles of timed runs."""
     p50, p95, p99 = np.percentile(np.asarray(values_ms, dtype=np.float64), [50, 95, 99])
     return LatencyMs(p50=float(p50), p95=float(p95), p99=float(p99))
 
 
 def speed_up(reference_ms: Sequence[Sequence[float]], subject_ms: Sequence[Sequence[float]]) -> Ratio:
-    """How many times faster a subject is than a reference: the ratio of medians in each round.
+    """Compute the speed-up of a subject over a reference: the ratio of medians in each round.
 
     Args:
         reference_ms: timed runs of the reference by round.
-        subject_ms: timed runs of the subject by round, the same rounds.
+        subject_ms: timed runs of the subject in the same rounds.
 
     Returns:
         The ratio; 1 for equal times, above 1 where the subject is faster.

@@ -1,4 +1,4 @@
-"""What is timed: a PyTorch folder, or one ONNX file of an artifact folder."""
+"""The subjects of a benchmark: a PyTorch folder, or one ONNX file of an artifact folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ class Subject(Record):
     """One form of one model.
 
     Attributes:
-        model: `teacher` or the name of a student.
-        variant: `torch`, `onnx_fp32` or `onnx_int8`.
-        folder: where it lies.
-        file: the file of weights that is timed, in the folder.
+        model: name of the model, `teacher` or a student's.
+        variant: form of the model: `torch`, `onnx_fp32` or `onnx_int8`.
+        folder: folder of the model.
+        file: file of weights in the folder.
     """
 
     model: str
@@ -29,7 +29,7 @@ class Subject(Record):
 
     @property
     def path(self) -> Path:
-        """The file of weights."""
+        """Path of the file of weights."""
         return Path(self.folder) / self.file
 
     @property
@@ -39,11 +39,11 @@ class Subject(Record):
 
 
 def list_subjects(teacher: Path, onnx: Path, students: Sequence[str]) -> tuple[Subject, ...]:
-    """The teacher in its three forms, then each student's two ONNX files.
+    """List the teacher in its three forms, then each student's two ONNX files.
 
     Args:
-        teacher: the teacher's PyTorch folder.
-        onnx: the folder of artifact folders.
+        teacher: folder of the PyTorch teacher.
+        onnx: folder of the artifact folders.
         students: names of the students.
     """
     torch = Subject(model="teacher", variant="torch", folder=str(teacher), file=TORCH_FILE)

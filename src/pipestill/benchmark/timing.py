@@ -1,17 +1,17 @@
-"""Timing calls with a clock that is given, so that the arithmetic can be tested."""
+"""Timing calls with a clock passed as an argument, so that the arithmetic can be tested."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 Clock = Callable[[], int]
-"""Nanoseconds that never run backwards."""
+"""Function that returns monotonic nanoseconds."""
 CLOCK: Clock = time.perf_counter_ns
 _NS_PER_MS = 1_000_000
 
 
 class Runnable(Protocol):
-    """What is timed: text to tensors, and tensors to logits."""
+    """The two timed steps: text to tensors, and tensors to logits."""
 
     def encode(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 (each subject has its own tensors)
         """Tokenise one batch."""

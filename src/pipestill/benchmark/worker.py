@@ -1,8 +1,8 @@
 """One subject in a process of its own: `python -m pipestill.benchmark.worker`.
 
-Requests come on standard input and answers go to standard output, one JSON value a line; nothing runs in between. What
-the process loads is part of its subject's cold start and memory, so this module imports nothing heavy and neither do
-the packages it lies in. The process ends with its input.
+Requests come on standard input and answers go to standard output, one JSON value a line; nothing runs in between. Every
+import counts in the subject's cold start and memory, so this module and its packages import no heavy library. The
+process ends with its input.
 """
 
 import json
@@ -18,11 +18,11 @@ from pipestill.benchmark.footprint import peak_memory_bytes
 from pipestill.benchmark.timing import CLOCK, Runnable, time_batches
 
 THREADS = 1
-"""Of torch, ONNX Runtime and the libraries under them: latency on one core is what is compared."""
+"""Threads of torch, ONNX Runtime and their libraries, since the benchmark compares latency on one core."""
 
 
 class TorchSubject:
-    """A PyTorch classifier, run as its own library runs it: no gradients, fp32."""
+    """A PyTorch classifier, run without gradients in fp32."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         from pipestill.teacher import forward, load_classifier, use_threads
@@ -43,7 +43,7 @@ class TorchSubject:
 
 
 def open_subject(variant: str, folder: Path, file: str) -> Runnable:
-    """Load a subject; imports what that subject needs and nothing else."""
+    """Load a subject, importing only the modules that it needs."""
     if variant == "torch":
         return TorchSubject(folder, THREADS)
     from pipestill.predict import Classifier
@@ -52,7 +52,7 @@ def open_subject(variant: str, folder: Path, file: str) -> Runnable:
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answer requests until there are no more; the first one opens the subject.
+    """Answer requests until the input ends; the first one opens the subject.
 
     An answer is {"result": ...}, or {"error": ...} after which the subject cannot go on.
     """
@@ -82,7 +82,7 @@ def _open(request: dict[str, Any]) -> tuple[Runnable, object]:
 
 
 def _answer(runnable: Runnable, request: dict[str, Any]) -> object:
-    """A pass over batches after untimed ones, or where no batches are given the peak memory."""
+    """Time a pass over batches after untimed ones, or without batches read the peak memory."""
     if "batches" not in request:
         return peak_memory_bytes()
     batches = request["batches"]
@@ -93,7 +93,7 @@ def _answer(runnable: Runnable, request: dict[str, Any]) -> object:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the parent's terminal; the parent ends its workers itself
-    # Answers have a pipe of their own: what a library prints goes to standard error.
+    # Answers have a pipe of their own; prints of libraries go to standard error.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as pipe:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         serve(sys.stdin, pipe)

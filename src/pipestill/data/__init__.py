@@ -1,1 +1,1 @@
-"""Rows: read, cleaned, freed of duplicates, split and described."""
+"""Rows of a data set: reading, cleaning, deduplication, splits and the data card."""

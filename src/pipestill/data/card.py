@@ -1,4 +1,4 @@
-"""The data card: what is in the data, what was dropped or repaired, and why."""
+"""The data card: counts of rows by split and label, of dropped rows by reason, and of repairs."""
 
 from pipestill.records import Record
 
@@ -15,23 +15,23 @@ REASONS = {
     "in_pool_already": "a labelled row has the text",
     "unseen_label": "no train row has this label",
 }
-"""Every reason for which a row can go."""
+"""Every reason for which a row can be dropped."""
 REPAIRS = {
     "byte_order_mark": "a byte order mark at the start of a file was removed (files)",
     "crlf_line_ends": "CRLF was read as a line end (lines)",
-    "blank_lines": "a line without anything was skipped (lines)",
+    "blank_lines": "an empty line was skipped (lines)",
     "html_entities": "entities such as &amp; were resolved",
     "lone_surrogates": "half of a surrogate pair became U+FFFD",
     "control_characters": "control characters such as NUL were removed",
     "unicode_nfc": "the text was brought to Unicode NFC",
     "white_space": "white space was squeezed to single spaces",
-    "utf_16": "UTF-16 was read as such (files)",
+    "utf_16": "UTF-16 was decoded (files)",
     "separator_line": "a first line such as `sep=;`, as Excel writes it, was taken as the separator (files)",
     "line_ends_in_quotes": "a quoted field has line ends in it",
     "cut_over_long": "the text was cut at max_chars",
-    "label": "white space or control characters of a label were mended",
+    "label": "white space or control characters of a label were repaired",
 }
-"""Every repair; of rows where nothing else is said."""
+"""Every repair; its unit is rows unless the text names another."""
 
 
 class SplitCard(Record):

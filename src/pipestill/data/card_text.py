@@ -1,4 +1,4 @@
-"""The data card as text: for people, and what of it the terminal shows."""
+"""The data card as Markdown, and its short form for the terminal."""
 
 from pipestill.data.card import REASONS, REPAIRS, DataCard
 from pipestill.data.findings import facts, spelled, warnings
@@ -6,11 +6,11 @@ from pipestill.data.look_alikes import visible
 from pipestill.markdown import escaped
 
 NUM_FIRST = 3
-"""Things that the card opens with."""
+"""Number of findings that the card opens with."""
 
 
 def card_markdown(card: DataCard) -> str:
-    """Write the card as Markdown, for people; it opens with the three things most worth knowing."""
+    """Write the card as Markdown; it opens with the three most important findings."""
     first = [*warnings(card), *facts(card)][:NUM_FIRST]
     lines = [
         f"# Data card: {escaped(card.name)}",

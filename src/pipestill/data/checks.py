@@ -18,7 +18,7 @@ _SHOWN = 20
 
 
 def check_labels(database: sqlite3.Connection, params: PrepareParams, counts: Counts, cut: Cut) -> LabelSet:
-    """Check the rows that are kept; drop dev and test rows of labels that train lacks if `unseen_labels` is `drop`.
+    """Check the rows that are kept; if `unseen_labels` is `drop`, drop dev and test rows of labels without train rows.
 
     Args:
         database: the tables `raw` (all rows read and cleaned) and `kept` (the rows of the data set).
@@ -91,7 +91,7 @@ def _no_rows(database: sqlite3.Connection, split: str, counts: Counts, cut: Cut)
 
 
 def _look_swapped(database: sqlite3.Connection) -> bool:
-    """Whether the columns look swapped: over all rows read, texts repeat and there are twice as many labels or more."""
+    """Return whether the columns look swapped: over all rows, texts repeat and labels are at least twice as many."""
     texts, labels, rows = database.execute(
         "SELECT COUNT(DISTINCT text), COUNT(DISTINCT label), COUNT(*) FROM raw WHERE place != 'unlabelled'"
     ).fetchone()

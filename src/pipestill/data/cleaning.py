@@ -1,4 +1,4 @@
-"""Cleaning one text: pure functions that say what they changed."""
+"""Cleaning one text: pure functions that return the text and the names of their repairs."""
 
 import html
 import re
@@ -21,12 +21,12 @@ _INVISIBLE = (
     "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 INVISIBLE = re.compile(f"[{_INVISIBLE}]")
-"""A character that is drawn as nothing: Unicode's Default_Ignorable_Code_Point, blank fillers, annotation marks."""
+"""Characters without a visible glyph: Unicode's Default_Ignorable_Code_Point, blank fillers, annotation marks."""
 _VISIBLE = re.compile(rf"[^\s{_INVISIBLE}]")
 
 
 class CleaningRules(Section):
-    """What cleaning does beyond Unicode NFC, control characters and white space, which it always mends."""
+    """The optional steps of cleaning; Unicode NFC, control characters and white space are always repaired."""
 
     unescape_html: bool
     max_chars: Annotated[int, Field(ge=1)]
@@ -37,9 +37,9 @@ class Cleaned(NamedTuple):
     """A text after cleaning.
 
     Attributes:
-        text: the text; None where the row has to go.
-        repairs: what was changed, by name.
-        reason: why the row has to go, or None.
+        text: the cleaned text; None where the row has to be dropped.
+        repairs: names of the repairs that were made.
+        reason: reason to drop the row, or None.
     """
 
     text: str | None
@@ -51,11 +51,11 @@ def clean_text(text: str, rules: CleaningRules) -> Cleaned:
     """Clean a text.
 
     Args:
-        text: any string.
-        rules: what to do.
+        text: text to clean, any string.
+        rules: optional steps to apply.
 
     Returns:
-        The text with its repairs, or the reason why there is none.
+        The cleaned text with its repairs, or the reason to drop the row.
     """
     repairs = []
     for name, repair in _REPAIRS:
@@ -76,7 +76,7 @@ def clean_text(text: str, rules: CleaningRules) -> Cleaned:
 
 
 def clean_label(label: str) -> str:
-    """Clean a label: NFC, no control characters, single spaces. Case and digits stay; what cannot be seen is blank."""
+    """Clean a label: NFC, no control characters, single spaces. Case and digits stay; an invisible label is blank."""
     for name, repair in _REPAIRS:
         if name != "html_entities":
             label = repair(label)
@@ -84,13 +84,13 @@ def clean_label(label: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """What two texts have in common that differ in case, width, ligatures or white space only."""
+    """Return a form that is equal for texts that differ in case, width, ligatures or white space only."""
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())).strip()
 
 
 def _resolve(entity: re.Match[str]) -> str:
     written = entity[0]
-    # A name that is none stays: html.unescape would resolve its first letters (`&notable;` begins with `&not`).
+    # An unknown name stays: html.unescape would resolve its first letters (`&notable;` begins with `&not`).
     return html.unescape(written) if written[1] == "#" else html5.get(written[1:], written)
 
 
@@ -105,5 +105,5 @@ _REPAIRS = (
     ("unicode_nfc", lambda text: text if text.isascii() else unicodedata.normalize("NFC", text)),
     ("white_space", _squeeze),
 )
-"""In order; each is a name and a function. All but `html_entities` leave what they have mended as it is: entities are
-resolved once, since `&amp;lt;` is how a text about HTML writes `&lt;`."""
+"""Names and functions of the repairs, in order. All but `html_entities` are idempotent: entities are resolved once,
+since a text about HTML writes `&lt;` as `&amp;lt;`."""

@@ -13,7 +13,7 @@ class Counts(NamedTuple):
         read: rows read, by the role of their file.
         repaired: repairs made, by name (see `card.REPAIRS`).
         dropped: rows dropped, by place (a split or the pool) and by reason (see `card.REASONS`).
-        contradictions: examples of texts that have several labels.
+        contradictions: examples of texts with several labels.
         notes: warnings about the files, a sentence each.
     """
 
@@ -24,7 +24,7 @@ class Counts(NamedTuple):
     notes: list[str]
 
     def became_of(self, *places: str) -> str:
-        """Write for a message how many rows were read, and how many rows of some places were dropped, by reason."""
+        """Summarise for a message how many rows were read, and how many of some places were dropped, by reason."""
         reasons: Counter[str] = Counter()
         for (place, reason), count in self.dropped.items():
             if place in places:

@@ -1,4 +1,4 @@
-"""Cut dev and test out of the pool of rows, if the source has no files for them."""
+"""Cutting dev and test from the pool of rows, where the source has no files for them."""
 
 import sqlite3
 from typing import NamedTuple

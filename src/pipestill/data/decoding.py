@@ -1,7 +1,7 @@
-"""From the bytes of a raw file to its lines: UTF-8 or UTF-16, compressed by gzip or not.
+"""Decoding a raw file to lines: UTF-8 or UTF-16, compressed by gzip or not.
 
-Line ends and byte order marks are mended and counted. A file of another kind (a workbook, a zip, parquet under the name
-of a csv, ...) is refused by what it is.
+Line ends and byte order marks are repaired and counted. A file of another kind (a workbook, a zip, parquet under the
+name of a csv, ...) is refused, and the error names the kind.
 """
 
 import codecs
@@ -21,7 +21,7 @@ _HEAD_BYTES = 64
 
 
 class _Kind(NamedTuple):
-    """A kind of file that is not read as lines, by how it begins."""
+    """A kind of file that does not hold lines of text, known by its first bytes."""
 
     begins: bytes
     name: str
@@ -45,11 +45,11 @@ _KINDS = (
 
 
 def decoded_lines(path: Path, repairs: Counter[str]) -> Iterator[str]:
-    r"""Read the lines of a file; each ends in a bare `\n`, the last one perhaps in nothing.
+    r"""Read the lines of a file; all end in LF, except perhaps the last.
 
     Args:
-        path: the file.
-        repairs: repairs of bytes are counted here.
+        path: file to read.
+        repairs: counter of repairs, which is updated.
 
     Raises:
         DataError: the file is of another kind, cannot be unpacked, holds bytes that are not of its encoding, or ends
@@ -67,7 +67,7 @@ def decoded_lines(path: Path, repairs: Counter[str]) -> Iterator[str]:
                 f"{path} cannot be unpacked",
                 found=error,
                 expected="a whole file compressed by gzip",
-                next_step="bring the file again: this copy is cut or damaged",
+                next_step="fetch the file again: this copy is cut or damaged",
             ) from error
 
 
@@ -75,7 +75,7 @@ def refuse_other_kind(path: Path, head: bytes, expected: str) -> None:
     """Refuse a file that begins like one of another kind.
 
     Raises:
-        DataError: it does; the message says what the file is.
+        DataError: it does; the message names the kind.
     """
     for kind in _KINDS:
         if head.startswith(kind.begins):
@@ -92,12 +92,12 @@ def refuse_other_kind(path: Path, head: bytes, expected: str) -> None:
 
 
 def not_utf8(place: str, error: UnicodeDecodeError, next_step: str) -> DataError:
-    """The error for a line or value whose bytes are not UTF-8.
+    """Make the error for a line or value whose bytes are not UTF-8.
 
     Args:
         place: the file with the line or row.
-        error: from decoding that line or value alone.
-        next_step: what the user can do.
+        error: error of decoding that line or value alone.
+        next_step: the user's next step.
     """
     return DataError(
         f"{place} is not UTF-8",
@@ -108,7 +108,7 @@ def not_utf8(place: str, error: UnicodeDecodeError, next_step: str) -> DataError
 
 
 def bare_cr(path: Path, line: int) -> DataError:
-    """The error for a carriage return that ends a line alone."""
+    """Make the error for a carriage return that ends a line alone."""
     return DataError(
         f"{path} ends its lines in bare CR",
         found=f"on line {line} a carriage return that no newline follows, as old Macintosh programs write it",
@@ -127,7 +127,7 @@ def _lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iterator[
 
 
 def _utf8_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iterator[str]:
-    """Each line is decoded by itself, so that a wrong byte is known by its line."""
+    """Decode each line by itself, so that the error for a wrong byte can name its line."""
     if file.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
         repairs["byte_order_mark"] += 1
         file.read(len(codecs.BOM_UTF8))
@@ -150,7 +150,7 @@ def _utf8_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iter
 
 
 def _utf16_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iterator[str]:
-    """Half of a surrogate pair comes through, as it does from JSON: cleaning replaces and counts it."""
+    """Decode UTF-16, keeping lone surrogates, as JSON may hold them too: cleaning replaces and counts them."""
     number = 0
     try:
         with TextIOWrapper(file, encoding="utf-16", errors="surrogatepass", newline="\n") as lines:
@@ -167,11 +167,11 @@ def _utf16_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Ite
             f"{path}, line {number + 1} is not UTF-16",
             found=error.reason,
             expected="UTF-16, as the file's byte order mark says",
-            next_step="bring the file again: this copy is cut or damaged",
+            next_step="fetch the file again: this copy is cut or damaged",
         ) from error
 
 
 def begins_with(path: Path) -> bytes:
-    """The first bytes of a file."""
+    """Read the first bytes of a file."""
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)

@@ -1,12 +1,12 @@
-"""Duplicates: what is left of the rows whose texts normalise alike."""
+"""Deduplication: choosing one row among those whose texts normalise alike."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 PRECEDENCE = ("test", "dev", "pool", "unlabelled")
-"""Whose row stays when a text is in several places: a held-out text must be in no other. `pool` becomes train, and is
-what dev and test are cut from where the source does not bring them."""
+"""Places from which a text's row is kept, most important first: a held-out text must not be in another place. `pool`
+becomes train; dev and test are cut from it where the source has no files for them."""
 
 
 class Variant(NamedTuple):
@@ -22,12 +22,12 @@ class Variant(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """What is left of a group.
+    """The outcome for one group.
 
     Attributes:
-        kept: the row that stays, or None.
-        dropped: rows that go, by (place, reason).
-        labels: all labels of the text, in whatever place, where they contradict each other; empty where none do.
+        kept: row that is kept, or None.
+        dropped: number of dropped rows by (place, reason).
+        labels: all labels of the text, over all places, if they contradict each other; else empty.
     """
 
     kept: Variant | None
@@ -36,14 +36,14 @@ class Resolution(NamedTuple):
 
 
 def resolve(group: Sequence[Variant], contradictions: Literal["drop", "majority"]) -> Resolution:
-    """Choose the one row that stays of a group; the order of the group does not matter.
+    """Choose the one row of a group to keep; the order of the group does not matter.
 
     Args:
         group: all variants of one normalised text, in all places.
         contradictions: `drop` the text if its labels differ, or keep the `majority` label (a tie is dropped).
 
     Returns:
-        The row that stays and why the others go.
+        The row that is kept, and the reasons why the others are dropped.
     """
     place = min((variant.place for variant in group), key=PRECEDENCE.index)
     inside = [variant for variant in group if variant.place == place]
@@ -55,7 +55,7 @@ def resolve(group: Sequence[Variant], contradictions: Literal["drop", "majority"
     label = _winner(votes, contradictions)
     dropped: Counter[tuple[str, str]] = Counter()
     for variant in group:
-        if label is None:  # no row of the text stays anywhere, so none is dropped for being elsewhere already
+        if label is None:  # every row of this text is dropped, so the reason "in another place already" does not apply
             dropped[variant.place, "contradictory_label"] += variant.num_rows
         elif variant.place != place:
             dropped[variant.place, f"in_{place}_already"] += variant.num_rows

@@ -14,7 +14,7 @@ from pipestill.errors import DataError
 from pipestill.raw import Reader
 
 MAX_FIELD_CHARS = 16 << 20
-"""A quote that is never closed swallows the rest of the file; this bounds how much."""
+"""Longest field, which bounds how much of a file a quote that is never closed can swallow."""
 _SHARE_IN_QUOTES = 0.2
 
 
@@ -25,7 +25,7 @@ _Record = tuple[int, list[str], list[str]]
 def delimited_rows(
     path: Path, reader: Reader, *, labelled: bool, repairs: Counter[str], notes: list[str]
 ) -> Iterator[RawRow]:
-    """Read the rows of a file whose columns are parted by a separator; see `reading.read_rows`."""
+    """Read the rows of a file whose columns are split by a separator; see `reading.read_rows`."""
     lines = decoded_lines(path, repairs)
     first = next(lines, "")
     separator, num_skipped = separator_of_first_line(path, first, reader)
@@ -85,7 +85,7 @@ def _rows(
 
 
 def _records(path: Path, lines: Iterator[str], separator: str, num_skipped: int, *, quoted: bool) -> Iterator[_Record]:
-    """The records of a file; Orange's short header lines come as they are."""
+    """Split a file into records; Orange's short header lines are yielded unchanged."""
     if not quoted:
         for number, line in enumerate(lines, start=num_skipped + 1):
             if "\r" in line:
@@ -109,7 +109,7 @@ def _records(path: Path, lines: Iterator[str], separator: str, num_skipped: int,
                 f"{path}, line {start}: the quotes do not match",
                 found=f"{error}, up to line {num_skipped + parser.line_num}",
                 expected='a quoted field "like this", with a quote inside it doubled ("")',
-                next_step="mend the line, or set `quoted: false` if quotes are ordinary characters in this file",
+                next_step="correct the line, or set `quoted: false` if quotes are ordinary characters in this file",
             ) from error
         yield start, fields, held.copy() if len(held) > 1 else []
 
@@ -143,7 +143,7 @@ def _wrong_width(start: FirstLine, line: int, fields: list[str], width: int) -> 
 
 
 class _StrayQuotes:
-    """Counts texts that stand in double quotes in a file whose quotes are read as ordinary characters."""
+    """Counter of texts in double quotes, in a file whose quotes are read as ordinary characters."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

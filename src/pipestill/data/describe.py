@@ -1,4 +1,4 @@
-"""Describing prepared rows: the data card, out of the database and what was counted on the way."""
+"""Describing prepared rows: the data card, made from the database and the counts of reading."""
 
 import sqlite3
 from collections import Counter, defaultdict
@@ -17,9 +17,9 @@ def describe(
 
     Args:
         database: the table `kept`, with the final split of each row.
-        manifest: where the rows come from.
-        counts: what was read, repaired and dropped.
-        cut: how the pool was cut.
+        manifest: origin of the rows.
+        counts: rows read, repaired and dropped.
+        cut: outcome of cutting the pool.
         num_contradictions: texts with several labels.
     """
     dropped: dict[str, dict[str, int]] = defaultdict(dict)
@@ -55,7 +55,7 @@ def describe(
 
 
 def _lengths(database: sqlite3.Connection, split: str) -> dict[str, float]:
-    """Mean, percentiles and extremes of the lengths in characters; empty without rows."""
+    """Compute mean, percentiles and extremes of the lengths in characters; empty without rows."""
     histogram = database.execute(
         "SELECT length(text), COUNT(*) FROM kept WHERE split = ? GROUP BY 1 ORDER BY 1", (split,)
     ).fetchall()
@@ -74,7 +74,7 @@ def _lengths(database: sqlite3.Connection, split: str) -> dict[str, float]:
 
 
 def _look_alikes(splits: dict[str, SplitCard]) -> tuple[dict[str, int], ...]:
-    """Groups of labels that look alike, each label with its rows in all splits."""
+    """Find groups of labels that look alike, each label with its rows in all splits."""
     rows: Counter[str] = Counter()
     for split in splits.values():
         rows.update(split.num_rows_by_label)

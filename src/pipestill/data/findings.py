@@ -1,4 +1,4 @@
-"""Finding what is most worth knowing about a data set: what may be wrong with it first, then what it is."""
+"""The most important findings about a data set: possible faults first, then its size and labels."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def warnings(card: DataCard) -> list[str]:
-    """List what people should look at, a sentence each, the most important first."""
+    """List possible faults, a sentence each, the most important first."""
     found = []
     if card.look_alike_labels:
         groups = "; ".join(spelled(group) for group in card.look_alike_labels[:_SHOWN])
@@ -31,7 +31,7 @@ def warnings(card: DataCard) -> list[str]:
 
 
 def facts(card: DataCard) -> list[str]:
-    """List what the data set is, a sentence each: rows, the most frequent label, lengths."""
+    """List basic figures, a sentence each: rows, the most frequent label, lengths."""
     rows = {name: card.splits[name].num_rows for name in ("train", "dev", "test")}
     labels = card.splits["train"].num_rows_by_label
     largest = max(labels, key=lambda label: labels[label])
@@ -43,7 +43,7 @@ def facts(card: DataCard) -> list[str]:
     )
     share = (
         f"The most frequent label, {visible(largest)}, has {labels[largest] / rows['train']:.1%} of the train rows: "
-        "a model that always answers with it is right as often"
+        "a model that always predicts it is as often right"
     )
     lengths = (
         f"Half of the train texts have up to {length['p50']:,.0f} characters, 95% up to {length['p95']:,.0f}, the "
@@ -85,4 +85,4 @@ def _uneven(card: DataCard) -> list[str]:
     if labels[largest] < _UNEVEN * labels[smallest]:
         return []
     most, least = (f"{visible(label)} has {labels[label]:,}" for label in (largest, smallest))
-    return [f"Labels are uneven: {most} train rows, {least}; macro F1 says more than accuracy here"]
+    return [f"Labels are uneven: {most} train rows, {least}; prefer macro F1 to accuracy here"]

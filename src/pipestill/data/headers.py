@@ -1,4 +1,4 @@
-"""The first line of a csv or tsv: which separator it shows, which columns it names, whether it is a header at all."""
+"""The first line of a csv or tsv: its separator, its columns, and a check that it is a header."""
 
 import csv
 import re
@@ -59,20 +59,20 @@ _LABEL_NAMES = frozenset(
 _SEVERAL = 2
 _ENOUGH_ROWS = 20
 _LONGER = 2
-"""Texts are at least so many times as long as the name of their column."""
+"""Least ratio between the length of a text and that of its column's name."""
 _NAME_WORDS = 3
-"""The name of a column has no more words."""
+"""Most words in the name of a column."""
 
 
 class FirstLine:
-    """What the first line of a file says, and what the rows say about it.
+    """The first line of a file, judged as a header or a row by the rows below it.
 
     Args:
-        path: the file.
-        reader: how it is to be read.
-        separator: the separator it is read with.
-        line: the first line, behind one such as `sep=;`.
-        names: the columns it names; None where it is read as a row.
+        path: file that is read.
+        reader: format and columns from params.yaml.
+        separator: character between columns.
+        line: the first line, after a line such as `sep=;`.
+        names: columns that the line names; None where it is read as a row.
     """
 
     def __init__(self, path: Path, reader: Reader, separator: str, line: str, names: list[str] | None) -> None:
@@ -87,7 +87,7 @@ class FirstLine:
 
     @property
     def awaits_row(self) -> bool:
-        """Whether the next row is the first of a file without a header."""
+        """Return whether the next row is the first of a file without a header."""
         return self.names is None and self._first is None
 
     def see(self, line: int, text: str, label: str | None) -> None:
@@ -102,7 +102,7 @@ class FirstLine:
         """Refuse a header that was read as a row.
 
         Args:
-            knows_label: whether a row but the first has a label.
+            knows_label: tells whether a row other than the first has a given label.
 
         Raises:
             DataError: the first row looks like names of columns and like no other row.
@@ -132,7 +132,7 @@ def separator_of_first_line(path: Path, line: str, reader: Reader) -> tuple[str,
     """Find the separator of a file, which a first line such as `sep=;`, as Excel writes it, may name.
 
     Returns:
-        The separator, and how many lines say so: 0 or 1.
+        The separator, and the number of lines that declare it: 0 or 1.
 
     Raises:
         DataError: the line names another separator than params.yaml does.
@@ -154,7 +154,7 @@ def column_place(column: str | int, start: FirstLine) -> int:
     """Find a column of the mapping.
 
     Returns:
-        Its place, counted from 0.
+        The column's place, counted from 0.
 
     Raises:
         DataError: the header has no such column or several, or a column is counted though there is a header.
@@ -194,7 +194,7 @@ def separator_offer(start: FirstLine, other: str | None = None) -> str | None:
         other: one more line, which must have as many columns.
 
     Returns:
-        The next step for people, or None.
+        The next step for the user, or None.
     """
     if start.reader.format not in DELIMITED:
         return None

@@ -1,7 +1,7 @@
 """Finding labels that look alike.
 
 They differ in case, width, spaces, invisible or confusable characters, or in how a number is written. Each stays a
-label of its own; people should know.
+label of its own; the data card lists them.
 """
 
 import re
@@ -25,7 +25,7 @@ def look_alikes(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """Group labels that look alike.
 
     Args:
-        labels: distinct labels.
+        labels: labels without duplicates.
 
     Returns:
         The groups of two labels or more, each sorted, sorted.
@@ -37,7 +37,7 @@ def look_alikes(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def visible(label: str) -> str:
-    r"""Show a label so that nothing in it is invisible: a zero-width space becomes `\u200b`."""
+    r"""Escape invisible characters of a label: a zero-width space becomes `\u200b`."""
     return "".join(char if char.isprintable() and not INVISIBLE.match(char) else _escaped(char) for char in label)
 
 

@@ -9,7 +9,7 @@ from pipestill.params import Section
 
 
 class SplitRules(Section):
-    """How dev and test are cut where the source brings none; fractions of the rows."""
+    """Fractions of the pool that become dev and test, where the source has no files for them."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     dev_fraction: Annotated[float, Field(gt=0, lt=1)]
@@ -24,10 +24,10 @@ class SplitRules(Section):
 
 
 class PrepareParams(Section):
-    """What `prepare` does to the rows.
+    """The `prepare` section: cleaning, deduplication and splits.
 
-    `contradictions`: what becomes of a text with two labels. `unseen_labels`: of a dev or test row whose label has no
-    train row.
+    `contradictions` is the rule for a text with two labels, `unseen_labels` the rule for a dev or test row whose label
+    has no train row.
     """
 
     cleaning: CleaningRules

@@ -1,4 +1,4 @@
-"""From raw files to the prepared tables: read, clean, free of duplicates, split, check, write, describe.
+"""The steps from raw files to prepared tables: read, clean, deduplicate, split, check, write, describe.
 
 The rows live in a database on disk meanwhile, so that memory does not grow with them, and come back sorted, so that
 nothing depends on the order in which they were read.
@@ -41,17 +41,17 @@ def prepare(manifest: RawManifest, raw: Path, out: Path, params: PrepareParams, 
     """Prepare a data set.
 
     Args:
-        manifest: what fetch fetched.
-        raw: the folder of its files.
+        manifest: record of the fetched files.
+        raw: folder of the fetched files.
         out: the folder for {train,dev,test,unlabelled}.parquet, labels.json, card.json and card.md.
-        params: the rules.
+        params: section `prepare` of params.yaml.
         scratch: a folder for the database.
 
     Returns:
         The data card, as written.
 
     Raises:
-        DataError: a file cannot be read, or the rows make no data set; the message says which and why.
+        DataError: a file cannot be read, or the rows do not make a data set; the message names the file or the fault.
     """
     counts = Counts(Counter(), Counter(), Counter(), [], [])
     with scratch_database(scratch / "rows.sqlite") as database:
@@ -94,7 +94,7 @@ def _clean_rows(
 
 
 def _label_of(path: Path, row: RawRow, reader: Reader) -> tuple[str, str | None]:
-    """(label, reason why the row goes)."""
+    """Return the label, or the reason to drop the row."""
     label = clean_label(row.label or "")
     if not label:
         return "", "blank_label"
@@ -116,7 +116,7 @@ def _label_of(path: Path, row: RawRow, reader: Reader) -> tuple[str, str | None]
 
 
 def _drop_duplicates(database: sqlite3.Connection, params: PrepareParams, counts: Counts) -> int:
-    """Fill `kept` from `raw`; returns the number of texts with contradictory labels."""
+    """Fill `kept` from `raw`, and return the number of texts with contradictory labels."""
     num_contradictions = 0
     groups = database.execute(
         "SELECT key, place, text, label, COUNT(*) FROM raw GROUP BY key, place, text, label ORDER BY key"

@@ -1,4 +1,4 @@
-"""One row as it stands in a raw file, and how its values become a text and the name of a label."""
+"""One row of a raw file, and the conversion of its values to a text and a label name."""
 
 import json
 import math
@@ -11,11 +11,11 @@ from pipestill.errors import DataError
 
 _SHOWN_CHARS = 120
 _HIDDEN_LABEL = -1
-"""The mark of a label that is kept back, where labels are numbers that stand for names."""
+"""The number that data sets on the Hub give to withheld labels."""
 
 
 class RawRow(NamedTuple):
-    """One row as it stands in the file: `line` counts from 1 (parquet: rows); None is a missing value."""
+    """One row of a file, unchanged: `line` counts from 1 (parquet: rows); None is a missing value."""
 
     line: int
     text: str | None
@@ -23,14 +23,14 @@ class RawRow(NamedTuple):
 
 
 def typed_row(path: Path, line: int, text: object, label: object, names: tuple[str, ...] = ()) -> RawRow:
-    """Make a row of values that have types: a text must be a string, a number or a truth value may be a label.
+    """Make a row of values that have types: a text must be a string, a label may also be a number or a truth value.
 
     Args:
-        path: the file, for messages.
-        line: the line or row of the file.
-        text: the value of the text column.
-        label: the value of the label column; a number is called what JSON calls it, and NaN is a missing value.
-        names: see `Reader.label_names`.
+        path: file name for messages.
+        line: line or row of the file.
+        text: value of the text column.
+        label: value of the label column; a number is named as JSON writes it, and NaN is a missing value.
+        names: label names by number, see `Reader.label_names`.
 
     Raises:
         DataError: the text is not a string, or the label is neither a string nor a number.
@@ -49,7 +49,7 @@ def typed_row(path: Path, line: int, text: object, label: object, names: tuple[s
             f"{path}, line {line}: the label is not a string",
             found=short(label),
             expected="one label: a string, a number or a truth value",
-            next_step="bring one label a row, or correct label_column under `fetch.dataset` in params.yaml",
+            next_step="give each row one label, or correct label_column under `fetch.dataset` in params.yaml",
         )
     if label is None or isinstance(label, str):
         return RawRow(line, text, named_label(path, line, label, names) if names else label)
@@ -58,7 +58,7 @@ def typed_row(path: Path, line: int, text: object, label: object, names: tuple[s
 
 
 def named_label(path: Path, line: int, label: str | None, names: tuple[str, ...]) -> str | None:
-    """Give the name that a label stands for where labels are numbers that stand for names.
+    """Return the name of a label that is given as a number.
 
     Returns:
         The name; a label that is one of the names as it is; None where it is missing or hidden (-1).
@@ -73,7 +73,7 @@ def named_label(path: Path, line: int, label: str | None, names: tuple[str, ...]
         return None
     if number is None or not 0 <= number < len(names):
         raise DataError(
-            f"{path}, line {line}: no label is called {short(label)}",
+            f"{path}, line {line}: unknown label {short(label)}",
             found=f"the names {short(list(names))}",
             expected=f"one of them, or a number from 0 to {len(names) - 1} that stands for one",
         )

@@ -28,11 +28,11 @@ def read_rows(
     """Read a raw file.
 
     Args:
-        path: the file.
-        reader: its format and columns.
-        labelled: whether the label column is read; it need not exist otherwise.
-        repairs: repairs of bytes are counted here.
-        notes: what people should look at is added here, a sentence each, when the file has been read.
+        path: file to read.
+        reader: format and columns of the file.
+        labelled: whether to read the label column; without it the column need not exist.
+        repairs: counter of byte repairs, which is updated.
+        notes: list of warnings, a sentence each, which is extended after the file was read.
 
     Yields:
         The rows in file order.
@@ -83,9 +83,9 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
         deep = isinstance(error, RecursionError)
         raise DataError(
             f"{path}, line {number} is not JSON",
-            found="brackets nested too deep to be read" if deep else error,
+            found="brackets nested too deeply" if deep else error,
             expected=whole if number == 1 else "one object a line",
-            next_step="mend the line or take it out",
+            next_step="correct the line or delete it",
         ) from error
     if not isinstance(row, dict):
         raise DataError(
@@ -114,12 +114,12 @@ def _parquet_rows(path: Path, reader: Reader, labelled: bool) -> Iterator[RawRow
             f"{path} is not a readable parquet file",
             found=error,
             expected=_PARQUET,
-            next_step="set `format` under `fetch.dataset` to what the file is, or bring the file again",
+            next_step="set `format` under `fetch.dataset` to the file's format, or fetch the file again",
         ) from error
 
 
 def _not_parquet(head: bytes) -> bytes:
-    """Return the head of a file that is not parquet; nothing of one that is."""
+    """Return the first bytes of a file that is not parquet; empty for a parquet file."""
     return b"" if head.startswith(b"PAR1") else head
 
 
@@ -154,7 +154,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _names_in_metadata(schema: pa.Schema, column: str) -> tuple[str, ...]:
-    """The names that whole numbers of a column stand for, where the library `datasets` wrote them beside it."""
+    """Return the label names of an integer column, if the library `datasets` wrote them to the file's metadata."""
     written = (schema.metadata or {}).get(b"huggingface")
     try:
         names = json.loads(written)["info"]["features"][column]["names"] if written else ()
@@ -164,7 +164,7 @@ def _names_in_metadata(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 
 def _values(path: Path, batch: pa.RecordBatch, num_before: int) -> list[dict[str, Any]]:
-    """The rows of a batch as Python values; parquet promises UTF-8 and nobody keeps the promise for it."""
+    """Convert a batch's rows to Python values, checking the UTF-8 that parquet demands but writers do not enforce."""
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError:
@@ -175,7 +175,7 @@ def _values(path: Path, batch: pa.RecordBatch, num_before: int) -> list[dict[str
                 raise not_utf8(
                     f"{path}, row {num_before + number + 1}",
                     error,
-                    next_step="write the file anew from its source, decoding the text as what it is",
+                    next_step="write the file again from its source, with the right text encoding",
                 ) from error
         raise
     return rows

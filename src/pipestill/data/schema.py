@@ -1,4 +1,4 @@
-"""What a row is, in each table, and what the labels are called."""
+"""The columns of each table, and the file of label names."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from pipestill.errors import ModelError
 from pipestill.records import Record, read_record, write_json
 
 LABELLED = pa.schema([("content_id", pa.string()), ("text", pa.string()), ("label_id", pa.int32())])
-"""train, dev and test; sorted by content_id, which is unique."""
+"""Columns of train, dev and test; sorted by content_id, which is unique."""
 UNLABELLED_ROWS = pa.schema([("content_id", pa.string()), ("text", pa.string())])
-"""Text without a label; sorted by content_id, which is unique."""
+"""Columns of texts without a label; sorted by content_id, which is unique."""
 TRANSFER_ROWS = pa.schema(
     [
         ("content_id", pa.string()),
@@ -20,7 +20,8 @@ TRANSFER_ROWS = pa.schema(
         ("parent_ids", pa.list_(pa.string())),
     ]
 )
-"""The transfer set; label_id is -1 where there is none, origin is `train`, `unlabelled` or an augmentation's kind."""
+"""Columns of the transfer set; label_id is -1 for rows without a label, origin is `train`, `unlabelled` or an
+augmentation's kind."""
 NO_LABEL = -1
 
 
@@ -31,7 +32,7 @@ class LabelSet(Record):
 
     @property
     def num_labels(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return len(self.labels)
 
 
@@ -49,9 +50,9 @@ def check_labels(folder: Path, found: tuple[str, ...], expected: tuple[str, ...]
     """Refuse a model whose labels are not those of the data, in the same order.
 
     Args:
-        folder: where the model lies.
-        found: its labels by label_id.
-        expected: the data's.
+        folder: folder of the model.
+        found: labels of the model, by label_id.
+        expected: labels of the data.
 
     Raises:
         ModelError: they differ.

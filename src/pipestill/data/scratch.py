@@ -7,15 +7,15 @@ from pathlib import Path
 
 _CACHE_KIB = 16 * 1024
 INSERT_ROWS = 2000
-"""Rows handed to the database at once."""
+"""Rows in one insert into the database."""
 
 
 @contextmanager
 def scratch_database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open an empty database; it is deleted at the end, and what a killed run left there is deleted first.
+    """Open an empty database; it is deleted at the end, and a killed run's leftover is deleted first.
 
     Args:
-        path: the file, below .scratch/.
+        path: database file, below .scratch/.
 
     Yields:
         The connection. Durability is off: the rows can always be read again.

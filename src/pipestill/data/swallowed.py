@@ -1,8 +1,7 @@
-"""Quoted fields that hold whole rows: a quote that opens a text and is closed many rows later swallows all between.
+"""Detection of quoted fields that swallow whole rows, because an opening quote is closed many rows later.
 
-By the rules of csv such a field is well-formed, so what its lines look like decides. A line that has as many columns as
-the file, and in the label's column a label that other rows have, is a row. Texts of several lines are no fault and
-are counted.
+By the rules of csv such a field is well-formed, so the lines inside it decide. A line that has as many columns as the
+file, and in the label's column a label that other rows have, is a row. Texts of several lines are valid and counted.
 """
 
 from collections.abc import Sequence
@@ -13,15 +12,16 @@ from pipestill.data.raw_rows import short
 from pipestill.errors import DataError
 
 KNOWN_LABELS = 10_000
-"""Labels that are remembered; a file with more of them has no classes."""
+"""Most labels to remember; a column with more distinct values does not hold classes."""
 _SEVERAL = 2
-"""A text of several lines has one line that bears its label; the first that bears another is a row."""
+"""Least lines that look like rows before a field counts as swallowed rows: a text of several lines has one line with
+its label."""
 _PENDING = 1000
-"""Fields whose lines bear labels that no row had before; looked at again at the end of the file."""
+"""Most fields to keep for a second look at the end of the file, since their lines have labels not seen before."""
 
 
 class _Suspect(NamedTuple):
-    """A record of several lines: where it begins, the first of them, how many, and the labels of those like rows."""
+    """A record of several lines: line number, first line, number of lines, and labels of lines that look like rows."""
 
     line: int
     first: str
@@ -33,9 +33,9 @@ class SwallowedRows:
     """Watches the records of one file.
 
     Args:
-        path: the file, for messages.
-        separator: the character between columns.
-        label_at: the place of the label among the columns; None where the file has no labels.
+        path: file name for messages.
+        separator: character between columns.
+        label_at: place of the label among the columns; None where the file has no labels.
         any_number: whether any number is a label (`label_rule: sign`).
     """
 
@@ -46,22 +46,22 @@ class SwallowedRows:
         self._any_number = any_number
         self._pending: list[_Suspect] = []
         self.labels: set[str] = set()
-        """Labels of the file's records as they stand there, up to `KNOWN_LABELS` of them."""
+        """Labels of the file's records, uncleaned, up to `KNOWN_LABELS` of them."""
         self.num_records = 0
         """Records of several lines."""
         self.longest = (0, 0)
         """The lines of the longest of them, and the line it begins on."""
 
     def knows(self, label: str) -> bool:
-        """Whether a record has this label; true too where the labels are too many to remember."""
+        """Return whether a record has this label; true if there are more labels than are remembered."""
         return label in self.labels or len(self.labels) >= KNOWN_LABELS
 
     def see(self, line: int, lines: Sequence[str], width: int) -> None:
         """Look at a record of several lines.
 
         Args:
-            line: the line it begins on.
-            lines: its lines, as they stand in the file.
+            line: line on which it begins.
+            lines: lines of the record, unchanged.
             width: columns of the file.
 
         Raises:
@@ -84,7 +84,7 @@ class SwallowedRows:
             self._pending.append(suspect)
 
     def finish(self) -> str | None:
-        """Look again at what was undecided; returns a line for people where a field has several lines.
+        """Decide on the fields kept for a second look, and return a note if a field has several lines.
 
         Raises:
             DataError: a record holds whole rows.
@@ -109,13 +109,13 @@ class SwallowedRows:
             f"{self._path}, line {suspect.line}: a quoted field holds whole rows",
             found=f"{suspect.num_lines} lines that are rows of their own, from {short(suspect.first.rstrip())} on",
             expected='a quoted field "like this", with a quote inside it doubled ("")',
-            next_step="mend the quotes of that line, or set `quoted: false` if quotes are ordinary characters in this "
-            "file; a text that really holds such lines can come as jsonl",
+            next_step="correct the quotes of that line, or set `quoted: false` if quotes are ordinary characters in "
+            "this file; a text that really holds such lines can come as jsonl",
         )
 
 
 def _written_by_program(fields: Sequence[str]) -> bool:
-    """Prose has a space behind its commas; rows that a program wrote have none beside their separators."""
+    """Return whether a program wrote the line: unlike prose, its separators are not followed by spaces."""
     return all(field == field.strip() for field in fields)
 
 

@@ -1,4 +1,4 @@
-"""Row tables: parquet as the out, Arrow under .scratch/ as the memory-mapped view of it."""
+"""Row tables: parquet files as stage outputs, and memory-mapped Arrow copies of them under .scratch/."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,9 +38,9 @@ class Rows:
     """A whole labelled table in memory, for dev and test.
 
     Attributes:
-        content_ids: one for each row.
-        texts: one for each row.
-        label_ids: int64 [row].
+        content_ids: content id of each row.
+        texts: text of each row.
+        label_ids: label ids, int64 `[row]`.
     """
 
     content_ids: list[str]
@@ -51,12 +51,12 @@ class Rows:
 def open_table(path: Path, scratch: Path = SCRATCH) -> "datasets.Dataset":
     """Open a parquet table as a memory-mapped data set.
 
-    The Arrow view lies under `scratch`, named by the SHA-256 of the parquet file, so that it is never that of an older
-    file and nothing is written to the home folder.
+    The Arrow view lies under `scratch`, named by the SHA-256 of the parquet file, so that it never belongs to an older
+    file, and nothing is written to the home folder.
 
     Args:
-        path: the parquet file.
-        scratch: where the Arrow view lies.
+        path: parquet file to open.
+        scratch: folder of the Arrow view.
 
     Returns:
         The data set, in the row order of the file.
@@ -100,8 +100,8 @@ class TableWriter:
     """Writes a parquet table whole or not at all; the bytes depend on the rows only, not on how they were batched.
 
     Args:
-        path: the file to write.
-        schema: its columns.
+        path: file to write.
+        schema: columns of the table.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:

@@ -1,1 +1,1 @@
-"""Evaluation: scoring models on rows that they did not learn from, and keeping logits and record."""
+"""Evaluation: scoring models on held-out rows, and keeping logits and record."""

@@ -1,4 +1,4 @@
-"""From logits to the record of a split: every metric with its interval, paired with the teacher on the same rows."""
+"""Assessing the logits of a split: every metric with its interval, paired with the teacher on the same rows."""
 
 from collections.abc import Sequence
 
@@ -34,10 +34,10 @@ def assess(
     """Measure the quality of logits on one split.
 
     Args:
-        logits: `[batch, label]`.
+        logits: logits of the rows, `[batch, label]`.
         label_ids: hard labels, `[batch]`.
-        texts: of each row; only their length is used.
-        params: bootstrap, ece bins and slices.
+        texts: text of each row, of which only the length is used.
+        params: settings of bootstrap, ece bins and slices.
         teacher_logits: the teacher's PyTorch logits for the same rows; None for the teacher itself.
 
     Raises:
@@ -69,7 +69,7 @@ def assess(
 
 
 def resampling(params: EvaluateParams) -> Resampling:
-    """State how the intervals of `assess` are made."""
+    """Return the settings of the intervals of `assess`."""
     return Resampling(**params.bootstrap.model_dump())
 
 

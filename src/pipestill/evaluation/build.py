@@ -1,4 +1,4 @@
-"""From the logits of all forms of a model to its record, paired with the teacher row by row."""
+"""Building a model's evaluation from the logits of all its forms, paired with the teacher row by row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +33,11 @@ def build_evaluation(
     """Turn logits into the record of a model.
 
     Args:
-        name: of the model.
-        scored: by variant.
-        splits: the rows by split: `dev` and `test`.
-        labels: of the data, by label_id.
-        params: bootstrap, ece bins and slices.
+        name: name of the model.
+        scored: logits and files by variant.
+        splits: rows by split: `dev` and `test`.
+        labels: label names of the data, by label_id.
+        params: settings of bootstrap, ece bins and slices.
         teacher_predictions: the teacher's logits on the same rows; None if this is the teacher, whose other variants
             are then compared with its PyTorch logits.
 
@@ -78,7 +78,7 @@ def build_evaluation(
 
 
 def headline(record: EvaluateRecord) -> dict[str, float]:
-    """The numbers that people follow from run to run: `<variant>.<split>.<metric>`."""
+    """Return the figures to compare between runs: `<variant>.<split>.<metric>`."""
     numbers = {}
     for variant, what in record.variants.items():
         for split, quality in (("dev", what.dev), ("test", what.test)):

@@ -34,7 +34,7 @@ class BoundSlices(Section):
 
 
 class BootstrapParams(Section):
-    """The intervals: how often rows are drawn, from which seed, and the share of draws inside."""
+    """Settings of the intervals: number of draws, random seed, and the share of draws inside."""
 
     replicates: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0)
@@ -42,7 +42,7 @@ class BootstrapParams(Section):
 
 
 class EvaluateParams(Section):
-    """How models are scored. `batch_size` changes how fast, `num_ece_bins` what ece means."""
+    """Settings of scoring. `batch_size` affects only speed, `num_ece_bins` the definition of ece."""
 
     bootstrap: BootstrapParams
     num_ece_bins: int = Field(ge=2, le=100)

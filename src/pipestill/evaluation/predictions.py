@@ -1,7 +1,7 @@
-"""The logits of every scored row, kept beside the record so that any model can be compared with any other later.
+"""The logits of every scored row, kept beside the record so that any two models can be compared later.
 
 One parquet file a model: content_id, split, label_id, and for each variant one list of float32 `logits_<variant>`,
-label_id by label_id. Rows lie in the order of the split's own file. The same values are the same bytes.
+label_id by label_id. Rows lie in the order of the split's own file. Equal values give equal bytes.
 """
 
 import io
@@ -25,9 +25,9 @@ class Predictions:
     """The logits of one model on one split.
 
     Attributes:
-        content_ids: of each row.
+        content_ids: content id of each row.
         label_ids: hard labels, `[batch]`.
-        logits: by variant, float32 `[batch, label]`.
+        logits: logits by variant, float32 `[batch, label]`.
     """
 
     content_ids: tuple[str, ...]
@@ -56,18 +56,18 @@ def read_predictions(path: Path, split: str) -> Predictions:
     """Read the logits of a model on one split.
 
     Raises:
-        RecordError: the file is missing or unreadable, or holds no such split.
+        RecordError: the file is missing or unreadable, or lacks the split.
     """
     try:
         table = pq.read_table(path, memory_map=False)
     except (OSError, pa.ArrowException) as error:
         raise RecordError(
-            f"predictions {path} cannot be read", found=error, next_step="run `dvc repro` to write them anew"
+            f"predictions {path} cannot be read", found=error, next_step="run `dvc repro` to write them again"
         ) from error
     names = np.asarray(table["split"].to_pylist())
     table = table.filter(pa.array(names == split))
     if table.num_rows == 0:
-        raise RecordError(f"predictions {path} hold no split {split!r}", found=sorted(set(names.tolist())))
+        raise RecordError(f"predictions {path} lack the split {split!r}", found=sorted(set(names.tolist())))
     return Predictions(
         content_ids=tuple(table["content_id"].to_pylist()),
         label_ids=table["label_id"].to_numpy().astype(np.int64),
@@ -83,18 +83,18 @@ def join_logits(predictions: Predictions, variant: str, content_ids: tuple[str, 
     """Fetch the logits of some rows by content id, never by position.
 
     Args:
-        predictions: of the other model.
-        variant: which of its logits.
-        content_ids: the rows wanted, in the order wanted.
+        predictions: predictions of the other model.
+        variant: form of that model whose logits are read.
+        content_ids: content ids of the rows, in the wanted order.
 
     Returns:
         Logits `[batch, label]`.
 
     Raises:
-        RecordError: there is no such variant, or a row is not among the predictions.
+        RecordError: the variant or a row is missing in the predictions.
     """
     if variant not in predictions.logits:
-        raise RecordError(f"predictions hold no logits {variant!r}", found=sorted(predictions.logits))
+        raise RecordError(f"predictions lack the logits {variant!r}", found=sorted(predictions.logits))
     position = {content_id: row for row, content_id in enumerate(predictions.content_ids)}
     missing = [content_id for content_id in content_ids if content_id not in position]
     if missing:

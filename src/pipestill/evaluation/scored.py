@@ -1,4 +1,4 @@
-"""The logits of one form of a model on every split, however they were made."""
+"""The logits of one form of a model on every split."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ScoredVariant:
-    """The logits of one form of a model, and what it was made of.
+    """The logits of one form of a model, and its files.
 
     Attributes:
         files: sha256 by path, relative to the folder.
-        size_bytes: of the weights alone.
+        size_bytes: size of the weights only.
         batch_size: rows in a forward pass.
-        logits: by split, `[batch, label]`, in the order of the texts.
-        batching: how much the test logits depend on the batch; None where that was not measured.
+        logits: logits by split, `[batch, label]`, in the order of the texts.
+        batching: effect of batches on the test logits; None where it was not measured.
     """
 
     files: dict[str, str]

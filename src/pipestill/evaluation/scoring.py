@@ -22,7 +22,7 @@ PRECISION: Precision = "float32"
 """PyTorch models are scored in float32 on every machine: retention is measured against the teacher's figures."""
 INT8 = "onnx_int8"
 SENSITIVITY_ROWS = 512
-"""Test rows on which batches are compared with single rows: enough for a difference of logits."""
+"""Test rows for the comparison of batches with single rows, enough to estimate a logit difference."""
 ONNX_FILES = {"onnx_fp32": "onnx/model.onnx", INT8: "onnx/model_quantized.onnx"}
 """The file of each ONNX variant, relative to the exported folder."""
 BESIDE_THE_WEIGHTS = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -30,11 +30,11 @@ BESIDE_THE_WEIGHTS = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 class OnnxRunner(Protocol):
-    """What `pipestill.predict.Classifier` offers to scoring."""
+    """The part of `pipestill.predict.Classifier` that scoring uses."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The label names, by label_id."""
+        """Label names by label_id."""
 
     def logits(self, texts: Sequence[str]) -> Logits:
         """Score texts in one batch, padded to the longest of them: `[batch, label]`."""
@@ -46,11 +46,11 @@ def score_variants(
     """Score every form of a trained model on every split.
 
     Args:
-        model_folder: the PyTorch folder.
-        onnx_folder: the exported folder.
-        splits: the rows by split: `dev` and `test`.
-        labels: of the data, by label_id.
-        params: the batch size.
+        model_folder: folder of the PyTorch model.
+        onnx_folder: folder of the exported files.
+        splits: rows by split: `dev` and `test`.
+        labels: label names of the data, by label_id.
+        params: settings with the batch size.
 
     Raises:
         ModelError: a folder cannot be loaded, or has other labels than the data.
@@ -94,15 +94,15 @@ def score_onnx(
 ) -> ScoredVariant:
     """Score the texts of each split with one ONNX file of an exported folder.
 
-    The int8 file is scored row by row, since its answers depend on the batch (see `BatchSensitivity`) and an
-    application mostly asks for one; the difference that batches make is measured on the test split.
+    The int8 file is scored row by row, since its logits depend on the batch (see `BatchSensitivity`) and applications
+    mostly classify one text at a time; the effect of batches is measured on the test split.
 
     Args:
-        folder: the exported folder.
+        folder: folder of the exported files.
         variant: one of `ONNX_FILES`.
-        rows: by split, of which one is `test`.
-        labels: of the data, by label_id.
-        params: the batch size.
+        rows: rows by split, of which one is `test`.
+        labels: label names of the data, by label_id.
+        params: settings with the batch size.
 
     Raises:
         ModelError: the folder has other labels than the data.
@@ -128,12 +128,12 @@ def score_onnx(
 
 
 def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size: int) -> BatchSensitivity:
-    """Measure how far logits in batches are from the logits of each row alone.
+    """Measure the difference between logits in batches and logits of single rows.
 
     Args:
-        runner: an exported file.
-        rows: the test rows; the first `SENSITIVITY_ROWS` are read, of a table that is sorted by a hash of the text.
-        alone: the logits of each row in a batch of its own, `[row, label]`.
+        runner: exported file to run.
+        rows: test rows, sorted by a hash of the text; the first `SENSITIVITY_ROWS` are used.
+        alone: logits of each row in a batch of its own, `[row, label]`.
         batch_size: rows of a batch.
     """
     texts, label_ids, alone = rows.texts[:SENSITIVITY_ROWS], rows.label_ids[:SENSITIVITY_ROWS], alone[:SENSITIVITY_ROWS]
@@ -151,7 +151,7 @@ def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size:
 
 
 def run_batches(runner: OnnxRunner, texts: Sequence[str], batches: Sequence[Sequence[int]], what: str) -> Logits:
-    """Score texts in the given batches of row numbers, one batch a thread.
+    """Score texts in the given batches of row numbers, one batch per thread.
 
     Returns:
         Logits `[batch, label]`, in the order of the texts.
@@ -164,17 +164,17 @@ def run_batches(runner: OnnxRunner, texts: Sequence[str], batches: Sequence[Sequ
 
 
 def one_by_one(num_rows: int) -> list[list[int]]:
-    """Every row in a batch of its own: no padding, no company."""
+    """Split rows into batches of one row, without padding."""
     return in_order(num_rows, 1)
 
 
 def in_order(num_rows: int, batch_size: int) -> list[list[int]]:
-    """Rows as they come: long and short together, so much padding."""
+    """Split rows in their order into batches: long and short together, with much padding."""
     return [list(range(start, min(start + batch_size, num_rows))) for start in range(0, num_rows, batch_size)]
 
 
 def by_length(texts: Sequence[str], batch_size: int) -> list[list[int]]:
-    """Rows sorted by characters: little padding."""
+    """Split rows sorted by characters into batches with little padding."""
     order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), row))
     return [[order[position] for position in batch] for batch in in_order(len(order), batch_size)]
 

@@ -1,4 +1,4 @@
-"""What every export format is: a named file made from the traced graph of a classifier."""
+"""The base of every export format: a named file made from the traced graph of a classifier."""
 
 from pathlib import PurePosixPath
 from typing import ClassVar, NamedTuple
@@ -7,7 +7,7 @@ from pipestill.params import Section
 
 
 class Shape(NamedTuple):
-    """What fusions must know of a model; 0 where it has no such size."""
+    """Sizes of a model that fusions need; 0 for a size that the model lacks."""
 
     num_heads: int
     hidden_size: int
@@ -17,4 +17,4 @@ class Exporter(Section):
     """Base of every export format: settings from params.yaml, and the name of its file."""
 
     file: ClassVar[PurePosixPath]
-    """Where the file lies in the artifact folder; the names that transformers.js and optimum look for."""
+    """Path of the file in the artifact folder: the name that transformers.js and optimum expect."""

@@ -1,4 +1,4 @@
-"""Small edits of an ONNX graph: who makes a tensor, who reads it, and tidying up after an edit."""
+"""Small edits of an ONNX graph: producers and consumers of tensors, and cleaning up after an edit."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,17 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from pipestill.errors import ExportError
 
 MICROSOFT = "com.microsoft"
-"""The domain of ONNX Runtime's own operators."""
+"""Domain of ONNX Runtime's own operators."""
 M = TypeVar("M", NodeProto, TensorProto)
 
 
 def producers(graph: GraphProto) -> dict[str, NodeProto]:
-    """The node that makes each tensor, by the tensor's name."""
+    """Map each tensor's name to the node that makes it."""
     return {output: node for node in graph.node for output in node.output}
 
 
 def consumers(graph: GraphProto) -> Mapping[str, list[NodeProto]]:
-    """The nodes that read each tensor, by the tensor's name."""
+    """Map each tensor's name to the nodes that read it."""
     readers: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
@@ -30,17 +30,17 @@ def consumers(graph: GraphProto) -> Mapping[str, list[NodeProto]]:
 
 
 def weights(graph: GraphProto) -> dict[str, TensorProto]:
-    """The constants of a graph (its initializers), by name."""
+    """Return the constants of a graph (its initializers), by name."""
     return {tensor.name: tensor for tensor in graph.initializer}
 
 
 def attribute(node: NodeProto, name: str, default: int) -> int:
-    """A whole-number attribute of a node."""
+    """Read an integer attribute of a node."""
     return next((int(item.i) for item in node.attribute if item.name == name), default)
 
 
 def count_operators(graph: GraphProto) -> Counter[str]:
-    """How often each operator occurs."""
+    """Count the nodes of each operator."""
     return Counter(node.op_type for node in graph.node)
 
 
@@ -54,7 +54,7 @@ def add_weight(graph: GraphProto, name: str, value: np.ndarray) -> str:
 def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
     """Set the nodes of a graph in an order in which every tensor is made before it is read.
 
-    Nodes keep the order given wherever that is possible, so equal graphs stay equal bytes.
+    Nodes keep the given order where possible, so that equal graphs stay equal bytes.
     """
     made = {""} | set(weights(graph)) | {value.name for value in graph.input}
     waiting = list(nodes)
@@ -78,7 +78,7 @@ def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
 def constants_to_weights(graph: GraphProto) -> None:
     """Turn Constant nodes, and Identity or Transpose of a weight, into weights.
 
-    A weight that hides behind such a node is not seen by the quantiser and silently stays float.
+    The quantiser does not find a weight behind such a node, which then silently stays float.
     """
     kept: list[NodeProto] = []
     known = weights(graph)
@@ -148,7 +148,7 @@ def drop_unused(graph: GraphProto) -> None:
 
 
 def finish(model: ModelProto) -> ModelProto:
-    """Tidy a model up so that equal models are equal bytes: no stale shapes, no prose, no paths, weights by name."""
+    """Normalise a model to equal bytes for equal models: without stale shapes, prose and paths, weights by name."""
     drop_unused(model.graph)
     merge_equal_weights(model.graph)
     drop_unused(model.graph)

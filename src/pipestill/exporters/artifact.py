@@ -32,14 +32,14 @@ from pipestill.text.standalone import standalone
 from pipestill.text.tokenizer import count_tokens
 
 TRAINING_INPUTS = ("input_ids", "attention_mask")
-"""What `text.batching.collate` gives every model in training."""
+"""Inputs that `text.batching.collate` gives every model in training."""
 MACHINE_FIELDS = ("name_or_path", "_name_or_path", "is_local", "local_files_only")
-"""What transformers writes about where a model lay; it is nothing of the model's."""
+"""Fields in which transformers writes a model's path; they do not describe the model."""
 
 STAND_IN = "bert"
 SHARED_FIELDS = ("vocab_size", "pad_token_id")
 NEWEST_TOKENIZER = "TokenizersBackend"
-"""What transformers 5 calls a tokenizer that is nothing but its tokenizer.json; 4, which optimum needs, does not."""
+"""The class of a tokenizer with only a tokenizer.json in transformers 5; version 4, which optimum needs, lacks it."""
 
 
 class DevRows(NamedTuple):
@@ -62,14 +62,14 @@ def export_folder(
     """Export a classifier to a folder of its own.
 
     Args:
-        name: `teacher` or the name of a student.
-        classifier: the trained classifier.
-        source: the folder it was loaded from.
-        target: the folder to write; emptied first.
+        name: name of the model, `teacher` or a student's.
+        classifier: trained model and its tokenizer.
+        source: folder it was loaded from.
+        target: folder to write; emptied first.
         dev: real rows, for parity and for the int8 limits.
-        calibration: texts of the train split, for the ranges of what int8 products read.
+        calibration: texts of the train split, for the ranges of the inputs of int8 products.
         params: settings and limits.
-        describe: the facts of the model card.
+        describe: function that collects the facts of the model card.
 
     Returns:
         The record of the export.
@@ -91,7 +91,7 @@ def export_folder(
     write_graph(params.int8.convert(equalised.model), target / params.int8.file)
 
     rows = shipped.encode(dev.texts)
-    # From here on the files as written are what is measured, not what was in memory.
+    # From here on the written files are measured, not the models in memory.
     session = open_session(target / params.fp32.file)
     parity = measure_parity(
         torch_logits(classifier.model),
@@ -133,7 +133,7 @@ def export_folder(
 
 
 def shape_of(model: PreTrainedModel) -> Shape:
-    """What fusions must know of a model; a width without heads means nothing to them."""
+    """Return the sizes of a model that fusions need; they cannot use a width without heads."""
     heads = getattr(model.config, "num_attention_heads", 0)
     return Shape(heads, model.config.hidden_size if heads else 0)
 
@@ -157,9 +157,9 @@ def describe_model(
 
 
 def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
-    """A function that computes a PyTorch classifier's logits of one batch, float32 [batch, label].
+    """Return a function that computes a PyTorch classifier's logits of one batch, float32 [batch, label].
 
-    The model gets what it got in training and no more: an input that the file has beside these must change nothing.
+    The model gets the inputs of training only: an additional input of the exported file must not change the logits.
     """
     model.eval()
 
@@ -172,12 +172,12 @@ def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
 
 
 def write_graph(model: ModelProto, path: Path) -> None:
-    """Write a graph: equal graphs are equal bytes."""
+    """Write a graph, with equal bytes for equal graphs."""
     write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def write_config(source: Path, target: Path, classifier: Classifier) -> None:
-    """Write config.json with the labels in label_id order, for clients that know stock architectures alone."""
+    """Write config.json with the labels in label_id order, for clients that know only stock architectures."""
     config = _without(read_json(source / "config.json"), (*MACHINE_FIELDS, *OTHER_ANSWERS))
     config["pad_token_id"] = int(classifier.tokenizer.pad_token_id)
     config = readable_config(config)
@@ -189,10 +189,10 @@ def write_config(source: Path, target: Path, classifier: Classifier) -> None:
 
 
 def readable_config(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration that transformers.js and optimum can read.
+    """Return a configuration that transformers.js and optimum can read.
 
-    They refuse a `model_type` that they do not know, though to run an ONNX file they need nothing of it but the
-    labels. An architecture of our own is given out as the one whose inputs it takes; its settings go below `pipestill`.
+    They refuse an unknown `model_type`, though they need only the labels to run an ONNX file. An architecture of our
+    own is therefore declared as the stock one with the same inputs; its settings go below `pipestill`.
     """
     if config["model_type"] in CONFIG_MAPPING_NAMES:
         return config

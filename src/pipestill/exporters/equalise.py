@@ -1,4 +1,4 @@
-"""Equalising what int8 products read: channels that lie far out are made smaller, and their weights larger.
+"""Equalisation of the inputs of int8 products: outlying channels are made smaller, and their weights larger.
 
     X W = (X / s) (s W)        s[channel] = max(1, largest[channel] / limit)
 
@@ -8,8 +8,8 @@
 The activations of a product share one scale, so a single channel of 30 where all others stay below 5 costs every other
 channel most of its 8 bits. BERTs have such channels: one or two hidden dimensions and one feed-forward unit a layer.
 This is the migration of SmoothQuant (Xiao et al. 2022, arXiv:2211.10438) for the outlying channels alone. The graph
-computes the same in floats. Where an input is evenly distributed nothing is done, since each multiplication costs some
-microseconds a call.
+computes the same in floats. Evenly distributed inputs are left alone, since each multiplication costs some microseconds
+a call.
 """
 
 from collections import defaultdict
@@ -25,16 +25,16 @@ from pipestill.exporters.session import open_session, pad
 from pipestill.params import Section
 
 PRODUCTS = ("MatMul", "Attention")
-"""Operators that multiply their first input with a weight, row by row of it."""
+"""Operators that multiply their first input with the rows of a weight."""
 
 
 class Equalisation(Section):
-    """When an input is equalised.
+    """The rule by which inputs are equalised.
 
     Attributes:
-        num_rows: calibration rows, of the train split; with 0 nothing is equalised.
-        usual_quantile: the quantile of the channels' largest values that counts as usual.
-        min_outlier_ratio: the largest channel must be more than so many times the usual one.
+        num_rows: calibration rows of the train split; 0 turns equalisation off.
+        usual_quantile: quantile of the channels' largest values that counts as usual.
+        min_outlier_ratio: least ratio of the largest channel to the usual one.
     """
 
     num_rows: int = Field(ge=0)
@@ -42,13 +42,13 @@ class Equalisation(Section):
     min_outlier_ratio: float = Field(ge=1)
 
     def scales(self, largest: np.ndarray) -> np.ndarray | None:
-        """What the channels of an input are divided by.
+        """Compute the divisors of an input's channels.
 
         Args:
-            largest: the largest absolute value of each channel, float32 [channel].
+            largest: largest absolute value of each channel, float32 [channel].
 
         Returns:
-            float32 [channel], at least 1; None where no channel lies far out.
+            The divisors, float32 [channel], at least 1; None without outlying channels.
         """
         limit = float(np.quantile(largest, self.usual_quantile))
         if limit <= 0 or largest.max() <= self.min_outlier_ratio * limit:
@@ -57,22 +57,22 @@ class Equalisation(Section):
 
 
 class Equalised(NamedTuple):
-    """A graph of its own, and how many inputs of products it divides."""
+    """A copy of the graph, and the number of products' inputs that it divides."""
 
     model: ModelProto
     num_inputs: int
 
 
 def equalise(model: ModelProto, rows: Sequence[Sequence[int]], params: Equalisation, *, pad_id: int) -> Equalised:
-    """Divide the outlying channels of what products read, and multiply the weights that read them.
+    """Divide the outlying channels of products' inputs, and multiply the matching rows of their weights.
 
     Weights that several layers share stay shared: their inputs are divided by the same scales.
 
     Args:
-        model: the fp32 graph.
-        rows: token ids of calibration rows; without any nothing is equalised.
-        params: when an input is equalised.
-        pad_id: of the tokenizer.
+        model: fp32 graph to copy.
+        rows: token ids of calibration rows; without rows nothing is equalised.
+        params: rule by which inputs are equalised.
+        pad_id: padding id of the tokenizer.
 
     Returns:
         A graph that computes the same up to rounding.
@@ -95,13 +95,13 @@ def largest_by_channel(
     """Run rows one by one and note each channel's largest absolute value.
 
     Args:
-        model: a graph.
-        names: tensors of it, each float32 [..., channel].
+        model: graph to run.
+        names: tensors to observe, each float32 [..., channel].
         rows: token ids; at least one row.
-        pad_id: of the tokenizer.
+        pad_id: padding id of the tokenizer.
 
     Returns:
-        float32 [channel] by tensor.
+        The largest values by tensor, float32 [channel].
     """
     watched = ModelProto()
     watched.CopyFrom(model)
@@ -119,7 +119,7 @@ def largest_by_channel(
 
 
 def _inputs_by_weight(graph: GraphProto) -> dict[str, tuple[str, ...]]:
-    """The inputs that each weight is multiplied with, by the weight's name."""
+    """Map each weight's name to the inputs that it is multiplied with."""
     constants = weights(graph)
     found: defaultdict[str, set[str]] = defaultdict(set)
     for node in graph.node:
@@ -135,7 +135,7 @@ def _is_product(node: NodeProto, constants: Mapping[str, TensorProto]) -> bool:
 def _divide(
     graph: GraphProto, inputs: Mapping[str, tuple[str, ...]], scales: Mapping[tuple[str, ...], np.ndarray]
 ) -> int:
-    """Put a multiplication in front of products; products with the same inputs and scales share it."""
+    """Insert a multiplication before products; products with the same inputs and scales share it."""
     constants = weights(graph)
     prefixes = {group: f"equalised/{number}" for number, group in enumerate(sorted(scales))}
     divisions: dict[str, NodeProto] = {}

@@ -1,9 +1,9 @@
 """Fusing the traced graph: one Attention node a layer, Gelu and LayerNormalization instead of their arithmetic.
 
-ONNX Runtime's optimiser could also fuse SkipLayerNormalization, BiasGelu and EmbedLayerNormalization. On a CPU at
-batch 1 those three are slower than what they replace: SkipLayerNormalization takes 60 us where an addition and a
-LayerNormalization take 16, and BiasGelu 47 us where Gelu takes 31 once the int8 product adds the bias. So they are
-left out, and the residual additions are written as `Sum`, which the runtime's own optimiser does not fuse.
+ONNX Runtime's optimiser could also fuse SkipLayerNormalization, BiasGelu and EmbedLayerNormalization. On a CPU at batch
+1 those three are slower than the operators they replace: SkipLayerNormalization takes 60 us where an addition and a
+LayerNormalization take 16, and BiasGelu 47 us where Gelu takes 31 once the int8 product adds the bias. So they are left
+out, and the residual additions are written as `Sum`, which the runtime's own optimiser does not fuse.
 """
 
 import logging
@@ -24,19 +24,21 @@ def fuse(model: ModelProto, *, num_heads: int, hidden_size: int) -> tuple[ModelP
     """Fuse attention, GELU and layer normalisation.
 
     Args:
-        model: the traced graph.
-        num_heads: attention heads of a layer; 0 lets the optimiser find out.
-        hidden_size: width of a layer; 0 lets the optimiser find out.
+        model: traced graph to copy.
+        num_heads: attention heads of a layer; 0 lets the optimiser infer them.
+        hidden_size: width of a layer; 0 lets the optimiser infer it.
 
     Returns:
-        The fused graph, and how many nodes of each fused operator it holds; a model whose layers the optimiser does
-        not know comes back with its operators unfused and that operator missing from the counts.
+        The fused graph, and its number of nodes of each fused operator; unknown kinds of layers stay unfused and are
+        missing from the counts.
     """
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
     options = FusionOptions("bert")
-    options.use_raw_attention_mask(True)  # a [batch, token] mask; a count of tokens would assume padding on the right
+    options.use_raw_attention_mask(
+        True
+    )  # a [batch, token] mask, since a count of tokens would assume padding on the right
     options.enable_skip_layer_norm = False
     options.enable_bias_skip_layer_norm = False
     options.enable_bias_gelu = False
@@ -60,7 +62,7 @@ def fuse(model: ModelProto, *, num_heads: int, hidden_size: int) -> tuple[ModelP
 
 
 def _attention_first(model: ModelProto) -> ModelProto:
-    """A copy whose residual additions name the attention's output first, as in BERT.
+    """Copy a graph so that residual additions name the attention's output first, as in BERT.
 
     The optimiser follows the first input that an addition with a bias made. In ALBERT's first layer that is the
     projection of the embedding, and the layer would stay unfused.
@@ -96,7 +98,7 @@ def _write_residuals_as_sums(model: ModelProto) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the optimiser: what it fused is in the record."""
+    """Silence the optimiser: the record holds the fused operators."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""The limits an int8 file has to keep: accuracy on dev, quantised share, size.
+"""The limits on an int8 file: accuracy on dev, quantised share, size.
 
-One row of 30 is three times a limit of 1%, so a drop beyond the limit alone says nothing on few dev rows. It fails the
-export only where it is also more than chance: by the exact one-sided sign test on the rows whose correctness changed,
-lost against gained, below `SIGNIFICANCE`. From 5 lost rows on without a gained one that is so, however few dev rows.
+On few dev rows a drop beyond the limit may be chance: one row of 30 is already three times a limit of 1%. It fails the
+export only if it is also significant: p below `SIGNIFICANCE` in the exact one-sided sign test on the rows whose
+correctness changed, lost against gained. 5 lost rows without a gained one suffice, however few the dev rows.
 """
 
 import math
@@ -24,7 +24,7 @@ from pipestill.threads import spread
 
 SIGNIFICANCE = 0.05
 SHOWN_STEP = "0.0001"
-"""The last decimal of a figure in a message."""
+"""Rounding step of figures in messages."""
 
 
 def score_int8(
@@ -37,19 +37,19 @@ def score_int8(
     pad_id: int,
     batch_size: int,
 ) -> Int8Gate:
-    """Score an int8 file on dev rows, alone and in padded batches, beside the fp32 file.
+    """Score an int8 file on dev rows, one by one and in padded batches, beside the fp32 file.
 
     Args:
-        fp32: the file it was made from.
-        quantised: the int8 file.
-        other_range: the int8 graph with the other `reduce_range`.
+        fp32: fp32 file that it was made from.
+        quantised: int8 file to score.
+        other_range: int8 graph with the other `reduce_range`.
         rows: token ids of the dev rows.
-        label_ids: their labels, int64 [row].
-        pad_id: the id that fills shorter rows.
+        label_ids: labels of the dev rows, int64 [row].
+        pad_id: token id that fills shorter rows.
         batch_size: rows of a padded batch.
 
     Returns:
-        The figures; nothing is enforced here.
+        The figures, without enforcing limits.
     """
     session = open_session(quantised)
     reference = _argmax(open_session(fp32), rows, pad_id, 1, "fp32")
@@ -76,7 +76,7 @@ def score_int8(
 
 
 def sign_test(num_lost: int, num_gained: int) -> float:
-    """Exact one-sided sign test: the probability of so many lost rows or more among those that changed, at even odds.
+    """Compute the exact one-sided sign test: the probability of at least so many lost among the changed rows by chance.
 
     Returns:
         P(X >= num_lost) for X binomial over num_lost + num_gained rows with 1/2; 1 where no row changed.
@@ -90,8 +90,8 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
     """Refuse an int8 file that misses a limit of params.yaml.
 
     Raises:
-        GateError: it lost too much accuracy and not by chance, too few of its weight bytes are quantised, or it is
-            too large.
+        GateError: the file's accuracy drop is too large and significant, too few of its weight bytes are quantised, or
+            it is too large.
     """
     limits: Mapping[str, tuple[float, float, bool]] = {
         "max_accuracy_drop_fraction": (

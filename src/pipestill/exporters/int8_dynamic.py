@@ -3,10 +3,10 @@
     W ~ scale * W_int8        one scale a column of a product's weight (`per_channel`) or one a matrix
     E ~ scale[row] * E_int8   one scale a row of an embedding table, symmetric around 0
 
-No calibration set is needed. Activations are quantised as unsigned bytes over the range that one batch happens to
-have, so logits depend slightly on batch and padding; the record says by how much. On x86 CPUs without VNNI, sums of two
-unsigned-by-signed products saturate in 16 bits; `reduce_range` keeps weights to 7 bits, whose sums cannot, so that a
-file answers alike on every CPU (decision 15).
+No calibration set is needed. Activations are quantised as unsigned bytes over the range that one batch happens to have,
+so logits depend slightly on batch and padding; the record holds the size of this effect. On x86 CPUs without VNNI, sums
+of two unsigned-by-signed products saturate in 16 bits; `reduce_range` keeps weights to 7 bits, whose sums cannot, so
+that a file gives the same logits on every CPU (decision 15).
 
 Embedding tables are quantised here and not by ONNX Runtime, which would give a whole table one scale.
 """
@@ -25,7 +25,7 @@ from pipestill.exporters._base import Exporter
 from pipestill.exporters._graph import add_weight, attribute, finish, replace_nodes, weights
 
 PRODUCTS = ("MatMul", "Gemm", "Attention", "LSTM")
-"""Operators whose weights ONNX Runtime quantises; GRU is not among them."""
+"""Operators whose weights ONNX Runtime quantises; GRU is not supported."""
 SMALL_TABLE = 4096
 """Embedding tables of fewer elements stay float: unpacking them would take longer than reading them."""
 _LARGEST = 127
@@ -49,10 +49,10 @@ class Int8Dynamic(Exporter):
         """Quantise the weights of an fp32 graph.
 
         Args:
-            graph: the optimised fp32 graph.
+            graph: optimised fp32 graph to copy.
 
         Returns:
-            A graph of its own with the same inputs and output.
+            A quantised graph with the same inputs and output.
         """
         copy = ModelProto()
         copy.CopyFrom(graph)
@@ -61,7 +61,7 @@ class Int8Dynamic(Exporter):
         return finish(quantised)
 
     def with_other_range(self) -> "Int8Dynamic":
-        """The same settings but for `reduce_range`, to show what the other choice would cost."""
+        """Return the same settings with the other `reduce_range`, to measure its accuracy too."""
         return self.model_copy(update={"reduce_range": not self.reduce_range})
 
 
@@ -82,7 +82,7 @@ def _quantise_products(model: ModelProto, *, per_channel: bool, reduce_range: bo
                 per_channel=per_channel,
                 reduce_range=reduce_range,
                 op_types_to_quantize=list(PRODUCTS),
-                # Shape inference does not know fused operators: what they return is float.
+                # Shape inference does not know fused operators; their outputs are float.
                 extra_options={"DefaultTensorType": TensorProto.FLOAT, "MatMulConstBOnly": True},
             )
             quantised: ModelProto = onnx.load(str(path))
@@ -95,10 +95,10 @@ def quantise_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Quantise a table row by row, symmetric around 0.
 
     Args:
-        table: float32 [row, hidden].
+        table: table to quantise, float32 [row, hidden].
 
     Returns:
-        int8 [row, hidden] and the scales, float32 [row, 1]; their product is off by at most half a scale.
+        The table as int8 [row, hidden], and the scales, float32 [row, 1]; their product is off by at most half a scale.
     """
     largest = np.abs(table).max(axis=1, keepdims=True).astype(np.float32)
     scale = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)

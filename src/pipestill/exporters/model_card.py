@@ -1,4 +1,4 @@
-"""The model card: what a user of the folder must know, in the form that model hubs read."""
+"""The model card of an artifact folder, in the form that model hubs read."""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ def render_card(
     """Write the card as Markdown with a YAML header.
 
     Args:
-        record: of the export.
-        quality: lines about the quality on test; none where nothing has been evaluated yet.
-        results: the same as model hubs read it, the value of `results` in their `model-index`.
-        header: more lines of the YAML header.
-        notice: lines that the card opens with.
+        record: record of the export.
+        quality: lines about the quality on test; empty before an evaluation.
+        results: test figures for model hubs, the value of `results` in their `model-index`.
+        header: additional lines of the YAML header.
+        notice: first lines of the card's text.
     """
     facts = record.facts
     parts = (_header(record, results, header), notice, _model(record), quality, _usage(), _data(facts), _recipe(record))

@@ -16,7 +16,7 @@ from pipestill.exporters.fusion import fuse
 
 
 class Fp32Graph(NamedTuple):
-    """An optimised graph, and what the optimisation found."""
+    """An optimised graph, and the fusions that succeeded."""
 
     model: ModelProto
     fused_operators: dict[str, int]
@@ -35,11 +35,11 @@ class OnnxFp32(Exporter):
         """Optimise a traced graph.
 
         Args:
-            traced: the graph as traced.
+            traced: graph from the tracing exporter.
             shape: heads and width of the model.
 
         Returns:
-            A graph of its own to write; without `fuse`, the traced graph merely tidied up.
+            A copy to write; without `fuse` it is the traced graph, only normalised.
         """
         if not self.fuse:
             graph = ModelProto()

@@ -10,13 +10,13 @@ from pipestill.params import Section
 
 
 class ExportParams(Section):
-    """How models are exported, and what an exported file must keep.
+    """Settings of the export, and the limits on exported files.
 
     Attributes:
         fp32: settings of the fp32 file.
-        equalisation: of what the int8 file's products read.
+        equalisation: rule for equalising the inputs of the int8 file's products.
         int8: settings and limits of the int8 file.
-        parity: the limit between PyTorch and the fp32 file.
+        parity: limits on differences between PyTorch and the fp32 file.
         gate_batch_size: rows of a padded batch when the int8 file is scored on dev.
     """
 

@@ -1,4 +1,4 @@
-"""Parity: the exported file computes what the PyTorch model computes, on real rows, or the export fails."""
+"""Parity: the exported file must give the PyTorch model's logits on real rows, or the export fails."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,14 +16,14 @@ BATCH_SIZES = (1, 3, 32)
 
 
 class ParityParams(Section):
-    """The limit of parity and how many real rows it is measured on."""
+    """The tolerance of parity, and the number of real rows to measure it on."""
 
     tolerance: float = Field(gt=0)
     num_rows: int = Field(ge=1)
 
 
 class ParityCase(Record):
-    """One shape: how far the logits are apart, and on which share of rows the argmax agrees."""
+    """Parity of one shape of batch: largest logit difference, and share of rows with equal argmax."""
 
     length: str
     batch_size: int
@@ -33,7 +33,7 @@ class ParityCase(Record):
 
 
 class ParityRecord(Record):
-    """All shapes together."""
+    """Parity over all shapes of batch."""
 
     tolerance: float
     num_rows: int
@@ -43,16 +43,16 @@ class ParityRecord(Record):
 
 
 def parity_batches(rows: Sequence[Sequence[int]], *, max_length: int, pad_id: int) -> dict[tuple[str, int], Batch]:
-    """Build batches of every length and size that must work, out of real rows.
+    """Build batches of all lengths and sizes to check from real rows.
 
     Args:
         rows: token ids of real rows, special tokens included; at least one row.
-        max_length: the most tokens a row may have.
-        pad_id: the id that fills shorter rows.
+        max_length: largest number of tokens of a row.
+        pad_id: token id that fills shorter rows.
 
     Returns:
-        A batch by (length, batch size): rows cut to 1 and to 2 tokens, rows as they are and padded to the longest, and
-        rows run on into each other up to the maximum.
+        A batch by (length, batch size): rows cut to 1 and to 2 tokens, uncut rows padded to the longest, and rows
+        concatenated up to the maximum.
     """
     stream = [token for row in rows for token in row]
     batches: dict[tuple[str, int], Batch] = {}
@@ -78,12 +78,12 @@ def measure_parity(
     """Compare two classifiers on real rows.
 
     Args:
-        expected: logits of a batch by the PyTorch model.
-        found: logits of a batch by the exported file.
+        expected: function that computes a batch's logits by the PyTorch model.
+        found: function that computes a batch's logits by the exported file.
         rows: token ids of real rows.
-        max_length: the most tokens a row may have.
-        pad_id: the id that fills shorter rows.
-        tolerance: the largest allowed absolute difference of logits.
+        max_length: largest number of tokens of a row.
+        pad_id: token id that fills shorter rows.
+        tolerance: largest allowed absolute difference of logits.
 
     Returns:
         The differences, within the tolerance.
@@ -108,7 +108,7 @@ def measure_parity(
     worst = max(cases, key=lambda case: (1 - case.agreement_fraction, case.max_abs_difference))
     if record.max_abs_difference > tolerance or record.agreement_fraction < 1:
         raise ExportError(
-            "the exported file does not compute what the PyTorch model computes",
+            "the logits of the exported file differ from those of the PyTorch model",
             found=f"logits {record.max_abs_difference:.2e} apart, argmax equal on {record.agreement_fraction:.2%}; "
             f"worst at length `{worst.length}`, batch {worst.batch_size}",
             expected=f"at most {tolerance:.2e} apart and every argmax equal",
@@ -128,7 +128,7 @@ def _compare(name: tuple[str, int], expected: np.ndarray, found: np.ndarray, bat
         length=name[0],
         batch_size=name[1],
         num_tokens=batch["input_ids"].shape[1],
-        # Rounded, so that the record is equal bytes when summation order moves the last digit.
+        # Rounded, so that the record keeps its bytes when summation order changes the last digit.
         max_abs_difference=float(f"{np.abs(expected - found).max():.1e}"),
         agreement_fraction=float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
     )

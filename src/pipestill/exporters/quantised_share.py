@@ -1,7 +1,7 @@
-"""How much of a model a quantiser really quantised, and what stayed float.
+"""The share of weight bytes that a quantiser really quantised.
 
-A quantiser skips what it does not recognise and says nothing: of a model with shared layers 9 of 75 products, and the
-file grew. So the share of weight bytes is computed from the files and has a floor in params.yaml.
+A quantiser silently skips operators it does not recognise: with shared layers it quantised 9 of 75 products, and the
+file grew. Therefore the share is computed from the files and has a floor in params.yaml.
 """
 
 from onnx import GraphProto, ModelProto, TensorProto
@@ -11,21 +11,21 @@ from pipestill.records import Record
 ELIGIBLE = ("MatMul", "Gemm", "FusedMatMul", "Attention", "MultiHeadAttention", "Gather", "LSTM")
 """Operators that read weight matrices and have an int8 form in ONNX Runtime."""
 INELIGIBLE = ("GRU", "RNN", "Conv")
-"""Operators that read weight matrices and have none, or none with dynamic ranges: their weights stay float."""
+"""Operators that read weight matrices without an int8 form for dynamic ranges: their weights stay float."""
 RECURRENT = ("LSTM", "GRU", "RNN")
 _FLOAT_BYTES = 4
 
 
 class QuantisedShare(Record):
-    """How much is quantised, and the operators whose weights stay float.
+    """The quantised share of a file, and the operators whose weights stay float.
 
     Attributes:
-        eligible_bytes: of the fp32 weights that an int8 operator could read.
-        total_bytes: of all fp32 weight matrices, such as a GRU's too.
-        float_bytes: of all that are float in the quantised file.
-        quantised_fraction: of the eligible bytes; params.yaml sets a floor to it.
-        total_quantised_fraction: of all of them.
-        float_bytes_by_operator: where float_bytes are.
+        eligible_bytes: bytes of the fp32 weights that an int8 operator could read.
+        total_bytes: bytes of all fp32 weight matrices, including those of GRUs.
+        float_bytes: bytes of weight matrices that are float in the quantised file.
+        quantised_fraction: share of the eligible bytes that is quantised; params.yaml sets a floor to it.
+        total_quantised_fraction: share of all bytes that is quantised.
+        float_bytes_by_operator: float_bytes by the operator that reads them.
     """
 
     eligible_bytes: int
@@ -40,12 +40,11 @@ def measure_share(fp32: ModelProto, quantised: ModelProto) -> QuantisedShare:
     """Compare an fp32 graph with its quantised form.
 
     Args:
-        fp32: the graph before quantisation.
-        quantised: the graph after it.
+        fp32: graph before quantisation.
+        quantised: graph after quantisation.
 
     Returns:
-        The share; eligible are the matrices that products, lookups and LSTMs of the fp32 graph read, each counted once
-        however often it is read.
+        The share; eligible are the matrices that products, lookups and LSTMs of the fp32 graph read, each counted once.
     """
     before = _matrix_bytes(fp32.graph)
     left = _matrix_bytes(quantised.graph)
@@ -71,7 +70,7 @@ def _quantised(left: int, before: int) -> float:
 
 
 def _matrix_bytes(graph: GraphProto) -> dict[tuple[str, str], int]:
-    """Bytes of each float matrix by (its first reader, its name); a column of scales is no matrix."""
+    """Count the bytes of each float matrix by (first reader, name); a column of scales does not count as a matrix."""
     sizes = {}
     for tensor in graph.initializer:
         dims = [size for size in tensor.dims if size > 1]

@@ -1,4 +1,4 @@
-"""What an export says about itself. No time, path or CPU is in it: those are in the stage's run record."""
+"""The record of an export, without times, paths and CPU: those are in the stage's run record."""
 
 from pathlib import Path
 
@@ -21,19 +21,19 @@ class Int8Gate(Record):
 
     Attributes:
         num_rows: dev rows scored.
-        fp32_accuracy: of the fp32 file.
-        accuracy: of the int8 file, each row by itself.
-        padded_accuracy: of the int8 file in padded batches of `batch_size`.
-        other_range_accuracy: of the int8 form that `reduce_range` would give were it the other way round.
+        fp32_accuracy: accuracy of the fp32 file.
+        accuracy: accuracy of the int8 file, row by row.
+        padded_accuracy: accuracy of the int8 file in padded batches of `batch_size`.
+        other_range_accuracy: accuracy of the int8 file with the other value of `reduce_range`.
         batch_size: rows of a padded batch.
-        num_lost: rows that the fp32 file has right and the int8 file wrong, in the form (alone or padded) that has the
+        num_lost: rows that the fp32 file has right and the int8 file wrong, in the form (row by row or padded) with the
             lower accuracy.
-        num_gained: rows that it is the other way round for.
+        num_gained: rows that the fp32 file has wrong and the int8 file right, in that form.
         accuracy_drop_fraction: (num_lost - num_gained) / num_rows.
-        p_value: of the one-sided sign test of num_lost against num_gained: how probable so many lost rows or more are
-            where a row that changes is lost or gained by chance.
-        agreement_fraction: rows whose argmax is that of the fp32 file, each row by itself.
-        batch_agreement_fraction: rows whose argmax is the same by itself and in a padded batch.
+        p_value: p of the one-sided sign test: the probability of at least num_lost lost rows if lost and gained are
+            equally likely.
+        agreement_fraction: share of rows whose argmax equals the fp32 file's, row by row.
+        batch_agreement_fraction: share of rows whose argmax is the same row by row and in a padded batch.
     """
 
     num_rows: int
@@ -51,18 +51,18 @@ class Int8Gate(Record):
 
 
 class CardFacts(Record):
-    """What the card says beside the export record.
+    """The facts of the model card beside the export record.
 
     Attributes:
         data_name: name of the data set.
-        data_origin: where it comes from.
-        data_licence: its licence, in words.
+        data_origin: origin of the data set.
+        data_licence: licence of the data set, in words.
         num_rows: rows by split.
-        base_notice: where the teacher's base weights come from and their licence, as fetched.
+        base_notice: origin and licence of the teacher's base weights, as fetched.
         max_length: tokens at which texts are truncated.
         cut_fraction: share of the dev texts that are longer.
-        labels: by label_id.
-        recipe: settings the model was trained with, as params.yaml has them.
+        labels: label names by label_id.
+        recipe: settings the model was trained with, as in params.yaml.
     """
 
     data_name: str
@@ -80,20 +80,20 @@ class ExportRecord(Record):
     """One exported model.
 
     Attributes:
-        model: `teacher` or the name of a student.
-        source_sha256: of the model.safetensors it was made from.
-        opset: of both files.
-        inputs: what both files take, each int64 [batch, token].
+        model: name of the model, `teacher` or a student's.
+        source_sha256: SHA-256 of the model.safetensors it was made from.
+        opset: ONNX opset of both files.
+        inputs: names of both files' inputs, each int64 [batch, token].
         fused_operators: nodes of each fused operator; empty where nothing was recognised.
         first_token_only: whether the last layer is computed for the first token only.
         equalised_inputs: inputs of int8 products whose outlying channels are made smaller.
-        fp32: the fp32 file.
-        int8: the int8 file.
+        fp32: description of the fp32 file.
+        int8: description of the int8 file.
         int8_size_fraction: size of the int8 file as a fraction of the fp32 file's.
-        parity: PyTorch against the fp32 file.
-        quantised_share: of the weight bytes of the int8 file.
-        int8_gate: the int8 file on dev.
-        facts: what the model card says beside these figures.
+        parity: comparison of PyTorch with the fp32 file.
+        quantised_share: quantised share of the int8 file's weight bytes.
+        int8_gate: scores of the int8 file on dev.
+        facts: facts of the model card beside these figures.
     """
 
     model: str
@@ -113,13 +113,13 @@ class ExportRecord(Record):
 
 
 def describe_file(folder: Path, path: str) -> FileRecord:
-    """Size and SHA-256 of a file in a folder."""
+    """Return path, size and SHA-256 of a file in a folder."""
     file = folder / path
     return FileRecord(path=path, size_bytes=file.stat().st_size, sha256=sha256_file(file))
 
 
 def headline(record: ExportRecord) -> dict[str, float]:
-    """The figures of an export that are compared between runs."""
+    """Return the figures of an export to compare between runs."""
     return {
         "parity_max_abs_difference": record.parity.max_abs_difference,
         "quantised_fraction": record.quantised_share.quantised_fraction,

@@ -1,4 +1,4 @@
-"""Running an exported graph, as the parity check and the int8 gate need it."""
+"""Running an exported graph, for the parity check and the int8 gate."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 
 def open_session(model: Path | ModelProto) -> Any:  # noqa: ANN401 (onnxruntime has no types)
-    """Open a file or a graph on the CPU; one thread, as more only wait for each other at batch 1."""
+    """Open a file or a graph on one CPU thread, since more threads do not speed up batch 1."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -21,7 +21,7 @@ def open_session(model: Path | ModelProto) -> Any:  # noqa: ANN401 (onnxruntime 
 
 
 def compute_logits(session: Any, batch: Mapping[str, np.ndarray]) -> np.ndarray:  # noqa: ANN401
-    """Logits of one batch, float32 [batch, label]."""
+    """Compute the logits of one batch, float32 [batch, label]."""
     names = [value.name for value in session.get_inputs()]
     logits: np.ndarray = session.run(["logits"], {name: batch[name] for name in names})[0]
     return logits
@@ -32,8 +32,8 @@ def pad(rows: Sequence[Sequence[int]], *, pad_id: int, length: int | None = None
 
     Args:
         rows: token ids of each row.
-        pad_id: the id that fills shorter rows, on the right.
-        length: number of tokens to fill up to; the longest row's where None.
+        pad_id: token id that fills shorter rows, on the right.
+        length: number of tokens to pad to; None for the longest row's.
 
     Returns:
         input_ids, attention_mask and token_type_ids, each int64 [batch, token].

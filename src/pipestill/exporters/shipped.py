@@ -1,7 +1,7 @@
 """The tokenizer and labels of an artifact folder, read as an application reads them.
 
-Parity and the int8 limits are measured on the token ids that the folder's own tokenizer.json gives: those are what the
-shipped model will be asked. They are first compared with the ids of training.
+Parity and the int8 limits are measured on token ids of the folder's own tokenizer.json, which the shipped model will
+read. They are first compared with the ids of training.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from pipestill.text.standalone import differences, encode_alone, shorten, shorte
 
 
 class Shipped:
-    """Tokenizer and labels of an artifact folder.
+    """The tokenizer and label names in an artifact folder.
 
     Args:
-        folder: holds tokenizer.json and config.json.
+        folder: artifact folder with tokenizer.json and config.json.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,14 +34,14 @@ class Shipped:
         return encode_alone(self._tokenizer, texts)
 
     def check(self, classifier: Classifier, texts: Sequence[str]) -> None:
-        """Make sure that the folder encodes texts and names labels as in training.
+        """Check that the folder encodes texts and names labels as in training.
 
         Args:
-            classifier: the trained classifier.
-            texts: real texts; some that show differences are added.
+            classifier: trained model and its tokenizer.
+            texts: real texts; some that reveal differences are added.
 
         Raises:
-            ExportError: the token ids of a text, its segments or the labels are others.
+            ExportError: the token ids of a text, its segments or the labels differ.
         """
         self._check_ids(classifier, texts)
         self._check_segments(classifier, texts)
@@ -49,10 +49,10 @@ class Shipped:
         labels = tuple(names[str(label_id)] for label_id in range(len(names)))
         if labels != classifier.labels.labels:
             raise ExportError(
-                "config.json of the artifact names other labels than the trained model",
+                "config.json of the artifact has other labels than the trained model",
                 found=labels,
                 expected=classifier.labels.labels,
-                next_step="run `dvc repro` to train and export anew",
+                next_step="run `dvc repro` to train and export again",
             )
 
     def _check_ids(self, classifier: Classifier, texts: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class Shipped:
             found=f"{len(found)} texts with other token ids, such as {shorten(first.text)}: {shorten_ids(first.found)}",
             expected=f"{shorten_ids(first.expected)}, as by {type(tokenizer).__name__} with max_length "
             f"{classifier.max_length}, cut on the {tokenizer.truncation_side}",
-            next_step="take out of the base's tokenizer_config.json what tokenizer.json cannot hold, such as "
+            next_step="remove settings that tokenizer.json cannot hold from the base's tokenizer_config.json, such as "
             "split_special_tokens, and run `dvc repro` to train anew",
         )
 
@@ -77,7 +77,7 @@ class Shipped:
             segments = self._tokenizer.encode(text).type_ids
             if any(segments):
                 raise ExportError(
-                    "tokenizer.json of the artifact puts tokens into a second segment, which training had not",
+                    "tokenizer.json of the artifact puts tokens into a second segment, unlike training",
                     found=f"token_type_ids of {shorten_ids(segments)} for {shorten(text)}",
                     expected="0 for every token of a single text",
                     next_step="set the type ids of `single` in the base's tokenizer.json (post_processor) to 0",

@@ -1,4 +1,4 @@
-"""From a PyTorch classifier to a plain ONNX graph with free batch and length.
+"""Tracing a PyTorch classifier to a plain ONNX graph with free batch and length.
 
 The graph comes from torch's tracing exporter with the `eager` attention: of the four combinations (tracing or dynamo,
 eager or sdpa) it is the only one whose attention and GELU ONNX Runtime's fusions recognise.
@@ -21,7 +21,7 @@ def trace(model: nn.Module) -> ModelProto:
     """Write a classifier as a plain ONNX graph.
 
     Args:
-        model: a transformers sequence classifier; traced without dropout whatever mode it is in, and left in eval mode.
+        model: transformers sequence classifier; traced without dropout in any mode, and left in eval mode.
 
     Returns:
         A graph with inputs int64 [batch, token] and output `logits` float32 [batch, label].
@@ -37,7 +37,7 @@ def trace(model: nn.Module) -> ModelProto:
             raise ExportError(
                 f"{type(model).__name__} cannot be written as ONNX",
                 found=error,
-                expected="a model that torch's tracing exporter knows every operation of",
+                expected="a model whose operations are all known to torch's tracing exporter",
                 next_step="choose another student kind, or another base under fetch.base in params.yaml",
             ) from error
         graph: ModelProto = onnx.load(str(file))

@@ -1,4 +1,4 @@
-"""The logit cache: the teacher's logits on disk, by content id, refused unless they are exactly what is asked for."""
+"""The logit cache: the teacher's logits on disk, by content id, verified against teacher and rows."""
 
 from pipestill.logit_cache.card import CacheCard, CacheIdentity, ShardCard, StorageDtype, identify
 from pipestill.logit_cache.params import CacheLogitsParams, FeaturesParams

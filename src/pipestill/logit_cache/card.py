@@ -1,4 +1,4 @@
-"""The identity card of a logit cache: which teacher said what about which rows, and the checksum of every file."""
+"""The identity card of a logit cache: teacher, tokenizer, rows and settings, and the checksum of every file."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,24 +16,24 @@ FORMAT_VERSION = 2
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _NO_PART_OF_IT = ("config.json", "NOTICE.txt")
-"""Files that are no part of the tokenizer: one has a field of its own, the other is for people."""
+"""Files outside the tokenizer: one has a field of its own, the other is for readers only."""
 
 
 class CacheIdentity(Identity):
-    """What a logit depends on. Caches with equal identities hold the same logits but for the rounding of a machine.
+    """Everything that a logit depends on. Caches with equal identities hold the same logits up to rounding.
 
     Attributes:
         teacher_weights: sha256 of each weight file.
         teacher_config: sha256 of config.json.
-        tokenizer: sha256 of every other file of the teacher's folder: what turns text into token ids.
+        tokenizer: sha256 of every other file of the teacher's folder, which together define the tokenizer.
         max_length: tokens at which a text is truncated.
         precision: arithmetic of the teacher's matrix products.
         storage_dtype: type of the stored logits.
         labels: label names, in the order of the logits' columns.
         num_rows: rows in the cache.
         rows_sha256: SHA-256 of the content ids, sorted, one a line.
-        features: the sites whose features lie beside the logits, sorted.
-        feature_tokens: which tokens of them.
+        features: sites whose features lie beside the logits, sorted.
+        feature_tokens: tokens whose features are kept.
     """
 
     teacher_weights: dict[str, str]
@@ -53,9 +53,9 @@ class ShardCard(Shard):
     """One shard, in order of content id.
 
     Attributes:
-        ids_sha256: of the content ids.
-        logits_sha256: of the logits.
-        features_sha256: of each further file: the features of every site, and how many tokens each row has.
+        ids_sha256: SHA-256 of the file of content ids.
+        logits_sha256: SHA-256 of the file of logits.
+        features_sha256: SHA-256 of each further file: the features of every site, and the number of tokens of each row.
     """
 
     ids_sha256: str
@@ -63,12 +63,12 @@ class ShardCard(Shard):
     features_sha256: dict[str, str]
 
     def files(self, number: int) -> dict[str, str]:
-        """SHA-256 of every file of the shard, by name."""
+        """Return the SHA-256 of every file of the shard, by name."""
         return {ids_file(number): self.ids_sha256, logits_file(number): self.logits_sha256, **self.features_sha256}
 
 
 class CacheCard(Card):
-    """What lies beside the shards as card.json."""
+    """The content of card.json, beside the shards."""
 
     identity: CacheIdentity
     shards: tuple[ShardCard, ...]
@@ -85,17 +85,17 @@ def identify(
     features: tuple[str, ...] = (),
     feature_tokens: Tokens = "first",
 ) -> CacheIdentity:
-    """Establish the identity that a cache of a teacher over some rows has.
+    """Compute the identity of a teacher's cache over some rows.
 
     Args:
-        teacher: the teacher's folder.
+        teacher: folder of the teacher.
         max_length: tokens at which a text is truncated.
         precision: arithmetic of the teacher's matrix products.
         storage_dtype: type of the stored logits.
         labels: label names by label_id.
-        content_ids: of all rows, sorted.
-        features: the sites kept beside the logits.
-        feature_tokens: which tokens of them.
+        content_ids: content ids of all rows, sorted.
+        features: sites kept beside the logits.
+        feature_tokens: tokens whose features are kept.
     """
     files = sha256_files(teacher)
     weights = {name: digest for name, digest in files.items() if name.endswith(_WEIGHT_SUFFIXES)}
@@ -120,20 +120,20 @@ def identify(
 
 
 def ids_file(shard: int) -> str:
-    """Name of the file with a shard's content ids, uint8 `[row, 16]`."""
+    """Return the name of the file with a shard's content ids, uint8 `[row, 16]`."""
     return f"{shard:05d}.ids.npy"
 
 
 def logits_file(shard: int) -> str:
-    """Name of the file with a shard's logits, `[row, label]`."""
+    """Return the name of the file with a shard's logits, `[row, label]`."""
     return f"{shard:05d}.logits.npy"
 
 
 def feature_file(shard: int, site: str) -> str:
-    """Name of the file with a shard's features at a site, `[token, hidden]`, the rows one after another."""
+    """Return the name of the file with a shard's features at a site, `[token, hidden]`, the rows concatenated."""
     return f"{shard:05d}.{site.replace(':', '-')}.npy"
 
 
 def tokens_file(shard: int) -> str:
-    """Name of the file with the number of tokens of each row, int32 `[row]`."""
+    """Return the name of the file with the number of tokens of each row, int32 `[row]`."""
     return f"{shard:05d}.tokens.npy"

@@ -1,9 +1,10 @@
-"""A committee of teachers: the weighted mean of their logits, row by row, as a logit cache of its own.
+"""An ensemble of teachers (`committee`): the weighted mean of their logits, row by row, as a logit cache.
 
     logits = sum over teachers of weight * logits of that teacher / sum over teachers of weight
 
-A student learns from a committee as from one teacher (Hinton et al. 2015, arXiv:1503.02531, section 1, which takes a
-mean of the models' predictions). The members must have seen the same rows and have the same labels in the same order.
+A student learns from an ensemble as from one teacher (Hinton et al. 2015, arXiv:1503.02531, section 1, which takes a
+mean of the models' predictions). The members' caches must hold the same rows and have the same labels in the same
+order.
 """
 
 import shutil
@@ -26,25 +27,26 @@ from pipestill.records import Record
 
 
 class CommitteeParams(Section):
-    """Who sits in a committee.
+    """The members of an ensemble.
 
     Attributes:
-        teachers: how much each member counts, above 0, by its name: `teacher`, or a name of `more_teachers`.
+        teachers: weight of each member, above 0, by its name: `teacher`, or a name of `more_teachers`.
     """
 
     teachers: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=2)
 
 
 class CommitteeRecord(Record):
-    """How far the members agree.
+    """Agreement within an ensemble.
 
     Attributes:
-        weights: of each member; they sum to 1.
-        num_rows: rows that all of them have seen.
+        weights: weight of each member; they sum to 1.
+        num_rows: rows in each member's cache.
         agreement_between_members: share of rows on which two members' most probable labels are the same, by
             `<member> and <member>`.
-        agreement_with_committee: the same of each member and the committee.
-        unit: of both.
+        agreement_with_committee: share of rows on which a member's and the ensemble's most probable labels are the
+            same.
+        unit: unit of both agreements.
     """
 
     weights: dict[str, float]
@@ -55,7 +57,7 @@ class CommitteeRecord(Record):
 
 
 def open_member(folder: Path) -> LogitCache:
-    """Open a cache as what it says it is; its checksums are verified, and DVC knows whose it is.
+    """Open a cache by the identity on its own card; checksums are verified, and DVC's dependencies name its teacher.
 
     Raises:
         CorruptCacheError: a file is missing, truncated or changed.
@@ -66,7 +68,7 @@ def open_member(folder: Path) -> LogitCache:
 def weighted_mean(
     logits: Sequence[Float[np.ndarray, "row label"]], weights: Sequence[float]
 ) -> Float[np.ndarray, "row label"]:
-    """Weighted mean of several teachers' logits; the weights need not sum to 1."""
+    """Compute the weighted mean of several teachers' logits; the weights need not sum to 1."""
     shares = np.asarray(weights, dtype=np.float64) / np.sum(weights)
     return np.tensordot(shares, np.stack(logits).astype(np.float64), axes=1).astype(np.float32)
 
@@ -74,13 +76,13 @@ def weighted_mean(
 def write_committee(
     *, members: Mapping[str, LogitCache], weights: Mapping[str, float], out: Path, scratch: Path
 ) -> CommitteeRecord:
-    """Write the committee's cache and count how far its members agree.
+    """Write the ensemble's cache and measure the agreement of its members.
 
     Args:
-        members: the open caches by the teacher's name; at least two.
-        weights: of each member, above 0.
-        out: folder of the committee's cache; replaced.
-        scratch: folder for the shards; what lies there goes.
+        members: open caches by the teacher's name; at least two.
+        weights: weight of each member, above 0.
+        out: folder of the ensemble's cache; replaced.
+        scratch: folder for the shards; emptied first.
 
     Raises:
         CacheError: the members' rows or labels differ.
@@ -102,7 +104,7 @@ def write_committee(
             with_all[name] += int((chosen[name] == mean.argmax(axis=1)).sum())
         return mean
 
-    shutil.rmtree(scratch, ignore_errors=True)  # a shard of a killed run would be used again, and its rows not counted
+    shutil.rmtree(scratch, ignore_errors=True)  # a shard of a killed run would be reused, without counting its rows
     write_logit_cache(
         out=out,
         scratch=scratch,
@@ -138,7 +140,7 @@ def _check_same(name: str, identity: CacheIdentity, other_name: str, other: Cach
 
 
 def _identity(members: Mapping[str, CacheIdentity], weights: Mapping[str, float]) -> CacheIdentity:
-    """The committee's identity: every member's files under its name; the weights are part of the config."""
+    """Make the ensemble's identity: every member's files under its name; the weights are part of the config."""
     first = next(iter(members.values()))
     return first.model_copy(
         update={

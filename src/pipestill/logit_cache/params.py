@@ -21,11 +21,11 @@ def _are_sites(sites: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FeaturesParams(Section):
-    """What of the teacher is kept beside its logits.
+    """The teacher's features to keep beside its logits.
 
     Attributes:
-        sites: such as `hidden:6` or `query:3`; none keeps logits alone.
-        tokens: the first token of each row, or all: as many times larger as rows have tokens.
+        sites: sites such as `hidden:6` or `query:3`; an empty list keeps logits only.
+        tokens: the first token of each row, or all, which multiplies the size by the tokens per row.
         max_bytes: a larger set of features is refused before anything is written.
     """
 
@@ -35,19 +35,19 @@ class FeaturesParams(Section):
 
     @property
     def none(self) -> "FeaturesParams":
-        """The same, but nothing is kept."""
+        """Return settings that keep no features."""
         return self.model_copy(update={"sites": ()})
 
 
 class CacheLogitsParams(Section):
-    """How the teacher runs over the transfer set, and how its logits are kept.
+    """Settings of the teacher's run over the transfer set, and of the storage of its logits.
 
     Attributes:
         batch_size: rows in one forward pass.
         precision: arithmetic of the teacher's matrix products.
         shard_rows: rows in one shard; a killed run resumes at the next shard.
         storage_dtype: float16 keeps logits of the usual size to three digits in half the bytes.
-        features: what is kept beside the logits.
+        features: features to keep beside the logits.
     """
 
     batch_size: int = Field(ge=1)

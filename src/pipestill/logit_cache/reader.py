@@ -20,21 +20,21 @@ from pipestill.logit_cache.card import (
 from pipestill.logit_cache.writer import Forward
 from pipestill.shards import check_cache, pack_ids, read_card
 
-REDO = "run `dvc repro cache_logits` to write it anew"
+REDO = "run `dvc repro cache_logits` to write it again"
 
 
 def read_stored(folder: Path) -> CacheCard:
-    """What a cache says it is.
+    """Read the identity that a cache's card states.
 
     Raises:
-        CorruptCacheError: it has no card: it was not finished.
+        CorruptCacheError: the card is missing, since the cache was not finished.
     """
     return read_card(folder, CacheCard, redo=REDO)
 
 
 @dataclass(frozen=True)
 class ShardFeatures:
-    """The features of a shard: `[token, hidden]` by site, and where each row begins and ends."""
+    """The features of a shard: `[token, hidden]` by site, and the bounds of each row."""
 
     arrays: dict[str, np.ndarray]
     ends: Int[np.ndarray, " row_and_one"]
@@ -65,11 +65,11 @@ class LogitCache:
         """Open a cache that is exactly the one expected.
 
         Args:
-            folder: where it lies.
-            expected: what it has to be; see `identify`.
+            folder: folder of the cache.
+            expected: identity that it must have; see `identify`.
 
         Raises:
-            StaleCacheError: it belongs to something else; the message names what differs.
+            StaleCacheError: its identity differs; the message names the difference.
             CorruptCacheError: a file is missing, truncated or changed.
         """
         card = read_stored(folder)
@@ -79,7 +79,7 @@ class LogitCache:
         return cls(card, ids, logits, _open_features(folder, card))
 
     def positions(self, content_ids: Sequence[str]) -> Int[np.ndarray, " row"]:
-        """Where each content id lies in the cache.
+        """Find the position of each content id in the cache.
 
         Raises:
             CacheError: an id is not in the cache.
@@ -104,7 +104,7 @@ class LogitCache:
         return positions
 
     def at(self, positions: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row label"]:
-        """The logits at some positions, as float32 `[row, label]`, in the order asked for."""
+        """Return the logits at some positions, as float32 `[row, label]`, in the order asked for."""
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         logits = np.empty((len(positions), len(self.card.identity.labels)), dtype=np.float32)
         for shard in np.unique(shards):
@@ -115,7 +115,7 @@ class LogitCache:
     def features_at(
         self, positions: Int[np.ndarray, " row"]
     ) -> tuple[Int[np.ndarray, " row"], dict[str, Float[np.ndarray, "row token hidden"]]]:
-        """Tokens of each row, and float32 features by site, 0 beyond a row's tokens, in the order asked for."""
+        """Return the tokens of each row, and float32 features by site, 0 beyond a row's tokens, in the given order."""
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         places = [
             (self._features[shard], int(position - self._starts[shard]))
@@ -133,7 +133,7 @@ class LogitCache:
         return num_tokens, found
 
     def lookup(self, content_ids: Sequence[str]) -> Float[np.ndarray, "row label"]:
-        """The logits of some rows, as float32 `[row, label]`, in the order asked for.
+        """Look up the logits of some rows, as float32 `[row, label]`, in the order asked for.
 
         Raises:
             CacheError: an id is not in the cache.
@@ -156,25 +156,25 @@ def _open_features(folder: Path, card: CacheCard) -> list[ShardFeatures]:
 def check_sample(
     cache: LogitCache, content_ids: Sequence[str], texts: Sequence[str], forward: Forward, *, tolerance: float
 ) -> float:
-    """Run the teacher over some rows once more and compare: right bytes in the wrong rows are caught here.
+    """Run the teacher over some rows again and compare, which finds logits assigned to the wrong rows.
 
     Args:
-        cache: an open cache.
-        content_ids: the rows to check.
-        texts: their texts.
-        forward: the teacher.
-        tolerance: largest absolute logit difference allowed; what rounding and another batch may cost.
+        cache: open logit cache.
+        content_ids: content ids of the rows to check.
+        texts: texts of these rows.
+        forward: function that computes the teacher's logits.
+        tolerance: largest absolute logit difference allowed, for rounding and the effect of batches.
 
     Returns:
         The largest absolute logit difference.
 
     Raises:
-        StaleCacheError: it is above the tolerance.
+        StaleCacheError: the difference is above the tolerance.
     """
     difference = float(np.abs(cache.lookup(content_ids) - forward(texts)).max())
     if difference > tolerance:
         raise StaleCacheError(
-            "the teacher no longer says what the logit cache says it said",
+            "cached logits do not match the teacher",
             found=f"largest logit difference {difference:.4g} over {len(texts)} rows",
             expected=f"at most {tolerance:.4g}",
             next_step=REDO,

@@ -24,12 +24,12 @@ from pipestill.shards import ShardWriter, pack_ids
 
 @dataclass(frozen=True)
 class Told:
-    """What a teacher says of some texts.
+    """A teacher's outputs for some texts.
 
     Attributes:
-        logits: float32 `[row, label]`.
-        num_tokens: of each row, int32 `[row]`.
-        features: by site, `[token, hidden]`, the rows one after another.
+        logits: logits in float32 `[row, label]`.
+        num_tokens: tokens of each row, int32 `[row]`.
+        features: features by site, `[token, hidden]`, the rows concatenated.
     """
 
     logits: Float[np.ndarray, "row label"]
@@ -38,7 +38,7 @@ class Told:
 
 
 Forward = Callable[[Sequence[str]], Float[np.ndarray, "batch label"]]
-"""Texts to the teacher's logits, float32, in order."""
+"""Function from texts to the teacher's logits, float32, in order."""
 
 
 def write_logit_cache(
@@ -59,11 +59,11 @@ def write_logit_cache(
     Args:
         out: folder of the finished cache; replaced.
         scratch: folder that survives a kill.
-        identity: what the cache will be.
+        identity: identity of the cache to write.
         shards: content ids and texts, shard by shard, ids ascending over all shards.
-        forward: the teacher: its logits, with its features where the identity names sites.
-        on_shard: told the number of rows after each shard.
-        choices: settings left to the program, for the card.
+        forward: function that computes the teacher's logits, with its features where the identity names sites.
+        on_shard: callback that receives the number of rows after each shard.
+        choices: values chosen for `auto` settings, for the card.
 
     Returns:
         The card of the finished cache.
@@ -99,7 +99,7 @@ def write_logit_cache(
 
 
 def _pack_ascending(content_ids: Sequence[str], *, after: bytes) -> np.ndarray:
-    """Content ids as uint8 `[row, 16]`; ascending, the first above `after`."""
+    """Pack content ids to uint8 `[row, 16]`; they must ascend, the first above `after`."""
     packed = pack_ids(content_ids)
     ids = [row.tobytes() for row in packed]
     for earlier, later in zip([after, *ids], ids, strict=False):
@@ -118,18 +118,18 @@ def _check_logits(logits: np.ndarray, *, rows: int, labels: int) -> np.ndarray:
             "the teacher's logits cannot be cached",
             found=f"shape {logits.shape}, finite: {bool(np.isfinite(logits).all())}",
             expected=f"shape {(rows, labels)}, all finite",
-            next_step="look at the teacher's dev figures; train it with precision float32 if they are poor",
+            next_step="check the teacher's dev scores; train it with precision float32 if they are poor",
         )
     return logits
 
 
 def _features(number: int, told: Told, identity: CacheIdentity) -> dict[str, np.ndarray]:
-    """The arrays of a shard beside its logits, by file."""
+    """Return the arrays of a shard beside its logits, by file."""
     if not identity.features:
         return {}
     arrays = {tokens_file(number): told.num_tokens.astype(np.int32)}
     for site in identity.features:
-        with np.errstate(over="ignore"):  # what overflows is refused below
+        with np.errstate(over="ignore"):  # an overflow is refused below
             stored = told.features[site].astype(identity.storage_dtype)
         if len(stored) != told.num_tokens.sum() or not np.isfinite(stored).all():
             raise CacheError(

@@ -1,1 +1,1 @@
-"""Metrics: what logits are worth. Pure numpy; no file is opened and no clock is read here."""
+"""Metrics computed from logits, in pure numpy, without files and clocks."""

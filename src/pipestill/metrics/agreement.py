@@ -1,4 +1,4 @@
-"""How far two sets of logits for the same rows are apart: student and teacher, or one file scored in two ways."""
+"""The difference between two sets of logits for the same rows: student and teacher, or one file scored in two ways."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from pipestill.records import Record
 
 
 class LogitDifference(Record):
-    """How two sets of logits for the same rows differ; all 0 and agreement 1 for equal logits."""
+    """The difference between two sets of logits for the same rows; all 0 and agreement 1 for equal logits."""
 
     max_abs_logit_difference: float
     mean_abs_logit_difference: float
@@ -16,7 +16,7 @@ class LogitDifference(Record):
 
 
 def agreement(logits: Logits, other: Logits) -> float:
-    """Share of rows whose argmax is the same label, in [0, 1].
+    """Compute the share of rows whose argmax is the same label, in [0, 1].
 
     Raises:
         DataError: no rows, or a logit that is not finite.

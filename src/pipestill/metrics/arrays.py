@@ -1,4 +1,4 @@
-"""The arrays that metrics take, and what must hold of them before a number means anything."""
+"""The arrays that metrics take, and their validation."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -6,13 +6,13 @@ from jaxtyping import Float, Int
 from pipestill.errors import DataError
 
 Logits = Float[np.ndarray, "batch label"]
-"""Scores before the softmax, one row a text, one column a label_id."""
+"""Scores before the softmax, one row per text, one column per label_id."""
 LabelIds = Int[np.ndarray, " batch"]
 """The hard label of each row, in [0, num_labels)."""
 
 
 def check_logits(logits: Logits, label_ids: LabelIds | None = None) -> None:
-    """Refuse arrays that would give a number without meaning.
+    """Refuse arrays that would give a meaningless number.
 
     Raises:
         DataError: there are no rows, a logit is not finite, or the label_ids do not fit the logits.

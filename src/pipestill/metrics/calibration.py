@@ -1,4 +1,4 @@
-"""Probability calibration, not that of a quantiser: does a confidence of 0.8 mean right 8 times in 10?
+"""Probability calibration (not that of a quantiser): whether a confidence of 0.8 is right 8 times in 10.
 
 Expected calibration error with equal-width bins on confidence (Naeini et al. 2015; Guo et al., arXiv:1706.04599):
 ece = sum over bins of (rows in bin / rows) * |accuracy in bin - mean confidence in bin|; 0 when they match in all bins.
@@ -23,19 +23,19 @@ class ReliabilityBin(Record):
 
 
 def confidences(logits: Logits) -> Float[np.ndarray, " batch"]:
-    """The probability of the predicted label of each row, in [1 / num_labels, 1]."""
+    """Compute the probability of the predicted label of each row, in [1 / num_labels, 1]."""
     result: np.ndarray = np.exp(log_softmax(logits).max(axis=1))
     return result
 
 
 def bin_ids(confidence: Float[np.ndarray, " batch"], num_bins: int) -> Int[np.ndarray, " batch"]:
-    """The bin of each confidence: bin k holds (k / num_bins, (k + 1) / num_bins]."""
+    """Assign each confidence to its bin: bin k holds (k / num_bins, (k + 1) / num_bins]."""
     result: np.ndarray = np.clip(np.ceil(confidence * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
     return result
 
 
 def ece(logits: Logits, label_ids: LabelIds, num_bins: int) -> float:
-    """Expected calibration error, a fraction in [0, 1].
+    """Compute the expected calibration error, a fraction in [0, 1].
 
     Raises:
         DataError: no rows, or arrays that do not fit.
@@ -45,7 +45,7 @@ def ece(logits: Logits, label_ids: LabelIds, num_bins: int) -> float:
 
 
 def reliability(logits: Logits, label_ids: LabelIds, num_bins: int) -> tuple[ReliabilityBin, ...]:
-    """The reliability curve: accuracy against mean confidence, in the non-empty bins from low to high.
+    """Compute the reliability curve: accuracy against mean confidence, in the non-empty bins from low to high.
 
     Raises:
         DataError: no rows, or arrays that do not fit.

@@ -1,4 +1,4 @@
-"""The confusion matrix: which label is taken for which."""
+"""The confusion matrix: counts of hard label by predicted label."""
 
 import numpy as np
 from jaxtyping import Int

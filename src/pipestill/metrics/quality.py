@@ -7,20 +7,20 @@ from pipestill.metrics.arrays import LabelIds, Logits, check_logits
 
 
 def log_softmax(logits: Logits) -> Float[np.ndarray, "batch label"]:
-    """Log-probabilities in nats, computed in float64 so that large logits do not overflow."""
+    """Compute log-probabilities in nats, in float64 so that large logits do not overflow."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 
 
 def predicted_ids(logits: Logits) -> Int[np.ndarray, " batch"]:
-    """The label_id of the greatest logit in each row; the lowest such label_id on a tie."""
+    """Return the label_id of the greatest logit in each row; the lowest such label_id on a tie."""
     ids: np.ndarray = logits.argmax(axis=1)
     return ids
 
 
 def accuracy(logits: Logits, label_ids: LabelIds) -> float:
-    """Share of rows whose predicted label is the hard label, in [0, 1].
+    """Compute the share of rows whose predicted label is the hard label, in [0, 1].
 
     Raises:
         DataError: no rows, or arrays that do not fit.
@@ -30,7 +30,7 @@ def accuracy(logits: Logits, label_ids: LabelIds) -> float:
 
 
 def f1_per_label(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " label"]:
-    """F1 of each label, 2 TP / (2 TP + FP + FN), in [0, 1]; NaN for a label neither present nor predicted.
+    """Compute F1 of each label, 2 TP / (2 TP + FP + FN), in [0, 1]; NaN for a label neither present nor predicted.
 
     Raises:
         DataError: no rows, or arrays that do not fit.
@@ -45,7 +45,7 @@ def f1_per_label(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " lab
 
 
 def macro_f1(logits: Logits, label_ids: LabelIds) -> float:
-    """Mean F1 over the labels that are present or predicted, in [0, 1].
+    """Compute the mean F1 over the labels that are present or predicted, in [0, 1].
 
     A label absent from the rows but predicted counts as F1 = 0; one neither present nor predicted does not count.
     (The same as scikit-learn's `f1_score(average="macro")`.)
@@ -57,7 +57,7 @@ def macro_f1(logits: Logits, label_ids: LabelIds) -> float:
 
 
 def row_nll_nats(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " batch"]:
-    """Negative log-likelihood of each row's hard label in nats, at least 0.
+    """Compute the negative log-likelihood of each row's hard label in nats, at least 0.
 
     Raises:
         DataError: no rows, or arrays that do not fit.
@@ -68,5 +68,5 @@ def row_nll_nats(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " bat
 
 
 def nll_nats(logits: Logits, label_ids: LabelIds) -> float:
-    """Mean negative log-likelihood of the hard labels in nats; ln(num_labels) for constant logits."""
+    """Compute the mean negative log-likelihood of the hard labels in nats; ln(num_labels) for constant logits."""
     return float(row_nll_nats(logits, label_ids).mean())

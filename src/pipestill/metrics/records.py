@@ -1,4 +1,4 @@
-"""What an evaluation says: every number with its interval, what was scored, on which rows and on which machine."""
+"""The record of an evaluation: every number with its interval, the scored files, the rows and the machine."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ UNITS = {
 
 
 class Resampling(Record):
-    """How the intervals were made."""
+    """The settings of the intervals."""
 
     kind: Literal["paired_bootstrap_percentile"] = "paired_bootstrap_percentile"
     confidence: float
@@ -42,7 +42,7 @@ class AgainstTeacher(Record):
     """Measured against the teacher's PyTorch logits on the same rows.
 
     `accuracy_difference` is student minus teacher; `retention` is student accuracy / teacher accuracy, None where the
-    teacher has no row right in one of the replicates.
+    teacher is wrong on all rows of a replicate.
     """
 
     agreement: Estimate
@@ -64,11 +64,11 @@ class SplitQuality(Record):
 
 
 class BatchSensitivity(Record):
-    """What company a row keeps: test logits in batches against the logits of each row on its own.
+    """The effect of batching on int8 logits: test logits in batches compared with the logits of single rows.
 
-    An fp32 file answers the same to rounding. int8_dynamic sets its activation scale from the whole batch, padding
-    included, so its answers move: with company (`sorted_by_length`) and more so with padding (`in_row_order`).
-    `num_rows` test rows are compared.
+    An fp32 file gives the same logits up to rounding. int8_dynamic sets its activation scale from the whole batch,
+    padding included, so that its logits change with the other rows (`sorted_by_length`) and more with padding
+    (`in_row_order`). `num_rows` test rows are compared.
     """
 
     num_rows: int
@@ -81,9 +81,9 @@ class BatchSensitivity(Record):
 
 
 class VariantRecord(Record):
-    """One form of a model: the files scored and what came out.
+    """One form of a model: the scored files and their quality.
 
-    `files` gives the sha256 of each file scored; `batch_size` is the one that the quality was scored at.
+    `files` holds the sha256 of each scored file; `batch_size` is the one used for the quality figures.
     """
 
     files: dict[str, str]

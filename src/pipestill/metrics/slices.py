@@ -1,4 +1,4 @@
-"""Quality by length of text: a mean over all rows hides that long texts fail."""
+"""Quality by length of text, since a mean over all rows can hide failures on long texts."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ class SliceQuality(Record):
     """Quality on the rows whose length lies in (above, up_to]; None stands for no limit on that side.
 
     `agreement` and `retention` are against the teacher: None for the teacher itself; `retention` also where the teacher
-    has no row right.
+    is wrong on all rows.
     """
 
     above_characters: int | None
@@ -32,7 +32,7 @@ def length_bounds(lengths: npt.NDArray[np.int64], quantiles: Sequence[float]) ->
 
     Args:
         lengths: characters of each row, `[batch]`, at least one.
-        quantiles: in (0, 1), such as 0.25, 0.5, 0.75 for quarters.
+        quantiles: quantiles in (0, 1), such as 0.25, 0.5, 0.75 for quarters.
 
     Returns:
         Inner bounds in characters; fewer than quantiles where many rows share a length.
@@ -48,14 +48,14 @@ def quality_by_length(
     bounds: Sequence[int],
     teacher_logits: Logits | None = None,
 ) -> tuple[SliceQuality, ...]:
-    """Quality on each slice of length that holds a row, from short to long.
+    """Compute the quality on each non-empty slice of length, from short to long.
 
     Args:
-        logits: `[batch, label]`.
-        label_ids: `[batch]`.
+        logits: logits of the rows, `[batch, label]`.
+        label_ids: hard labels of the rows, `[batch]`.
         lengths: characters of each row, `[batch]`.
         bounds: inner bounds in characters, ascending; n bounds make n + 1 slices.
-        teacher_logits: `[batch, label]` for the same rows.
+        teacher_logits: logits of the teacher for the same rows, `[batch, label]`.
     """
     which = np.searchsorted(np.asarray(bounds, dtype=np.int64), lengths, side="left")
     slices = []

@@ -1,8 +1,8 @@
 """Paired bootstrap percentile intervals over test rows (Efron and Tibshirani 1993, chapter 13).
 
-One replicate draws as many rows as there are, with replacement. All statistics of one call see the same rows, and so do
-two calls with the same seed and number of rows: that is what "paired" means, and why a student's interval against its
-teacher is narrower than the two intervals side by side suggest.
+One replicate draws as many rows as there are, with replacement. All statistics of one call use the same drawn rows, and
+so do two calls with the same seed and number of rows. This pairing makes a student's interval against its teacher
+narrower than the two separate intervals suggest.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +17,11 @@ from pipestill.records import Record
 Rows: TypeAlias = npt.NDArray[np.int64]
 """Row numbers `[replicate, row]`."""
 Values: TypeAlias = npt.NDArray[np.float64]
-"""One number a replicate, `[replicate]`, or a row, `[row]`; NaN where the statistic is undefined."""
+"""One number per replicate, `[replicate]`, or per row, `[row]`; NaN where the statistic is undefined."""
 Statistic = Callable[[Rows], Values]
 
 MAX_CELLS = 1 << 21
-"""Row numbers drawn at a time: 16 MB, however many rows and replicates are asked for."""
+"""Row numbers drawn at a time, which bounds their memory to 16 MB."""
 
 
 class Estimate(Record):
@@ -33,18 +33,18 @@ class Estimate(Record):
 
 
 def mean_of(values: npt.ArrayLike) -> Statistic:
-    """The mean of a value that each row has, such as being right."""
+    """Make the statistic of a value's mean over rows, such as accuracy."""
     per_row = np.asarray(values, dtype=np.float64)
     return lambda rows: per_row[rows].mean(axis=1)
 
 
 def difference_of(first: Statistic, second: Statistic) -> Statistic:
-    """First minus second, on the same rows."""
+    """Make the statistic of first minus second, on the same rows."""
     return lambda rows: first(rows) - second(rows)
 
 
 def ratio_of(numerator: Statistic, denominator: Statistic) -> Statistic:
-    """Numerator / denominator on the same rows; NaN where the denominator is 0."""
+    """Make the statistic of numerator / denominator on the same rows; NaN where the denominator is 0."""
 
     def ratio(rows: Rows) -> Values:
         bottom = denominator(rows)
@@ -54,7 +54,7 @@ def ratio_of(numerator: Statistic, denominator: Statistic) -> Statistic:
 
 
 def macro_f1_of(predicted: npt.NDArray[np.int64], label_ids: npt.NDArray[np.int64], num_labels: int) -> Statistic:
-    """`quality.macro_f1` of the rows drawn, from predicted and hard label_ids `[row]`."""
+    """Make the statistic of `quality.macro_f1` on the drawn rows, from predicted and hard label_ids `[row]`."""
     right = predicted == label_ids
 
     def macro_f1(rows: Rows) -> Values:
@@ -72,7 +72,7 @@ def macro_f1_of(predicted: npt.NDArray[np.int64], label_ids: npt.NDArray[np.int6
 
 
 def ece_of(confidence: Values, correct: npt.NDArray[np.bool_], num_bins: int) -> Statistic:
-    """`calibration.ece` of the rows drawn, from confidence and correctness `[row]`."""
+    """Make the statistic of `calibration.ece` on the drawn rows, from confidence and correctness `[row]`."""
     which = bin_ids(confidence, num_bins)
     gap = correct - confidence
 
@@ -97,15 +97,15 @@ def bootstrap(
     """Estimate statistics on all rows, each with its percentile interval over resampled rows.
 
     Args:
-        statistics: by name; each turns row numbers `[replicate, row]` into values `[replicate]`.
+        statistics: functions by name, each from row numbers `[replicate, row]` to values `[replicate]`.
         num_rows: rows that can be drawn.
-        replicates: how often rows are drawn.
-        seed: of the draws; equal seeds draw equal rows.
+        replicates: number of draws.
+        seed: random seed of the draws; equal seeds draw equal rows.
         confidence: share of replicates inside the interval, such as 0.95.
         max_cells: row numbers held at a time; bounds memory and does not change the result.
 
     Returns:
-        By name: the estimate, or None where the statistic is undefined on all rows or on a replicate.
+        The estimates by name, or None where the statistic is undefined on all rows or on a replicate.
     """
     everything = np.arange(num_rows)[None, :]
     draws: dict[str, list[Values]] = {name: [] for name in statistics}

@@ -1,1 +1,1 @@
-"""Task-agnostic distillation: a masked language model teaches a smaller one, which then learns any task."""
+"""Task-agnostic distillation: a masked language model teaches a smaller one, which is then fine-tuned for any task."""

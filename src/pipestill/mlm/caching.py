@@ -1,4 +1,4 @@
-"""Asking a masked-language-model teacher about masked rows: for the cache, and once more to check what is in it."""
+"""Running a masked-language-model teacher over masked rows, to fill the cache and to check a sample of it."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,13 +22,13 @@ from pipestill.teacher.forward import autocast, choose_device_precision, fastest
 from pipestill.text.batching import length_sorted_batches
 
 CHECKED_ROWS = 32
-"""Rows that the teacher is asked about again when a cache is opened."""
+"""Rows that the teacher runs again when a cache is opened."""
 CHECK_TOLERANCE = {"float32": 0.02, "bfloat16": 0.5}
 """Largest difference of a log-probability, by the teacher's precision: the cost of rounding and of another batch."""
 
 
 class Cached(NamedTuple):
-    """A finished cache: its card, the rows that this run computed (a resume lowers them) and its seconds."""
+    """A finished cache: its card, the rows computed in this run (fewer after a resume) and its seconds."""
 
     card: MlmCacheCard
     num_computed_rows: int
@@ -36,7 +36,7 @@ class Cached(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What a teacher says at some of the asked positions: which of them, and what."""
+    """The teacher's outputs at some of the requested positions."""
 
     where: np.ndarray
     said: Predicted
@@ -60,7 +60,7 @@ def _ask(
 def ask_teacher(
     teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams, precision: Precision
 ) -> Told:
-    """A teacher's most probable tokens at the masked positions of some rows, in order, and its hidden states there."""
+    """Compute a teacher's most probable tokens and hidden states at the masked positions of some rows, in order."""
     num_masked = np.array([len(row["positions"]) for row in rows.__getitems__(numbers)], dtype=np.int32)
     total, width = int(num_masked.sum()), int(teacher.model.config.hidden_size)
     ids = np.empty((total, params.k), dtype=np.int32)
@@ -80,16 +80,16 @@ def fill_mlm_cache(
     """Run a teacher over a table of masked rows and keep its soft targets.
 
     Args:
-        params: how.
-        teacher: in evaluation mode.
-        folder: where it was loaded from, for the cache's identity.
-        table: the masked rows.
-        masks: the table's file, likewise.
-        scratch: survives a kill.
-        out: the finished cache.
+        params: section `mlm_cache` of params.yaml.
+        teacher: model in evaluation mode.
+        folder: folder it was loaded from, for the cache's identity.
+        table: masked rows in order.
+        masks: file of the table, for the cache's identity.
+        scratch: folder that survives a kill.
+        out: folder of the finished cache.
 
     Raises:
-        CacheError: the cache would be too large, k is no cut, or the teacher's answers cannot be kept.
+        CacheError: the cache would be too large, k is not smaller than the vocabulary, or outputs are not finite.
     """
     rows = MaskedRows(table)
     _check_params(params, teacher, rows)
@@ -127,17 +127,17 @@ def fill_mlm_cache(
 
 
 def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, table: Dataset, masks: Path) -> MlmCache:
-    """Open the cache of this teacher over these masks, and ask the teacher about a few rows again.
+    """Open the cache of this teacher over these masks, and check it by running the teacher over a few rows.
 
     Args:
-        folder: the cache.
-        teacher: whose it has to be.
-        teacher_folder: where it was loaded from.
-        table: the masked rows.
-        masks: the table's file.
+        folder: folder of the cache.
+        teacher: teacher that the cache must belong to.
+        teacher_folder: folder it was loaded from.
+        table: masked rows in order.
+        masks: file of the table.
 
     Raises:
-        StaleCacheError: it belongs to something else, or the teacher no longer says the same.
+        StaleCacheError: the cache belongs to another teacher or table, or does not match the teacher's outputs.
         CorruptCacheError: a file is missing, truncated or changed.
     """
     rows = MaskedRows(table)
@@ -161,7 +161,7 @@ def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, tab
         difference = max(difference, float(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max()))
     if difference > CHECK_TOLERANCE[stored.precision]:
         raise StaleCacheError(
-            "the teacher no longer says what the cache says it said",
+            "cached outputs do not match the teacher",
             found=f"largest difference of a log-probability {difference:.4g} over {len(numbers)} rows",
             expected=f"at most {CHECK_TOLERANCE[stored.precision]:.4g}",
             next_step=REDO,
@@ -173,7 +173,7 @@ def _check_params(params: MlmCacheParams, teacher: MaskedLm, rows: MaskedRows) -
     vocabulary, width = int(teacher.model.config.vocab_size), int(teacher.model.config.hidden_size)
     if params.k >= vocabulary:
         raise CacheError(
-            "k of mlm_cache is no cut of the vocabulary",
+            "mlm_cache.k must be smaller than the vocabulary",
             found=params.k,
             expected=f"less than {vocabulary}",
             next_step="lower k in pipelines/mlm/params.yaml",

@@ -1,4 +1,4 @@
-"""The identity card of a cache of soft targets at masked positions: whose they are, over which masks, how kept."""
+"""The identity card of a cache of soft targets at masked positions: teacher, masks and settings."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ ARRAYS = ("content_ids", "num_masked", "top_ids", "top_log_probabilities", "hidd
 
 
 class MlmCacheParams(Section):
-    """How the teacher runs over the masked rows, and what is kept.
+    """Settings of the teacher's run over the masked rows, and the outputs to keep.
 
     Attributes:
         k: most probable tokens kept at each masked position.
-        temperature: T of the soft targets; the student learns at the same.
+        temperature: T of the soft targets, which the student uses too.
         batch_size: rows in one forward pass.
         precision: arithmetic of the teacher's matrix products.
         shard_rows: rows in one shard; a killed run resumes at the next shard.
-        storage_dtype: of log-probabilities and hidden states.
+        storage_dtype: type of stored log-probabilities and hidden states.
         max_bytes: a larger cache is refused before anything is written.
     """
 
@@ -39,17 +39,17 @@ class MlmCacheParams(Section):
 
 
 class MlmCacheIdentity(Identity):
-    """What a cached answer depends on.
+    """Everything that the cached outputs depend on.
 
     Attributes:
         teacher: sha256 of each file of the teacher's folder.
         masks: sha256 of the table of masked rows.
-        num_rows: its rows.
-        num_masked_tokens: its masked positions.
-        k: tokens kept at each.
-        temperature: T.
+        num_rows: rows in the table.
+        num_masked_tokens: masked positions in the table.
+        k: tokens kept at each position.
+        temperature: T of the soft targets.
         precision: arithmetic of the teacher's matrix products.
-        storage_dtype: of log-probabilities and hidden states.
+        storage_dtype: type of stored log-probabilities and hidden states.
     """
 
     teacher: dict[str, str]
@@ -66,26 +66,26 @@ class MlmShardCard(Shard):
     """One shard: consecutive rows of the table.
 
     Attributes:
-        mass_kept: sum over its masked positions of the probability that the k tokens have together, at T.
-        sha256: of each file.
+        mass_kept: sum over its masked positions of the k tokens' total probability, at T.
+        sha256: checksum of each file.
     """
 
     mass_kept: float
     sha256: dict[str, str]
 
     def files(self, number: int) -> dict[str, str]:  # noqa: ARG002 (their names hold it)
-        """SHA-256 of every file of the shard, by name."""
+        """Return the SHA-256 of every file of the shard, by name."""
         return self.sha256
 
 
 class MlmCacheCard(Card):
-    """What lies beside the shards as card.json.
+    """The content of card.json, beside the shards.
 
     Attributes:
-        identity: whose answers they are.
-        shards: their checksums.
-        mass_kept_fraction: the probability that the k tokens have together at T, mean over masked positions.
-        bytes_per_masked_token: of all files but this.
+        identity: teacher, masks and settings of the cache.
+        shards: rows and checksums of each shard.
+        mass_kept_fraction: total probability of the k tokens at T, mean over masked positions.
+        bytes_per_masked_token: bytes of all files but this one, per masked position.
     """
 
     identity: MlmCacheIdentity
@@ -103,15 +103,15 @@ def identify(
     num_rows: int,
     num_masked_tokens: int,
 ) -> MlmCacheIdentity:
-    """Establish the identity that a teacher's cache over a table has.
+    """Compute the identity of a teacher's cache over a table.
 
     Args:
-        how: it is made, as params or an earlier card say.
-        teacher: the teacher's folder.
-        masks: the table's file.
+        how: settings of the cache, from params or an earlier card.
+        teacher: folder of the teacher.
+        masks: file of the table.
         precision: arithmetic of the teacher's matrix products.
-        num_rows: its rows.
-        num_masked_tokens: its masked positions.
+        num_rows: rows in the table.
+        num_masked_tokens: masked positions in the table.
     """
     return MlmCacheIdentity(
         teacher={name: digest for name, digest in sha256_files(teacher).items() if name != NOTICE_FILE},
@@ -126,5 +126,5 @@ def identify(
 
 
 def shard_file(shard: int, array: str) -> str:
-    """Name of the file with one array of a shard."""
+    """Return the name of the file with one array of a shard."""
     return f"{shard:05d}.{array}.npy"

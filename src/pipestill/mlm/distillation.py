@@ -31,13 +31,13 @@ _DISTILBERT_HEAD = {
 
 
 class MlmDistillParams(Section):
-    """A task-agnostic student.
+    """Settings of a task-agnostic student.
 
     Attributes:
-        seed: of the order of rows and the dropouts.
-        architecture: what it is built like: fewer layers of the teacher's kind, or a DistilBERT of a BERT's layers.
-        weights: of the losses.
-        training: how it is trained.
+        seed: random seed of the order of rows and the dropouts.
+        architecture: kind of student: fewer layers of the teacher's kind, or a DistilBERT of a BERT's layers.
+        weights: weights of the three losses.
+        training: optimiser and schedule settings.
     """
 
     seed: int = Field(ge=0)
@@ -64,10 +64,10 @@ def distil_mlm(
     scratch: Path,
     listener: MlmListener,
 ) -> Distilled:
-    """Build a student from a teacher and train it on what the cache holds of the teacher.
+    """Build a student from a teacher and train it on the teacher's cached outputs.
 
     Raises:
-        ModelError: the student cannot be made of this teacher.
+        ModelError: the student cannot be made from this teacher.
     """
     seed_everything(derive_seed(params.seed, "student"))
     model, facts = build_student(params.architecture, teacher.model)
@@ -91,12 +91,12 @@ def distil_mlm(
 def build_student(
     architecture: BertLayersSpec | DistilbertSpec, teacher: PreTrainedModel
 ) -> tuple[PreTrainedModel, tuple[Fact, ...]]:
-    """A masked language model with some of a teacher's layers and the teacher's head. Nothing of it is random.
+    """Build a masked language model from some of a teacher's layers and the teacher's head, without random weights.
 
     Raises:
-        ModelError: the student cannot be made of this teacher.
+        ModelError: the student cannot be made from this teacher.
     """
-    # The student kinds build classifiers of classifiers, so the encoder goes through one; its head is not looked at.
+    # The student kinds build classifiers from classifiers, so the encoder is wrapped in one, whose head is discarded.
     classifier = AutoModelForSequenceClassification.from_config(teacher.config)
     classifier.base_model.load_state_dict(teacher.base_model.state_dict(), strict=False)
     built = architecture.build(classifier)
@@ -118,7 +118,7 @@ def build_student(
 
 
 def _head_of(student: PreTrainedModel, teacher: PreTrainedModel) -> dict[str, Tensor]:
-    """The teacher's head under the student's names."""
+    """Return the teacher's head under the student's names."""
     prefix = f"{teacher.base_model_prefix}."
     head = {name: tensor for name, tensor in teacher.state_dict().items() if not name.startswith(prefix)}
     if type(student) is type(teacher):

@@ -1,8 +1,8 @@
-"""Which tokens are masked (BERT, arXiv:1810.04805): drawn once and written down, for teacher and student alike.
+"""Masking of tokens (BERT, arXiv:1810.04805): masks are drawn once and stored, for teacher and student.
 
 Of a row's tokens, special ones aside, a share is chosen, at least one. Of the chosen most become the mask token, some a
-random token, and the rest stay as they are; all of them are to be predicted. A row's draw depends on the seed, its
-content id and its tokens alone, so rows that are added or shuffled change no other row's masks.
+random token, and the rest stay as they are; all of them are prediction targets. A row's masks depend on the seed, its
+content id and its tokens only, so that added or shuffled rows do not change the masks of others.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,22 +33,23 @@ MASKED_ROWS = pa.schema(
         ("original_ids", pa.list_(pa.int32())),
     ]
 )
-"""Token ids as the models read them, the masked positions ascending, and what stood there."""
+"""Columns of masked rows: token ids after masking, masked positions in ascending order, and their original token
+ids."""
 READ_ROWS = 1000
 """Rows in memory while masks are drawn."""
 
 
 class MlmMasksParams(Section):
-    """How masks are drawn.
+    """Settings of masking.
 
     Attributes:
-        seed: of the draw, and of who goes to dev.
-        max_rows: texts at most; see `Texts`.
+        seed: random seed of the masks and of the dev split.
+        max_rows: largest number of texts; see `Texts`.
         dev_fraction: share of the texts that is held out, by the hash of the text, to measure the models on.
         max_length: the longest input in tokens, special tokens included.
-        masked_fraction: of a row's ordinary tokens, at least one.
-        mask_token_fraction: of those, the share that becomes the mask token.
-        random_token_fraction: of those, the share that becomes a random ordinary token.
+        masked_fraction: share of a row's ordinary tokens that is masked, at least one token.
+        mask_token_fraction: share of the masked positions that gets the mask token.
+        random_token_fraction: share of the masked positions that gets a random ordinary token.
     """
 
     seed: int = Field(ge=0)
@@ -62,17 +63,17 @@ class MlmMasksParams(Section):
     @model_validator(mode="after")
     def _shares_are_shares(self) -> Self:
         if self.mask_token_fraction + self.random_token_fraction > 1:
-            raise ValueError("mask_token_fraction and random_token_fraction are more than 1 together")
+            raise ValueError("mask_token_fraction + random_token_fraction must be at most 1")
         return self
 
 
 class SplitCard(Record):
-    """What was drawn for one split.
+    """Counts of one split.
 
     Attributes:
         num_rows: rows with at least one masked token.
-        num_tokens: in all rows, special tokens included.
-        num_masked_tokens: to be predicted.
+        num_tokens: tokens of all rows, special tokens included.
+        num_masked_tokens: masked positions of all rows.
     """
 
     num_rows: int
@@ -81,10 +82,10 @@ class SplitCard(Record):
 
 
 class MlmMasksCard(Record):
-    """What was drawn.
+    """Counts of all masked rows.
 
     Attributes:
-        splits: `train` and `dev`.
+        splits: counts of `train` and `dev`.
         num_left_out_rows: rows that hold special tokens only.
     """
 
@@ -104,8 +105,8 @@ class MaskDrawer:
     """Draws the masks of rows.
 
     Args:
-        params: how.
-        tokenizer: knows the mask token and the special ones.
+        params: section `mlm_masks` of params.yaml.
+        tokenizer: tokenizer with a mask token.
 
     Raises:
         ModelError: the tokenizer has no mask token.
@@ -144,7 +145,7 @@ class MaskDrawer:
 
 
 class _Split:
-    """The table of one split, as it is written and counted."""
+    """Writer and counter of one split's table."""
 
     def __init__(self, path: Path) -> None:
         self.writer = TableWriter(path, MASKED_ROWS)
@@ -169,17 +170,17 @@ def write_masks(
     """Cut texts into tokens, mask them and write them, in a table for training and one for dev.
 
     Args:
-        params: how.
-        tokenizer: truncates at `max_length` from here on.
-        texts: sorted by content id; read in batches, so that memory does not grow with them.
-        out: the folder of train.parquet and dev.parquet, of `MASKED_ROWS`.
+        params: section `mlm_masks` of params.yaml.
+        tokenizer: tokenizer, which is set to truncate at `max_length`.
+        texts: texts sorted by content id; read in batches, so that memory does not grow with them.
+        out: folder of train.parquet and dev.parquet, with the columns `MASKED_ROWS`.
 
     Returns:
-        What was drawn.
+        The counts of rows and tokens.
 
     Raises:
         ModelError: the tokenizer has no mask token.
-        DataError: a split has no token to mask.
+        DataError: a split lacks tokens to mask.
     """
     drawer = MaskDrawer(params, tokenizer)
     tokenizer.model_max_length = params.max_length
@@ -197,7 +198,7 @@ def write_masks(
     for name, card in cards.items():
         if not card.num_rows:
             raise DataError(
-                f"there is no text to mask for {name}",
+                f"the split {name} does not have a text to mask",
                 next_step="bring unlabelled text, or change max_rows or dev_fraction of mlm_masks",
             )
     return MlmMasksCard(splits=cards, num_left_out_rows=num_left_out)

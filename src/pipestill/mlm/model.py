@@ -1,4 +1,4 @@
-"""A masked language model as the stages pass it on, and how it is run: its head at the masked positions alone.
+"""A masked language model, and running its head at the masked positions only.
 
 A vocabulary is so wide that the head costs as much as the encoder. So hidden states are picked at the masked positions
 first, and only those go through the head.
@@ -24,8 +24,8 @@ class MaskedLm:
 
     Attributes:
         model: an encoder and a head that gives a logit for each token of the vocabulary.
-        tokenizer: of the model.
-        notice: origin and licence of the pretrained weights; it travels with what is made of them.
+        tokenizer: tokenizer of the model.
+        notice: origin and licence of the pretrained weights; it is copied to models made from them.
     """
 
     model: PreTrainedModel
@@ -34,7 +34,7 @@ class MaskedLm:
 
 
 class Loaded(NamedTuple):
-    """A masked language model from a folder, and whether the folder had a head for it; else the head is random."""
+    """A masked language model from a folder, and whether its head came from there too; otherwise the head is random."""
 
     lm: MaskedLm
     has_head: bool
@@ -44,8 +44,8 @@ def load_masked_lm(folder: Path) -> Loaded:
     """Load an encoder with a masked language model's head, in evaluation mode. Seed torch first: the head may be new.
 
     Raises:
-        ModelError: the folder holds no encoder of a kind that has such a head, lacks weights of the encoder, or has a
-            tokenizer with tokens that the model has no embedding of.
+        ModelError: the folder's encoder is of a kind without such a head, or lacks weights, or its tokenizer has tokens
+            without an embedding.
     """
     quiet_transformers()
     try:
@@ -70,7 +70,7 @@ def load_masked_lm(folder: Path) -> Loaded:
 def save_masked_lm(lm: MaskedLm, folder: Path) -> None:
     """Write model and tokenizer to a folder in the layout of `save_pretrained`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lm.model.config.name_or_path = ""  # where it was loaded from is no part of what it is
+    lm.model.config.name_or_path = ""  # the path it was loaded from must not become part of the model
     lm.model.save_pretrained(folder)
     lm.tokenizer.name_or_path = ""
     lm.tokenizer.save_pretrained(folder)
@@ -79,7 +79,7 @@ def save_masked_lm(lm: MaskedLm, folder: Path) -> None:
 
 
 class Predicted(NamedTuple):
-    """What a model says at the masked positions of a batch, in whatever precision it ran."""
+    """A model's outputs at the masked positions of a batch, in the precision of its run."""
 
     hidden: Float[Tensor, "masked hidden"]
     logits: Float[Tensor, "masked token"]
@@ -94,10 +94,10 @@ def predict_masked(
     """Run a model and its head at some positions.
 
     Args:
-        model: a masked language model.
+        model: masked language model to run.
         input_ids: token ids, some of them masked.
         attention_mask: 1 on tokens, 0 on padding.
-        places: the positions, each row * tokens + token.
+        places: positions in the batch, each row * tokens + token.
 
     Raises:
         ModelError: the model's head is of a kind unknown here.
@@ -108,7 +108,7 @@ def predict_masked(
 
 
 def head_logits(model: PreTrainedModel, hidden: Float[Tensor, "masked hidden"]) -> Float[Tensor, "masked token"]:
-    """What a model's head makes of hidden states.
+    """Compute a model's logits from hidden states by its head.
 
     Raises:
         ModelError: the head is of a kind unknown here.

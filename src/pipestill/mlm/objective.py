@@ -1,4 +1,4 @@
-"""What a task-agnostic student minimises (DistilBERT, Sanh et al. 2019, arXiv:1910.01108), position by position.
+"""The loss of a task-agnostic student (DistilBERT, Sanh et al. 2019, arXiv:1910.01108), position by position.
 
     loss = hard_weight * -log q[original token]
          + soft_weight * T^2 * KL(teacher || student over the teacher's k tokens and the rest; see soft_targets)
@@ -6,9 +6,9 @@
 
 with q the student's probabilities at T = 1. Shapes: `[masked, token]` and `[masked, hidden]` to `[masked]`. Unit: nats,
 nats times T^2, and 1 minus a cosine (0 to 2). Zero points: the first is 0 where the original token has all the mass,
-the second for a student that says what the teacher says, the third for one whose hidden states point where the
-teacher's do. DistilBERT takes the cosine over all tokens; here it is over the masked ones, for which alone the cache
-holds hidden states: a seventh of the bytes.
+the second for a student whose distribution equals the teacher's, the third for one whose hidden states have the
+teacher's direction. DistilBERT takes the cosine over all tokens; here it is over the masked ones only, so that the
+cache holds a seventh of the hidden states.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from pipestill.params import Section
 
 
 class MlmWeights(Section):
-    """How much each of the three losses counts; see the module. DistilBERT's are 2, 5 and 1."""
+    """Weights of the three losses; see the module. DistilBERT's are 2, 5 and 1."""
 
     hard_weight: float = Field(ge=0)
     soft_weight: float = Field(ge=0)
@@ -33,22 +33,22 @@ class MlmWeights(Section):
     @model_validator(mode="after")
     def _something_is_learned(self) -> Self:
         if not self.hard_weight + self.soft_weight + self.cosine_weight:
-            raise ValueError("all weights are 0: nothing would be learned")
+            raise ValueError("at least one weight must be above 0")
         return self
 
 
 HARD_ONLY = MlmWeights(hard_weight=1.0, soft_weight=0.0, cosine_weight=0.0)
-"""A masked language model without a teacher."""
+"""Weights of masked language modelling without a teacher."""
 
 
 @dataclass(frozen=True)
 class Taught:
-    """What a teacher says at the masked positions.
+    """The teacher's targets at the masked positions.
 
     Attributes:
-        top: its most probable tokens at `temperature`.
-        hidden: its last hidden states.
-        temperature: T.
+        top: most probable tokens at `temperature`.
+        hidden: last hidden states of the teacher.
+        temperature: T of the soft targets.
     """
 
     top: TopTokens
@@ -63,14 +63,14 @@ def masked_loss(
     taught: Taught | None,
     weights: MlmWeights,
 ) -> Float[Tensor, " masked"]:
-    """The loss at each masked position; see the module.
+    """Compute the loss at each masked position; see the module.
 
     Args:
-        logits: the student's.
-        hidden: the student's last hidden states.
-        original_ids: the tokens that stood there.
-        taught: the teacher's; None where there is none, and only `hard_weight` counts.
-        weights: of the three losses.
+        logits: logits of the student.
+        hidden: last hidden states of the student.
+        original_ids: token ids before masking.
+        taught: targets of the teacher; None without a teacher, where only `hard_weight` applies.
+        weights: weights of the three losses.
     """
     loss = weights.hard_weight * functional.cross_entropy(logits.float(), original_ids, reduction="none")
     if taught is None:

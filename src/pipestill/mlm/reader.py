@@ -1,4 +1,4 @@
-"""Reading a cache of soft targets: verified when opened, memory-mapped, and its rows held against the table's."""
+"""Reading a cache of soft targets: verified when opened, memory-mapped, and its rows compared with the table's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from pipestill.mlm.card import ARRAYS, FORMAT_VERSION, MlmCacheCard, MlmCacheIde
 from pipestill.mlm.rows import CachedRow
 from pipestill.shards import check_cache, pack_ids, read_card
 
-REDO = "run `dvc repro mlm_cache` in pipelines/mlm to write it anew"
+REDO = "run `dvc repro mlm_cache` in pipelines/mlm to write it again"
 
 
 def read_stored(folder: Path) -> MlmCacheCard:
-    """What a cache says it is.
+    """Read the identity that a cache's card states.
 
     Raises:
-        CorruptCacheError: it has no card: it was not finished.
+        CorruptCacheError: the card is missing, since the cache was not finished.
     """
     return read_card(folder, MlmCacheCard, redo=REDO)
 
@@ -40,12 +40,12 @@ class MlmCache:
         """Open a cache that is exactly the one expected.
 
         Args:
-            folder: where it lies.
-            expected: what it has to be; see `identify`.
-            content_ids: of the table's rows, in order.
+            folder: folder of the cache.
+            expected: identity that it must have; see `identify`.
+            content_ids: content ids of the table's rows, in order.
 
         Raises:
-            StaleCacheError: it belongs to something else, or its rows are in another order; the message says what.
+            StaleCacheError: its identity or the order of its rows differs; the message names the difference.
             CorruptCacheError: a file is missing, truncated or changed.
         """
         card = read_stored(folder)
@@ -56,11 +56,13 @@ class MlmCache:
         ]
         found = np.concatenate([shard["content_ids"] for shard in shards])
         if not np.array_equal(found, pack_ids(content_ids)):
-            raise StaleCacheError(f"the rows of the cache {folder} are not the table's, in its order", next_step=REDO)
+            raise StaleCacheError(
+                f"the rows of the cache {folder} differ from the table's, or are in another order", next_step=REDO
+            )
         return cls(card, shards)
 
     def row(self, number: int) -> CachedRow:
-        """What the teacher said of one row of the table."""
+        """Return the teacher's outputs for one row of the table."""
         shard = int(np.searchsorted(self._starts, number, side="right")) - 1
         begin, end = self._ends[shard][number - self._starts[shard] :][:2]
         arrays = self._shards[shard]

@@ -1,4 +1,4 @@
-"""What the training of a masked language model says about itself. Nothing in it depends on the clock."""
+"""The record of a masked language model's training, without wall times."""
 
 from pipestill.choices import Choice
 from pipestill.facts import Fact
@@ -10,9 +10,9 @@ class MlmScores(Record):
     """A model at the masked positions of the dev rows.
 
     Attributes:
-        mlm_nll_nats: mean of -log probability of the token that stood there.
+        mlm_nll_nats: mean of -log probability of the original token.
         masked_accuracy_fraction: share of positions at which that token is the most probable one.
-        num_masked_tokens: positions.
+        num_masked_tokens: number of masked positions.
     """
 
     mlm_nll_nats: float
@@ -32,16 +32,16 @@ class MlmTrainingRecord(Record):
     """The curves of one training; the weights of its last epoch are kept.
 
     Attributes:
-        model: what was trained.
+        model: name of the model.
         num_rows: rows it was trained on.
-        num_masked_tokens: the positions of them that were predicted in one epoch.
-        num_parameters: in the whole model, the tied table counted once.
-        num_trained_parameters: that had a gradient.
-        before: dev before the first step.
-        epochs: dev after each epoch.
-        steps: the loss curve.
-        choices: settings left to the program, as they were used.
-        facts: what a student's architecture says of it.
+        num_masked_tokens: masked positions predicted in one epoch.
+        num_parameters: parameters of the whole model, the tied table counted once.
+        num_trained_parameters: parameters that had a gradient.
+        before: dev scores before the first step.
+        epochs: dev scores after each epoch.
+        steps: points of the loss curve.
+        choices: values chosen for `auto` settings.
+        facts: diagnostics of a student's architecture.
     """
 
     model: str
@@ -57,5 +57,5 @@ class MlmTrainingRecord(Record):
 
     @property
     def after(self) -> MlmScores:
-        """Dev after the last epoch."""
+        """Dev scores after the last epoch."""
         return self.epochs[-1].dev

@@ -1,4 +1,4 @@
-"""Masked rows as batches, and with them what a cache holds of the teacher."""
+"""Batches of masked rows, with the teacher's cached outputs."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -12,13 +12,13 @@ from torch import Tensor
 from pipestill.text.batching import collate
 
 Batch = dict[str, Tensor]
-"""`input_ids` and `attention_mask` `[batch, token]`; `places` (row * tokens + token) and `label_id` (the token that
-stood there) `[masked]`; of a teacher `top_ids`, `top_log_probabilities` `[masked, k]` and `hidden` `[masked, hidden]`.
+"""`input_ids` and `attention_mask` `[batch, token]`; `places` (row * tokens + token) and `label_id` (the original
+token) `[masked]`; from a teacher `top_ids`, `top_log_probabilities` `[masked, k]` and `hidden` `[masked, hidden]`.
 """
 
 
 class CachedRow(NamedTuple):
-    """What a teacher said of one row: `[masked, k]`, `[masked, k]`, `[masked, hidden]`."""
+    """A teacher's outputs for one row: `[masked, k]`, `[masked, k]`, `[masked, hidden]`."""
 
     top_ids: np.ndarray
     top_log_probabilities: np.ndarray
@@ -26,18 +26,18 @@ class CachedRow(NamedTuple):
 
 
 class TeacherRows(Protocol):
-    """What a teacher said of the rows of a table, by row number."""
+    """A teacher's outputs for the rows of a table, by row number."""
 
     def row(self, number: int) -> CachedRow:
-        """What it said of one row."""
+        """Return the outputs for one row."""
 
 
 class MaskedRows(torch.utils.data.Dataset[dict[str, Any]]):
     """The rows of a masked table, by row number.
 
     Args:
-        table: of `MASKED_ROWS`.
-        taught: what a teacher said of the same rows; None where there is none.
+        table: table with the columns `MASKED_ROWS`.
+        taught: outputs of a teacher for the same rows; None without a teacher.
     """
 
     def __init__(self, table: Dataset, taught: TeacherRows | None = None) -> None:
@@ -50,11 +50,11 @@ class MaskedRows(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """One row: input_ids, positions, original_ids, and what the teacher said."""
+        """Return one row: input_ids, positions, original_ids, and the teacher's outputs."""
         return self.__getitems__([row])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Several rows at once: one read of the table."""
+        """Return several rows with one read of the table."""
         found = self.table[list(rows)]
         return [
             {name: found[name][place] for name in ("input_ids", "positions", "original_ids")}
@@ -64,13 +64,13 @@ class MaskedRows(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class MaskedCollator:
-    """Rows to a `Batch`."""
+    """Maker of a `Batch` from rows."""
 
     def __init__(self, pad_token_id: int) -> None:
         self._pad_token_id = pad_token_id
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> Batch:
-        """One batch."""
+        """Collate one batch."""
         batch = collate([row["input_ids"] for row in rows], self._pad_token_id)
         longest = batch["input_ids"].shape[1]
         batch["places"] = torch.tensor(

@@ -1,4 +1,4 @@
-"""Checking the whole of pipelines/mlm/params.yaml: a mistake in its last section shows before the first stage runs."""
+"""Validation of the whole pipelines/mlm/params.yaml, so that a mistake in any section shows before the first stage."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +18,14 @@ SECTIONS: dict[str, Any] = {
     "mlm_cache": MlmCacheParams,
     "mlm_distill": MlmDistillParams,
 }
-"""Its sections, one for each stage."""
+"""Sections of the file, one for each stage."""
 
 
 def check_mlm_settings(content: Mapping[str, Any]) -> None:
     """Check every section.
 
     Args:
-        content: the top-level mapping of the file.
+        content: top-level mapping of the file.
 
     Raises:
         ParamsError: one or more values are refused; the message lists all of them.
@@ -38,5 +38,5 @@ def check_mlm_settings(content: Mapping[str, Any]) -> None:
         raise ParamsError(
             f"{PARAMS}: {len(lines)} value(s) refused",
             found="".join(f"\n    {line}" for line in lines),
-            next_step="correct the values named above; docs/mlm.md says what each means",
+            next_step="correct the values named above; docs/mlm.md explains each",
         )

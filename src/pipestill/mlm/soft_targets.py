@@ -1,7 +1,7 @@
 """Soft targets over a vocabulary, cut down to the teacher's k most probable tokens.
 
 A vocabulary has tens of thousands of tokens, so a cache holds the log-probabilities of the first k at the temperature
-in use, and what is left is one number: the mass of all other tokens together. The loss compares those k + 1 outcomes,
+in use; all other tokens are merged into one outcome with the remaining mass. The loss compares those k + 1 outcomes,
 
     loss = T^2 * ( sum over the k tokens of p * (log p - log q) + p_rest * (log p_rest - log q_rest) )
 
@@ -23,8 +23,8 @@ class TopTokens(NamedTuple):
     """A teacher's most probable tokens at each position, most probable first.
 
     Attributes:
-        ids: int64 [position, k].
-        log_probabilities: at the temperature in use, float32 [position, k].
+        ids: token ids, int64 [position, k].
+        log_probabilities: log-probabilities at the temperature in use, float32 [position, k].
     """
 
     ids: Int[Tensor, "position k"]
@@ -32,7 +32,7 @@ class TopTokens(NamedTuple):
 
     @property
     def mass(self) -> Float[Tensor, " position"]:
-        """The probability that the k tokens have together, 0 to 1."""
+        """Total probability of the k tokens, 0 to 1."""
         return self.log_probabilities.exp().sum(dim=-1)
 
 
@@ -40,9 +40,9 @@ def top_tokens(logits: Float[Tensor, "position token"], k: int, temperature: flo
     """Cut a teacher's distribution down to its k most probable tokens.
 
     Args:
-        logits: the teacher's, over the whole vocabulary.
-        k: how many to keep; fewer than the vocabulary has.
-        temperature: T; the mass kept falls as it rises.
+        logits: logits of the teacher over the whole vocabulary.
+        k: tokens to keep; fewer than the vocabulary has.
+        temperature: T of the softmax; the kept mass falls as it rises.
     """
     log_probabilities = functional.log_softmax(logits.detach().float() / temperature, dim=-1)
     kept = log_probabilities.topk(k, dim=-1)
@@ -52,7 +52,7 @@ def top_tokens(logits: Float[Tensor, "position token"], k: int, temperature: flo
 def top_token_kl(
     student_logits: Float[Tensor, "position token"], teacher: TopTokens, temperature: float
 ) -> Float[Tensor, " position"]:
-    """T^2 * KL(teacher || student) over the teacher's k tokens and the rest as one outcome; see the module."""
+    """Compute T^2 * KL(teacher || student) over the teacher's k tokens and the rest as one outcome; see the module."""
     student = student_logits.float() / temperature
     student_log = functional.log_softmax(student, dim=-1)
     # The rest is summed by itself: 1 minus the sum of the k would lose all its digits where they have all the mass.
@@ -61,6 +61,6 @@ def top_token_kl(
     target = teacher.log_probabilities.detach()
     kept = (target.exp() * (target - student_log.gather(-1, teacher.ids))).sum(dim=-1)
     rest = (1 - teacher.mass.detach()).clamp(min=0)
-    # xlogy is 0 where the teacher left no mass, whatever the student says.
+    # xlogy is 0 where the teacher left no mass, whatever the student predicts.
     left = torch.xlogy(rest, rest) - torch.where(rest > 0, rest * rest_log, torch.zeros_like(rest))
     return temperature**2 * (kept + left)

@@ -1,7 +1,7 @@
 """The teacher of task-agnostic distillation: a base with its own masked language model's head, or with a new one.
 
-A base that was tuned for something else, such as a sentence encoder, has no such head. Then one is trained first with
-the encoder left as it is, its output table tied to the token embeddings; after it the whole model may be adapted.
+A base that was tuned for another purpose, such as a sentence encoder, lacks such a head. A new head is then trained
+first with a frozen encoder, its output table tied to the token embeddings; afterwards the whole model may be adapted.
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ from pipestill.training.params import OptimiserParams
 
 
 class NoAdaptation(Section):
-    """The model stays as it was loaded, but for a new head."""
+    """No further training but that of a new head."""
 
     kind: Literal["none"]
 
 
 class WholeAdaptation(Section):
-    """The whole model is trained further."""
+    """Further training of the whole model."""
 
     kind: Literal["whole"]
     training: OptimiserParams
 
 
 class MlmTeacherParams(Section):
-    """How a base becomes a masked-language-model teacher.
+    """Settings of making a masked-language-model teacher from a base.
 
     Attributes:
-        seed: of a new head, the order of rows and the dropouts.
-        new_head: how a new head is trained, where the base has none; the encoder stays as it is, and so does the token
-            table, which the head shares, unless `train_embeddings`.
-        adaptation: whether the whole model is then trained on the texts.
+        seed: random seed of a new head, the order of rows and the dropouts.
+        new_head: training of a new head, where the base lacks one; the encoder is frozen, and so is the token table,
+            which the head shares, unless `train_embeddings`.
+        adaptation: further training of the whole model on the texts, or none.
     """
 
     seed: int = Field(ge=0)
@@ -52,14 +52,14 @@ class MlmTeacherParams(Section):
 
 
 class MlmTeacherRecord(Record):
-    """Where a teacher's head is from and what became of it.
+    """The record of making a teacher: the origin of its head, and its scores.
 
     Attributes:
-        has_head: whether the base brought one.
-        before: dev as loaded; a new head is random.
-        after: dev as saved.
-        new_head: the training of the new head; None where the base brought one.
-        adaptation: the training of the whole model; None where params say so.
+        has_head: whether the base came with a head.
+        before: dev scores as loaded; a new head is random.
+        after: dev scores as saved.
+        new_head: training of the new head; None where the base came with one.
+        adaptation: training of the whole model; None where params turn it off.
     """
 
     has_head: bool
@@ -84,15 +84,15 @@ def make_teacher(
     scratch: Path,
     listener: Callable[[str], MlmListener],
 ) -> MadeTeacher:
-    """Load a base and give it what it lacks to be a masked language model of these texts.
+    """Load a base, add a head if it lacks one, and adapt it to these texts if the params ask for it.
 
     Args:
-        params: how.
-        base: the folder of the base.
+        params: section `mlm_teacher` of params.yaml.
+        base: folder of the base.
         train: masked rows to train on.
         dev: masked rows to measure on.
-        scratch: survives a kill.
-        listener: who is told of a phase, by its name.
+        scratch: folder that survives a kill.
+        listener: function from a phase's name to the listener of its curves.
 
     Raises:
         ModelError: the base cannot be loaded, or reads fewer tokens than the rows have.

@@ -1,4 +1,4 @@
-"""What a stage that trains a masked language model tells its run."""
+"""Logging the training of a masked language model to its run."""
 
 from pipestill.mlm.records import MlmEpoch, MlmScores
 from pipestill.mlm.training import MlmListener
@@ -6,7 +6,7 @@ from pipestill.training.reporting import MetricsLog
 
 
 def tell(run: MetricsLog, phase: str) -> MlmListener:
-    """A listener that hands the curves on to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
+    """Make a listener that logs the curves to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
 
     def on_step(step: int, loss: float, learning_rate: float) -> None:
         run.log_metrics({f"{phase}.train.loss": loss, f"{phase}.train.learning_rate": learning_rate}, step=step)
@@ -28,7 +28,7 @@ def say(what: str, scores: MlmScores) -> None:
 
 
 def as_metrics(prefix: str, scores: MlmScores) -> dict[str, float]:
-    """Scores as metrics of a run."""
+    """Return scores as metrics of a run."""
     return {
         f"{prefix}.mlm_nll_nats": scores.mlm_nll_nats,
         f"{prefix}.masked_accuracy_fraction": scores.masked_accuracy_fraction,

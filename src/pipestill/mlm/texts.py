@@ -1,4 +1,4 @@
-"""The texts of a masked language model: unlabelled and train rows, each text once, none of dev or test among them."""
+"""The texts of a masked language model: unlabelled and train rows, each text once, without texts of dev or test."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ class Texts:
     """The texts of some prepared tables, gathered in a database so that memory does not grow with the rows.
 
     Args:
-        prepared: the folder of the prepared tables.
-        database: an empty one.
-        scratch: where memory-mapped views of the tables lie.
-        max_rows: how many texts at most: the first by content id, which is a hash, so they are a fair sample, and one
-            that a new text hardly changes.
+        prepared: folder of the prepared tables.
+        database: empty database for the texts.
+        scratch: folder of the memory-mapped views of the tables.
+        max_rows: largest number of texts: the first by content id, a hash, so that they are a random sample that a new
+            text hardly changes.
 
     Attributes:
         num_held_out: texts left out because they normalise to a dev or test text.
@@ -53,7 +53,7 @@ class Texts:
         self.num_held_out: int = database.execute(counted).fetchone()[0]
 
     def __iter__(self) -> Iterator[Text]:
-        """Every text that may be learned from, sorted by content id."""
+        """Iterate over the texts to train on, sorted by content id."""
         chosen = "SELECT id, key, text FROM found WHERE key NOT IN (SELECT key FROM held_out) ORDER BY id LIMIT ?"
         yield from map(Text._make, self._database.execute(chosen, (self._max_rows,)))
 

@@ -1,4 +1,4 @@
-"""Training a masked language model by transformers' Trainer, with a teacher's cached answers or without."""
+"""Training a masked language model by transformers' Trainer, with or without a teacher's cached outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from pipestill.training.trainer import ObjectiveTrainer, last_checkpoint, traini
 
 @dataclass(frozen=True)
 class MlmListener:
-    """Whom a training tells of its curves as they grow: step, loss and learning rate; each epoch."""
+    """Receiver of a training's curves as they grow: step, loss and learning rate; each epoch."""
 
     on_step: Callable[[int, float, float], None]
     on_epoch: Callable[[MlmEpoch], None]
@@ -42,9 +42,9 @@ class MlmLearner(nn.Module):
     """A masked language model with its objective, as one module for the trainer and its checkpoints.
 
     Args:
-        model: trained in place.
-        weights: of the losses.
-        temperature: at which the batches' soft targets were kept.
+        model: model to train in place.
+        weights: weights of the three losses.
+        temperature: T of the batches' soft targets.
     """
 
     def __init__(self, model: PreTrainedModel, weights: MlmWeights, temperature: float) -> None:
@@ -57,7 +57,7 @@ class MlmLearner(nn.Module):
         self.register_load_state_dict_post_hook(_forgive_shared)  # type: ignore[no-untyped-call]
 
     def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:  # noqa: ARG002 (the trainer's)
-        """The objective of a batch, as a sum over its masked positions."""
+        """Compute the objective of a batch, as a sum over its masked positions."""
         said = predict_masked(self.model, batch["input_ids"], batch["attention_mask"], batch["places"])
         taught = None
         if "top_ids" in batch:
@@ -99,21 +99,21 @@ def train_masked_lm(
     scratch: Path,
     listener: MlmListener,
 ) -> MlmTrainingRecord:
-    """Train a masked language model in place; it ends in evaluation mode. What has no gradient stays as it is.
+    """Train a masked language model in place; it ends in evaluation mode. Weights without a gradient stay unchanged.
 
     A run that was killed resumes at its last checkpoint in `scratch` and ends with the same weights.
 
     Args:
-        name: what is trained, for progress and the record.
-        lm: trained in place.
-        rows: with what a teacher said, where one is learned from.
-        dev: the dev rows.
-        weights: of the losses.
-        temperature: at which the rows' soft targets were kept.
-        params: how.
-        seed: of the order of rows and the dropouts.
-        scratch: where checkpoints lie; a folder of its own for each content of params, rows and code.
-        listener: told of the curves.
+        name: name of the model for progress and record.
+        lm: model to train in place.
+        rows: masked rows, with a teacher's outputs if there is a teacher.
+        dev: masked rows of dev.
+        weights: weights of the three losses.
+        temperature: T of the rows' soft targets.
+        params: optimiser and schedule settings.
+        seed: random seed of the order of rows and the dropouts.
+        scratch: folder of the checkpoints, distinct for each content of params, rows and code.
+        listener: receiver of the curves.
 
     Raises:
         ModelError: the loss is not finite.

@@ -1,4 +1,4 @@
-"""Writing a cache of soft targets, by the principles of the logit cache: shard by shard, the card last.
+"""Writing a cache of soft targets like the logit cache: shard by shard, the card last.
 
 A killed run resumes at the next shard and ends with the same bytes.
 """
@@ -16,7 +16,7 @@ from pipestill.shards import ShardWriter, pack_ids
 
 
 class Told(NamedTuple):
-    """What a teacher says of some rows: int32 `[row]`, then `[masked, k]` twice and `[masked, hidden]`."""
+    """A teacher's outputs for some rows: int32 `[row]`, then `[masked, k]` twice and `[masked, hidden]`."""
 
     num_masked: np.ndarray
     top_ids: np.ndarray
@@ -34,7 +34,7 @@ def write_mlm_cache(
     on_shard: Callable[[int], None],
     choices: tuple[Choice, ...] = (),
 ) -> MlmCacheCard:
-    """Ask a teacher about rows and keep its answers.
+    """Run a teacher over rows and keep its outputs.
 
     Shards are written to `scratch` first, each with a card of its own as its last file, and moved to `out` together. A
     shard already in `scratch` is used again when its identity, its rows and its checksums all agree.
@@ -42,14 +42,14 @@ def write_mlm_cache(
     Args:
         out: folder of the finished cache; replaced.
         scratch: folder that survives a kill.
-        identity: what the cache will be.
+        identity: identity of the cache to write.
         shards: row numbers and content ids, shard by shard.
-        ask: the teacher.
-        on_shard: told the number of rows after each shard.
-        choices: settings left to the program, for the card.
+        ask: function that runs the teacher.
+        on_shard: callback that receives the number of rows after each shard.
+        choices: values chosen for `auto` settings, for the card.
 
     Raises:
-        CacheError: the teacher's answers are not finite in the type that they are kept in.
+        CacheError: the teacher's outputs are not finite in the storage type.
     """
     writer = ShardWriter(scratch, identity, MlmShardCard)
     cards: list[MlmShardCard] = []
@@ -81,7 +81,7 @@ def write_mlm_cache(
 
 
 def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
-    with np.errstate(over="ignore"):  # what overflows is refused below
+    with np.errstate(over="ignore"):  # an overflow is refused below
         kept = told._replace(
             num_masked=told.num_masked.astype(np.int32),
             top_ids=told.top_ids.astype(np.int32),
@@ -91,9 +91,9 @@ def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
     finite = bool(np.isfinite(kept.top_log_probabilities).all() and np.isfinite(kept.hidden).all())
     if not finite or len(kept.top_ids) != kept.num_masked.sum():
         raise CacheError(
-            "the teacher's answers at masked positions cannot be cached",
+            "the teacher's outputs at masked positions are not finite",
             found=f"{len(kept.top_ids)} positions, finite as {identity.storage_dtype}: {finite}",
             expected=f"{kept.num_masked.sum()} positions, all finite",
-            next_step="set storage_dtype of mlm_cache to float32; look at the teacher's dev figures",
+            next_step="set storage_dtype of mlm_cache to float32, and check the teacher's dev scores",
         )
     return kept

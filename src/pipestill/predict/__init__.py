@@ -1,4 +1,4 @@
-"""Running an artifact: text in, labels and probabilities out, with onnxruntime and tokenizers alone.
+"""Running an artifact, from text to labels and probabilities, with onnxruntime and tokenizers only.
 
     >>> from pathlib import Path
     >>> from pipestill.predict import Classifier

@@ -19,12 +19,12 @@ _SHOWN = 10
 
 
 class Prediction(NamedTuple):
-    """The answer for one text.
+    """The prediction for one text.
 
     Attributes:
         label: the most probable label.
-        score: its probability, 0 to 1.
-        probabilities: by label, most probable first; all of them, or the `top_k` first.
+        score: probability of that label, 0 to 1.
+        probabilities: probability by label, most probable first; all of them, or the `top_k` first.
     """
 
     label: str
@@ -39,12 +39,12 @@ class Classifier:
     tokenizer.json.
 
     Args:
-        folder: the artifact folder, a path or a string.
-        file: the ONNX file in it: the int8 one, or `onnx/model.onnx` for 32-bit floats.
+        folder: artifact folder, a path or a string.
+        file: ONNX file in the folder: the int8 one, or `onnx/model.onnx` for 32-bit floats.
         threads: threads that compute one batch.
 
     Raises:
-        PredictError: there is no such folder, it lacks a file, or a file in it cannot be used.
+        PredictError: the folder is missing, it lacks a file, or a file in it cannot be used.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, file: str = QUANTISED, threads: int = 1) -> None:
@@ -58,7 +58,7 @@ class Classifier:
         """Tokenise texts into one batch, padded to its longest text.
 
         Returns:
-            What the model takes, such as input_ids and attention_mask, each int64 [batch, token].
+            The inputs of the model, such as input_ids and attention_mask, each int64 [batch, token].
         """
         encodings: list[Encoding] = self.tokenizer.encode_batch(list(texts))
         columns = {
@@ -77,15 +77,15 @@ class Classifier:
         """Compute the logits of any number of texts.
 
         Args:
-            texts: the texts.
-            batch_size: texts computed at once; all of them where None. Activations of the int8 file are scaled over
-                the whole batch: only at 1 does the answer for a text not depend on the texts beside it.
+            texts: texts to classify.
+            batch_size: texts computed at once; all of them where None. Activations of the int8 file are scaled over the
+                whole batch: only at 1 are a text's logits independent of the texts beside it.
 
         Returns:
             float32 [batch, label], in the order of the texts.
 
         Raises:
-            PredictError: a text is no string, which its position tells, or batch_size is below 1.
+            PredictError: a text is not a string (the message holds its position), or batch_size is below 1.
         """
         listed = list(checked(texts))
         size = len(listed) if batch_size is None else _at_least_one("batch_size", batch_size)
@@ -97,16 +97,16 @@ class Classifier:
         """Classify any number of texts.
 
         Args:
-            texts: the texts: a list, a generator, a column of a table, an array of one dimension.
-            top_k: how many labels to return probabilities of; all where None.
-            batch_size: see `logits`.
+            texts: texts to classify: a list, a generator, a column of a table, an array of one dimension.
+            top_k: number of labels to return probabilities of; all where None.
+            batch_size: texts computed at once, see `logits`.
 
         Returns:
-            One prediction a text, in the order of the texts.
+            One prediction per text, in the order of the texts.
 
         Raises:
-            PredictError: a text is no string: a `TextError`, which has its position and the answers for the texts
-                before it. Or top_k or batch_size is below 1.
+            PredictError: a text is not a string: a `TextError`, which has its position and the predictions for the
+                texts before it. Or top_k or batch_size is below 1.
         """
         predictions: list[Prediction] = []
         try:
@@ -117,16 +117,16 @@ class Classifier:
         return predictions
 
     def stream(self, texts: Iterable[str], *, top_k: int | None = None, batch_size: int = 1) -> Iterator[Prediction]:
-        """Classify texts as they come; memory is bounded by the batch, whatever their number.
+        """Classify texts as they come; memory is bounded by the batch.
 
         Args:
-            texts: the texts; `batch_size` of them are read before their predictions are given.
-            top_k: how many labels to return probabilities of; all where None.
-            batch_size: see `logits`.
+            texts: texts to classify; `batch_size` of them are read before their predictions are yielded.
+            top_k: number of labels to return probabilities of; all where None.
+            batch_size: texts computed at once, see `logits`.
 
         Returns:
-            One prediction a text, in the order of the texts. Where a text is no string, or the texts end in an error,
-            the predictions for those before it come first.
+            One prediction per text, in the order of the texts. Where a text is not a string, or the texts end in an
+            error, the predictions for those before it come first.
 
         Raises:
             PredictError: see `predict`.
@@ -191,7 +191,7 @@ def _existing_folder(folder: str | os.PathLike[str]) -> Path:
         f"{path} is not an artifact folder",
         found=found,
         expected="a folder with config.json, tokenizer.json and onnx/, as the stages `export` and `package` write it",
-        next_step="run `make repro`, or `dvc pull` it; where no student was made champion (reports/ names the reason) "
+        next_step="run `make repro`, or `dvc pull` it; without a champion (reports/ names the reason) "
         "give a folder below models/onnx",
     )
 
@@ -202,7 +202,7 @@ def _read_labels(path: Path) -> tuple[str, ...]:
         return tuple(str(names[str(label_id)]) for label_id in range(len(names)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PredictError(
-            f"{path} names no labels",
+            f"{path} does not name labels",
             found=repr(error),
             expected='a JSON object with "id2label": {"0": ..., "1": ...}',
             next_step="give the folder that the export stage wrote",

@@ -1,4 +1,4 @@
-"""From the bytes of an input to its lines: UTF-8, or UTF-16 with a byte order mark."""
+"""Decoding an input's bytes to lines: UTF-8, or UTF-16 with a byte order mark."""
 
 import codecs
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from pipestill.errors import PredictError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OTHERS = (
-    (b"\x1f\x8b", "compressed by gzip", "unpack it on the way: `gunzip -c FILE | pipestill predict FOLDER ...`"),
+    (b"\x1f\x8b", "compressed by gzip", "unpack it first: `gunzip -c FILE | pipestill predict FOLDER ...`"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "save it as csv in UTF-8, or unpack it"),
     (b"PAR1", "a parquet file", "write its text column as jsonl"),
     (b"\xff\xfe\0\0", "UTF-32", "convert it: `iconv -f UTF-32 -t UTF-8`"),
@@ -18,11 +18,11 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
     r"""Decode an input line by line.
 
     Args:
-        file: bytes, cut at newlines.
+        file: bytes of the input, cut at newlines.
 
     Yields:
-        The lines, with the `\n` or `\r\n` that ends them. A byte that is no UTF-8 becomes a lone surrogate, which marks
-        its line and no other.
+        The lines, with the `\n` or `\r\n` that ends them. A byte that is not UTF-8 becomes a lone surrogate, which
+        marks only its line.
 
     Raises:
         PredictError: the input is of another kind, or all its lines end in bare CR.
@@ -48,7 +48,7 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
 
 
 def bare_cr(line: int) -> PredictError:
-    """The error for a carriage return that ends a line alone."""
+    """Make the error for a carriage return that ends a line alone."""
     return PredictError(
         "the input ends its lines in bare CR",
         found=f"on line {line} a carriage return that no newline follows, as old Macintosh programs write it",
@@ -65,7 +65,7 @@ def _utf8_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def _utf16_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[str]:
-    """A newline's byte may be half of another character, so the lines are cut anew."""
+    """Cut UTF-16 into lines again, since a newline's byte may be half of another character."""
     decoder = codecs.getincrementaldecoder("utf-16")(errors="surrogatepass")
     rest = decoder.decode(first)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Reading the rows of csv and tsv: a quote that is never closed costs its own row, not those behind it."""
+"""Reading the rows of csv and tsv: a quote that is never closed spoils only its own row."""
 
 import csv
 import re
@@ -22,9 +22,9 @@ class Record(NamedTuple):
     """One record.
 
     Attributes:
-        line: the line it begins on, counted from 1.
-        text: its text.
-        problem: why it cannot be classified; None where it can.
+        line: line that it begins on, counted from 1.
+        text: text of the record.
+        problem: reason why it cannot be classified, or None.
     """
 
     line: int
@@ -36,13 +36,13 @@ def read_delimited(lines: Iterator[str], text_column: str, separator: str, *, qu
     """Read the records of a csv or tsv with a header.
 
     Args:
-        lines: the lines, with their ends.
-        text_column: the column of the text.
-        separator: the character between columns; a first line such as `sep=;`, as Excel writes it, goes before it.
+        lines: lines of the input, with their ends.
+        text_column: column of the text.
+        separator: character between columns; a first line such as `sep=;`, as Excel writes it, overrides it.
         quoted: whether double quotes enclose a field.
 
     Raises:
-        PredictError: there is no such column, or several; or the lines end in bare CR.
+        PredictError: the column is missing or occurs twice; or the lines end in bare CR.
     """
     first = next(lines, "")
     named = re.fullmatch(r'"?sep=(.)"?\s*', first, flags=re.IGNORECASE)
@@ -73,7 +73,7 @@ def read_delimited(lines: Iterator[str], text_column: str, separator: str, *, qu
 
 
 class _Held:
-    """Lines for the parser: what it took for a record is held, and can be given back."""
+    """Lines for the parser; those of the present record are held, and can be put back."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -96,7 +96,7 @@ class _Held:
 def _records(
     lines: Iterator[str], separator: str, width: int, number: int, *, quoted: bool
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """(line, fields or what is wrong); behind a wrong record reading goes on with its second line."""
+    """Yield (line, fields or problem); after a bad record reading continues with its second line."""
     if not quoted:
         for at, line in enumerate(lines, start=number):
             content = line.rstrip("\r\n")
@@ -124,7 +124,7 @@ def _records(
 
 
 def _are_rows(lines: Sequence[str], separator: str, width: int) -> bool:
-    """Whether each line of a record looks like a row that a program wrote: prose has a space behind its commas."""
+    """Return whether each line of a record looks like a program's row: prose has a space after its commas."""
     if len(lines) == 1 or width == 1:
         return False
     parts = [line.rstrip("\r\n").split(separator) for line in lines if line.strip()]

@@ -17,9 +17,9 @@ class Row(NamedTuple):
     """One row of input.
 
     Attributes:
-        line: the line of the input that it begins on, counted from 1; the header of a CSV is line 1.
-        text: its text.
-        problem: why it cannot be classified; None where it can.
+        line: line of the input that it begins on, counted from 1; the header of a CSV is line 1.
+        text: text of the row.
+        problem: reason why it cannot be classified, or None.
     """
 
     line: int
@@ -35,16 +35,16 @@ def read_rows(
     Args:
         file: bytes, UTF-8 with or without a byte order mark, or UTF-16 with one.
         input_format: `lines` takes a line as a text; `jsonl` a JSON string or an object; `csv` and `tsv` have a header,
-            and in `csv` double quotes may enclose a field. A blank line is no row of JSONL, CSV or TSV; among `lines`
-            it is a bad one.
-        text_column: the key or column that holds the text.
-        separator: the character between columns of csv and tsv; None for a comma and a tab.
+            and in `csv` double quotes may enclose a field. A blank line is skipped in JSONL, CSV and TSV, and a bad row
+            in `lines`.
+        text_column: key or column that holds the text.
+        separator: character between columns of csv and tsv; None for a comma and a tab.
 
     Yields:
-        One row a line or record; a row that cannot be used says why, and the next is read.
+        One row per line or record; an unusable row holds its problem, and the next is read.
 
     Raises:
-        PredictError: a CSV input has no such column or several, or the input is no text.
+        PredictError: a CSV input lacks the column or has several of its name, or the input is not text.
     """
     if input_format not in FORMATS:
         raise PredictError(f"{input_format!r} is not an input format", expected=f"one of {', '.join(FORMATS)}")

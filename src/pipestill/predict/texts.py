@@ -16,7 +16,7 @@ _VISIBLE = re.compile(
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""A character that can be seen. Preparing the data drops texts without one by the same rule; a test compares."""
+"""A visible character. `prepare` drops texts without one by the same rule, which a test compares."""
 _SHOWN_CHARS = 80
 _NEXT = 'give a list of texts, such as predict(["a good film"])'
 
@@ -25,8 +25,8 @@ class TextError(PredictError):
     """One of several texts cannot be classified.
 
     Attributes:
-        position: its place among the texts, counted from 0.
-        predictions: the answers for the texts before it.
+        position: place among the texts, counted from 0.
+        predictions: predictions for the texts before it.
     """
 
     def __init__(self, position: int, found: object, expected: str, next_step: str) -> None:
@@ -38,26 +38,26 @@ class TextError(PredictError):
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen."""
+    """Return whether a text lacks visible characters."""
     return _VISIBLE.search(text) is None
 
 
 def has_lone_surrogate(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair, which no encoding can write."""
+    """Return whether a text holds half of a surrogate pair, which cannot be encoded."""
     return _SURROGATE.search(text) is not None
 
 
 def checked(texts: object) -> Iterator[str]:
-    """Refuse at once what is no collection of texts, then pass the texts on one by one.
+    """Refuse an object that is not a collection of texts, then yield the texts one by one.
 
     Args:
-        texts: what a caller gave: a list, a tuple, a generator, a column of a table, an array of one dimension.
+        texts: the caller's texts: a list, a tuple, a generator, a column of a table, an array of one dimension.
 
     Returns:
-        The texts, each checked as it is asked for; a TextError names the first that is none.
+        The texts, each checked when it is read; a TextError names the first that is not a string.
 
     Raises:
-        PredictError: there is no telling what the texts are.
+        PredictError: the object is not a collection of texts.
     """
     if isinstance(texts, str | bytes | bytearray | memoryview):
         raise PredictError(
@@ -77,7 +77,7 @@ def checked(texts: object) -> Iterator[str]:
         raise PredictError(
             f"the texts are of type {type(texts).__name__}",
             found=_short(texts),
-            expected="a list of texts, whose order the answers keep",
+            expected="a list of texts, whose order the predictions keep",
             next_step=_NEXT,
         )
     return _each(texts)
@@ -97,7 +97,7 @@ def _each(texts: Iterable[Any]) -> Iterator[str]:
                 position,
                 f"{_short(text)}, which holds half of a surrogate pair",
                 "a string of whole characters, which UTF-8 can write",
-                'mend it: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
+                'repair it: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")',
             )
         yield str(text)
 

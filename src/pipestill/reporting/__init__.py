@@ -1,1 +1,1 @@
-"""Reporting: all records side by side, as a table, as figures, and as the choice of a champion."""
+"""Reporting: the comparison table, the figures, and the choice of a champion, made from all records."""

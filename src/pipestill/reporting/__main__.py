@@ -1,4 +1,4 @@
-"""Show the results of the pipeline, or put them into README.md and docs/results.md.
+"""Show the results of the pipeline, or write them to README.md and docs/results.md.
 
 python -m pipestill.reporting show            the full table, the champion, and what each stage took
 python -m pipestill.reporting readme          rewrite the result blocks of README.md and docs/results.md
@@ -26,14 +26,14 @@ RUNS = Path("runs")
 
 
 def main(arguments: list[str] | None = None, console: Console | None = None) -> int:
-    """Run one command from the repository root; returns the exit code."""
+    """Run one command from the repository root, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipestill.reporting", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("show", help="print the full table, the champion, and what each stage took")
     readme = commands.add_parser("readme", help="rewrite the result blocks of README.md and docs/results.md")
     readme.add_argument("--check", action="store_true", help="change nothing; exit 1 if a block is out of date")
     chosen = parser.parse_args(arguments)
-    # a pipe has no width: it gets the whole table
+    # a pipe does not have a width: it gets the whole table
     console = console or Console(width=None if sys.stdout.isatty() else TEXT_WIDTH)
     try:
         if chosen.command == "show":

@@ -1,8 +1,8 @@
 """Advice that the report opens with: a model that was trained too briefly, or that a linear baseline beats.
 
-Only the teacher and the packaged student are looked at. Dev still improved at the end of a training if the last epoch
-is the best one and brought more than two standard errors of the dev accuracy, in accuracy or macro F1. The baseline
-beats a model if its paired lead is more than chance on a split. A lead within chance is named if it is on both splits.
+Only the teacher and the packaged student are checked. A training was too brief if its last epoch is the best one and
+gained more than two standard errors of the dev accuracy, in accuracy or macro F1. The baseline beats a model if its
+paired lead is significant on a split. An insignificant lead is named if it occurs on both splits.
 """
 
 import math
@@ -22,11 +22,11 @@ MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SPLITS = ("dev", "test")
 CLEAR_STANDARD_ERRORS = 2.0
 EPOCHS = {TEACHER: "finetune_teacher.training.epochs"}
-"""Where a model's epochs stand in params.yaml; a student's below its own name."""
+"""Keys of a model's epochs in params.yaml; a student's lies below its own name."""
 
 
 class Lead(NamedTuple):
-    """How far the baseline is ahead of a model by one measure on one split; `difference` is baseline minus model."""
+    """The baseline's lead over a model by one measure on one split; `difference` is baseline minus model."""
 
     measure: str
     split: str
@@ -35,7 +35,7 @@ class Lead(NamedTuple):
     difference: Estimate
 
     def __str__(self) -> str:
-        """The lead in words, with its interval."""
+        """Format the lead with its interval."""
         lead = self.difference
         return (
             f"{MEASURES[self.measure]} on {self.split} {self.baseline:.3f} against {self.model:.3f}, a lead of "
@@ -49,13 +49,13 @@ def advise(
     packaged: str | None,
     predictions: Path,
 ) -> tuple[str, ...]:
-    """Say what to change in params.yaml before the figures are relied on: a line a model, none if all is well.
+    """List changes to make in params.yaml before relying on the figures: a line per model, empty if nothing is wrong.
 
     Args:
-        evaluations: of the baseline, the teacher and the students.
-        trainings: of the teacher and the students.
-        packaged: the champion or the nearest candidate, `<model>/<variant>`; None of none.
-        predictions: the folder of every model's predictions.
+        evaluations: evaluations of the baseline, the teacher and the students.
+        trainings: training records of the teacher and the students.
+        packaged: the champion or the nearest candidate, `<model>/<variant>`; None without candidates.
+        predictions: folder of every model's predictions.
 
     Raises:
         RecordError: predictions that are needed are missing, or of other rows.
@@ -77,7 +77,7 @@ def advise(
 
 
 def late_gains(record: TrainingRecord, num_dev_rows: int) -> list[str]:
-    """Say by which measures dev clearly improved in the last epoch; none where an earlier epoch is the best."""
+    """List the measures by which dev clearly improved in the last epoch; empty where an earlier epoch is the best."""
     if len(record.epochs) < 2 or record.best_epoch != record.epochs[-1].epoch:  # noqa: PLR2004 (one has no epoch before)
         return []
     before, last = list(pairwise(record.epochs))[-1]
@@ -91,13 +91,13 @@ def late_gains(record: TrainingRecord, num_dev_rows: int) -> list[str]:
 
 
 def clear_leads(baseline: EvaluateRecord, model: EvaluateRecord, variant: str, predictions: Path) -> list[Lead]:
-    """List by which measures, on which splits, the baseline beats a file of a model.
+    """List the measures and splits by which the baseline beats a file of a model.
 
     Args:
-        baseline: the evaluation of the baseline.
-        model: the evaluation of the model.
-        variant: the file.
-        predictions: the folder of both models' predictions; read only where the baseline is ahead at all.
+        baseline: evaluation of the baseline.
+        model: evaluation of the model.
+        variant: name of the model's file.
+        predictions: folder of both models' predictions, read only where the baseline is ahead.
 
     Raises:
         RecordError: predictions that are needed are missing, or of other rows.
@@ -129,7 +129,7 @@ def _leads_everywhere(measure: str, leads: Sequence[Lead]) -> bool:
 def _paired_differences(
     baseline: tuple[Predictions, str], model: tuple[Predictions, str], resampling: Resampling
 ) -> Mapping[str, Estimate | None]:
-    """Baseline minus model on the same rows, by measure."""
+    """Compute baseline minus model on the same rows, by measure."""
     rows, label_ids = baseline[0].content_ids, baseline[0].label_ids
     logits = [join_logits(held, variant, rows) for held, variant in (baseline, model)]
     first, second = map(predicted_ids, logits)
@@ -150,7 +150,7 @@ def _paired_differences(
 
 
 def _line(name: str, ahead: Sequence[Lead], gains: Sequence[str], record: TrainingRecord) -> str:
-    """One model's finding and what to change."""
+    """Format one model's finding with the change to make."""
     found = []
     if ahead:
         found.append(f"the linear baseline {_verb(ahead)} {name} ({'; '.join(map(str, ahead))})")
@@ -162,7 +162,7 @@ def _line(name: str, ahead: Sequence[Lead], gains: Sequence[str], record: Traini
 
 
 def _verb(leads: Sequence[Lead]) -> str:
-    """Say "beats" only where a lead is more than chance."""
+    """Choose the verb: "beats" only where a lead is significant."""
     if any(lead.difference.lower > 0 for lead in leads):
         return "beats"
     return "is ahead, if within chance, of"
@@ -175,7 +175,7 @@ def _remedy(record: TrainingRecord) -> str:
         return f"raise `{key}` (used: {used})"
     rate = key.replace("epochs", "learning_rate")
     base = " or choose another model under `fetch.base`" if record.model == TEACHER else " or add rows under `transfer`"
-    return f"epoch {record.best_epoch} of {used} was the best, so more of them will not do; lower `{rate}`{base}"
+    return f"epoch {record.best_epoch} of {used} was the best, so more epochs do not help; lower `{rate}`{base}"
 
 
 def _value(point: EpochPoint, measure: str) -> float:

@@ -1,4 +1,4 @@
-"""Figures as bytes. One that cannot be drawn is left out and named with its error; it costs nothing but itself."""
+"""Figures as bytes. A figure that cannot be drawn is left out and named with its error; the others are not affected."""
 
 import base64
 from collections.abc import Callable, Collection, Mapping
@@ -26,15 +26,15 @@ class Figures(NamedTuple):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A sentence on each figure that is left out because of an error."""
+        """Sentences on the figures that are left out because of an error."""
         return tuple(f'The figure "{name}" is left out: {error}' for name, error in self.failed.items())
 
 
 def draw(plots: Mapping[str, Plot]) -> Figures:
-    """Draw figures; an error leaves out the one that it happens in.
+    """Draw figures; an error leaves out one figure only.
 
     Args:
-        plots: by name, the function that makes the figure, or None where there is nothing to show.
+        plots: functions that make the figures, by name; None for a figure without data.
     """
     figures = Figures({}, {})
     for name, plot in plots.items():
@@ -49,22 +49,22 @@ def draw(plots: Mapping[str, Plot]) -> Figures:
 
 
 def write_figures(figures: Figures, names: Collection[str], folder: Path) -> None:
-    """Write `<name>.png` and `<name>.svg`, a blank one where there is no figure: DVC asks for every file it knows.
+    """Write `<name>.png` and `<name>.svg`, a blank file for a missing figure, since DVC requires every output.
 
     Args:
-        figures: what was drawn and what was not.
-        names: of all figures that dvc.yaml lists.
-        folder: to write to.
+        figures: figures that were drawn, and the errors of the others.
+        names: names of all figures that dvc.yaml lists.
+        folder: folder to write to.
     """
     for name in names:
-        reason = figures.failed.get(name, "there is nothing to show")
+        reason = figures.failed.get(name, "nothing to show")
         drawing = figures.drawn.get(name) or _blank(f"{name}: {reason}")
         write_bytes(folder / f"{name}.png", drawing.png)
         write_bytes(folder / f"{name}.svg", drawing.svg)
 
 
 def _blank(words: str) -> Drawing:
-    """A figure without a figure, made without matplotlib, which may be what failed; the SVG says why."""
+    """Make a blank figure without matplotlib, which may be the cause of the failure; the SVG holds the reason."""
     printable = "".join(char if char.isprintable() else " " for char in words)
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="40">'

@@ -1,4 +1,4 @@
-"""The mark on a packaged model that is no champion: the constraints it misses, in the header of its card."""
+"""The mark on a packaged nearest candidate: the constraints that it misses, in the header of its card."""
 
 import json
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ RULE = "---\n"
 
 
 def header_lines(missed: Mapping[str, float]) -> list[str]:
-    """Write the mark as lines of a card's header; none for a champion.
+    """Write the mark as lines of a card's header; empty for a champion.
 
     Args:
-        missed: the limit of each missed constraint, by its key in `report.constraints`.
+        missed: limit of each missed constraint, by its key in `report.constraints`.
     """
     return [f"{KEY}: {json.dumps(dict(missed))}"] if missed else []
 
 
 def notice_lines(missed: Mapping[str, float]) -> list[str]:
-    """Write the mark as the lines that a card opens with; none for a champion."""
+    """Write the mark as the first lines of a card; empty for a champion."""
     if not missed:
         return []
     return [
@@ -34,7 +34,7 @@ def notice_lines(missed: Mapping[str, float]) -> list[str]:
 
 
 def in_words(missed: Mapping[str, float]) -> str:
-    """The missed constraints as they stand in params.yaml."""
+    """Format the missed constraints as in params.yaml."""
     return ", ".join(f"`{constraint}: {limit:g}`" for constraint, limit in missed.items())
 
 

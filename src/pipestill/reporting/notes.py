@@ -5,7 +5,7 @@ from pipestill.reporting.summary import Summary
 
 
 def notes(summary: Summary) -> str:
-    """State what the full table's numbers rest on, then the choice with its reasons; ends in a newline."""
+    """Describe the rows, intervals and machine behind the full table, then the choice with its reasons."""
     basis = _basis(
         summary,
         "Agreement and retention: against the PyTorch teacher.",
@@ -16,7 +16,7 @@ def notes(summary: Summary) -> str:
 
 
 def short_notes(summary: Summary) -> str:
-    """State what the short table's numbers rest on; ends in a newline."""
+    """Describe the rows, intervals and machine behind the short table; ends in a newline."""
     basis = _basis(
         summary,
         "Retention: accuracy as a share of the PyTorch teacher's.",
@@ -26,12 +26,12 @@ def short_notes(summary: Summary) -> str:
 
 
 def opening(summary: Summary) -> str:
-    """The first lines of the report: the advice, if there is any, then the outcome; an empty line between them."""
+    """Write the first lines of the report: any advice, an empty line, then the outcome."""
     return "\n\n".join([*summary.advice, choice(summary)])
 
 
 def choice(summary: Summary) -> str:
-    """The outcome in one line: the champion, or the nearest candidate and what it misses, or that there is none."""
+    """Write the outcome in one line: the champion, or the nearest candidate and its missed constraints, or neither."""
     selection = summary.selection
     if selection.champion is not None:
         return f"Champion: `{selection.champion}`."
@@ -42,7 +42,7 @@ def choice(summary: Summary) -> str:
 
 
 def choice_lines(summary: Summary) -> list[str]:
-    """The choice with its limits, whether the test rows confirm it, and what became of each other candidate."""
+    """Write the choice with its limits, its confirmation on test, and the verdict on each other candidate."""
     selection = summary.selection
     limits = limits_in_words(selection.constraints)
     lines = [f"{choice(summary)[:-1]}; the constraints on dev are {limits}.", ""]
@@ -61,7 +61,7 @@ def choice_lines(summary: Summary) -> list[str]:
 
 
 def limits_in_words(limits: Constraints) -> str:
-    """The constraints that set a limit, as they read after "within"."""
+    """Format the constraints that set a limit, to follow the word "within"."""
     words = (
         (limits.min_retention_lower, f"retention at least {limits.min_retention_lower:.1%} at the lower end"),
         (
@@ -78,18 +78,18 @@ def limits_in_words(limits: Constraints) -> str:
 
 
 def hardware(summary: Summary) -> str:
-    """The machine in words: processor, cores, and the instructions that int8 arithmetic profits from."""
+    """Describe the machine: processor, cores, and the instructions that speed up int8 arithmetic."""
     machine = summary.environment
     flags = [flag for flag in machine.cpu_flags if "vnni" in flag or "int8" in flag]
     return f"{machine.cpu_model}, {_count(machine.num_cpus, 'core')}, {', '.join(flags) if flags else 'no VNNI'}"
 
 
 def _basis(summary: Summary, reference: str, columns: str) -> list[str]:
-    """The rows and intervals behind the quality figures, and the machine behind the latencies, if there are any.
+    """Describe the rows and intervals behind the quality figures, and the machine behind any latencies.
 
     Args:
-        summary: the report.
-        reference: a sentence on what students are compared with.
+        summary: summary of the report.
+        reference: sentence on the model that students are compared with.
         columns: sentences on the columns of latency.
     """
     quality = (

@@ -1,7 +1,7 @@
-"""The champion's folder: the very files that were exported and scored, with a card that says how they scored on test.
+"""The champion's folder: the files that were exported and scored, with a card that holds their figures on test.
 
-Without a champion it holds the nearest candidate, whose card opens with the constraints that it misses. Nothing here is
-timed: latency belongs to a machine and would change the folder's bytes at every benchmark.
+Without a champion it holds the nearest candidate, whose card opens with the constraints that it misses. The card omits
+latency, which varies by machine and would change the folder's bytes with every benchmark.
 """
 
 import shutil
@@ -27,14 +27,14 @@ def package_champion(
     """Copy an exported folder and write its card anew, with the figures on test.
 
     Args:
-        source: the exported folder of the champion, or of the nearest candidate.
-        target: the folder to write; must not exist.
-        export: that model's export.
-        evaluation: that model's evaluation.
-        summary: the report that chose it.
+        source: exported folder of the champion, or of the nearest candidate.
+        target: folder to write; must not exist.
+        export: export record of that model.
+        evaluation: evaluation of that model.
+        summary: summary of the report that chose it.
 
     Raises:
-        RecordError: a file that was scored is not the one that was exported.
+        RecordError: a scored file differs from the exported one.
     """
     variants = {INT8: export.int8, "onnx_fp32": export.fp32}
     for variant, file in variants.items():
@@ -52,13 +52,13 @@ def package_champion(
 
 
 def package_nothing(target: Path, summary: Summary) -> None:
-    """Write a folder that says that there is no candidate; `make release` refuses it."""
+    """Write a folder with only a note that candidates are missing; `make release` refuses it."""
     reasons = "\n".join(choice_lines(summary))
     write_bytes(target / CARD, f"# No model\n\n{reasons}\n".encode())
 
 
 def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, summary: Summary) -> list[str]:
-    """The card's section on quality: each file on test, with intervals, the chosen one in bold."""
+    """Write the card's section on quality: each file on test, with intervals, the chosen one in bold."""
     resampling = evaluation.resampling
     lines = [
         "## Quality",
@@ -92,7 +92,7 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
 def hub_results(
     variants: dict[str, FileRecord], evaluation: EvaluateRecord, export: ExportRecord, summary: Summary
 ) -> Sequence[object]:
-    """The chosen file's figures in the form that model hubs read."""
+    """Format the chosen file's figures for model hubs."""
     quality = evaluation.variants[_chosen(variants, evaluation, summary)].test
     metrics = [
         {"type": "accuracy", "value": quality.accuracy.value},
@@ -127,7 +127,7 @@ def _check_scored(variant: str, file: FileRecord, evaluation: EvaluateRecord) ->
     scored = evaluation.variants[variant].files
     if file.sha256 not in scored.values():
         raise RecordError(
-            f"{file.path} of {evaluation.model} is not the file that was scored",
+            f"{file.path} of {evaluation.model} differs from the file that was scored",
             found=f"exported: sha256 {file.sha256}",
             expected=f"one of {dict(scored)}",
             next_step="run `dvc repro` to score the files that were exported",

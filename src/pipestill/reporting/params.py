@@ -24,9 +24,9 @@ class Constraints(Section):
 
 
 class ReportParams(Section):
-    """How the champion is chosen: the best `metric` on dev among the `variants` that meet the constraints.
+    """The rule for the champion: the best `metric` on dev among the `variants` that meet the constraints.
 
-    Where none meets them, there is no champion, and the nearest is packaged with a mark.
+    If none meets them, the nearest candidate is packaged with a mark.
     """
 
     metric: Literal["accuracy", "macro_f1"]

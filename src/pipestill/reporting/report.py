@@ -44,12 +44,12 @@ def make_report(
     """Compare, choose, advise and draw.
 
     Args:
-        evaluations: of the baseline, the teacher and the students, in the order of the table.
-        trainings: of the teacher and the students.
-        speeds: by subject, `<model>/<variant>`.
-        environment: that the speeds were measured in.
-        params: how to choose.
-        predictions: the folder of every model's predictions.
+        evaluations: evaluations of the baseline, the teacher and the students, in the order of the table.
+        trainings: training records of the teacher and the students.
+        speeds: speed of each subject, `<model>/<variant>`.
+        environment: machine on which the speeds were measured.
+        params: rule for choosing the champion.
+        predictions: folder of every model's predictions.
 
     Raises:
         RecordError: records or predictions do not fit each other.
@@ -73,7 +73,7 @@ def make_report(
 
 
 def _frozen_base(trainings: Sequence[TrainingRecord]) -> tuple[str, ...]:
-    """A sentence on the teacher's frozen base as one more baseline, where its head was fitted on it."""
+    """Write a sentence on the teacher's frozen base as one more baseline, where its head was fitted on it."""
     teacher = next((record for record in trainings if record.model == TEACHER), None)
     if teacher is None or teacher.frozen_base is None:
         return ()
@@ -92,7 +92,7 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def headline(summary: Summary) -> dict[str, float]:
-    """The numbers to follow from run to run: the champion's, or the nearest candidate's under names of their own."""
+    """Return the figures to compare between runs: the champion's, or the nearest candidate's under other names."""
     verdicts = summary.selection.verdicts
     counts = {
         "num_candidates": float(len(verdicts)),
@@ -117,7 +117,7 @@ def headline(summary: Summary) -> dict[str, float]:
 
 
 def _candidate_plots(evaluations: Sequence[EvaluateRecord], subject: str) -> dict[str, Plot]:
-    """The confusion matrix of one file, and its reliability beside that of its fp32 form and the teacher."""
+    """List the confusion matrix of one file, and its reliability beside that of its fp32 form and the teacher."""
     records = {record.model: record for record in evaluations}
     model, variant = subject.split("/")
     labels, variants = records[model].labels, records[model].variants
@@ -137,7 +137,7 @@ def _candidate_plots(evaluations: Sequence[EvaluateRecord], subject: str) -> dic
 
 
 def _numbered(labels: Sequence[str]) -> tuple[str, ...]:
-    """The key of the labels that the confusion matrix draws by number."""
+    """Write the key of the labels that the confusion matrix draws by number."""
     found = substitutes(labels)
     if not found:
         return ()

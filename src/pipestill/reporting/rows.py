@@ -18,11 +18,11 @@ VARIANT_TITLES = {
 
 
 class Speed(Record):
-    """What the benchmark measured of one file.
+    """Speed of one file in the benchmark.
 
-    Latency in milliseconds from text to logits, `model_p50_ms` without the tokenisation, at `batch_size` rows on
-    `threads` threads; throughput in rows a second at the benchmark's
-    larger batch. The speed-ups are the teacher's latency over this one's, as the benchmark paired them round by round.
+    Latency in milliseconds from text to logits, `model_p50_ms` without tokenisation, at `batch_size` rows on `threads`
+    threads; throughput in rows a second at the benchmark's larger batch. The speed-ups are the teacher's latency over
+    this one's, as the benchmark paired them round by round.
     """
 
     sha256: str
@@ -63,17 +63,17 @@ class ComparisonRow(Record):
 
     @property
     def subject(self) -> str:
-        """The name that the benchmark uses: `<model>/<variant>`."""
+        """Name of the row in the benchmark: `<model>/<variant>`."""
         return f"{self.model}/{self.variant}"
 
     @property
     def speedup_over_torch(self) -> float | None:
-        """The speed-up over the PyTorch teacher; None if it was not timed."""
+        """Speed-up over the PyTorch teacher; None if it was not timed."""
         return self.speed.speedup_over_teacher_torch if self.speed else None
 
     @property
     def speedup_over_int8(self) -> float | None:
-        """The speed-up over the teacher's int8 file; None if it was not timed."""
+        """Speed-up over the teacher's int8 file; None if it was not timed."""
         return self.speed.speedup_over_teacher_int8 if self.speed else None
 
 
@@ -81,11 +81,11 @@ def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) 
     """Put evaluations and benchmark side by side, in the order of the evaluations.
 
     Args:
-        evaluations: of the baseline, the teacher and the students.
-        speeds: by subject, `<model>/<variant>`; a subject that was not timed has no speed in its row.
+        evaluations: evaluations of the baseline, the teacher and the students.
+        speeds: speed of each subject, `<model>/<variant>`; the row of a subject that was not timed has None.
 
     Raises:
-        RecordError: the file timed is not the file scored.
+        RecordError: the timed file differs from the scored one.
     """
     reference = speeds.get(f"{TEACHER}/torch")
     rows = []
@@ -124,7 +124,7 @@ def _figures(quality: SplitQuality) -> Figures:
 def _check_same_file(subject: str, timed: str, scored: Mapping[str, str]) -> None:
     if timed not in scored.values():
         raise RecordError(
-            f"the file timed as {subject} is not the one that was scored",
+            f"the file timed as {subject} differs from the one that was scored",
             found=f"timed: sha256 {timed}",
             expected=f"one of {dict(scored)}",
             next_step="run `dvc repro` to score and time the same files",

@@ -1,7 +1,7 @@
-"""Choosing the champion: the best on dev among the files that meet the constraints. The test rows have no say.
+"""Choosing the champion: the best on dev among the files that meet the constraints. Test rows are not used.
 
-The test rows are read once, after the choice, to say whether they confirm it. Where no file meets the constraints, the
-nearest one is packaged in the champion's place and marked with the constraints that it misses.
+The test rows are read once, after the choice, to confirm it or not. Where no file meets the constraints, the nearest
+one is packaged in the champion's place and marked with the constraints that it misses.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 
 
 class Verdict(Record):
-    """One candidate: its figures for the choice, and the constraints that it misses (none for one that is fit).
+    """One candidate: its figures for the choice, and the constraints that it misses (empty if it meets all).
 
-    `missed` names the keys of `report.constraints`, `refused_because` says the same in words with the figures.
-    `shortfall` sums, over the missed constraints, the share of the limit that is lacking: 0 for one that is fit.
+    `missed` names the keys of `report.constraints`, `refused_because` explains them with the figures. `shortfall` sums,
+    over the missed constraints, the missing share of the limit: 0 if it meets all.
     """
 
     subject: str
@@ -32,9 +32,9 @@ class Verdict(Record):
 
 
 class Selection(Record):
-    """The choice: the champion, and the file that is packaged, which is the nearest one where there is no champion.
+    """The choice: the champion, and the file to package, which is the nearest candidate without a champion.
 
-    `missed` names the constraints that the packaged file misses. `confirmed_on_test` says whether the champion's
+    `missed` names the constraints that the packaged file misses. `confirmed_on_test` is true if the champion's
     retention on test meets the limit too.
     """
 
@@ -48,7 +48,7 @@ class Selection(Record):
 
 
 class _Check(NamedTuple):
-    """One constraint held against one candidate; `step` is the unit that the figure is rounded to."""
+    """One constraint checked for one candidate; `step` is the unit that the figure is rounded to."""
 
     constraint: str
     what: str
@@ -58,16 +58,16 @@ class _Check(NamedTuple):
 
     @property
     def shortfall(self) -> float:
-        """The share of the limit that is lacking, 0 to 1; 1 where the figure is unknown, 0 where there is no limit."""
+        """Missing share of the limit, 0 to 1; 1 where the figure is unknown, 0 without a limit."""
         if self.limit == 0:
             return 0.0
         return 1.0 if self.found is None else max(0.0, (self.limit - self.found) / self.limit)
 
     @property
     def reason(self) -> str:
-        """The refusal in words."""
+        """Reason for the refusal, with the figures."""
         if self.found is None:
-            return f"{self.what} is not known"
+            return f"{self.what} is unknown"
         return f"{self.what} is {rounded_past(self.found, self.limit, self.step)}, below {self.limit:g}"
 
 
@@ -76,7 +76,7 @@ def choose_champion(rows: Iterable[ComparisonRow], params: ReportParams) -> Sele
 
     Args:
         rows: all rows of the comparison.
-        params: metric, variants that may win, and constraints.
+        params: metric, candidate variants, and constraints.
 
     Returns:
         The selection; verdicts from best to worst on dev. On equal dev quality the faster file comes first.
@@ -100,10 +100,10 @@ def choose_champion(rows: Iterable[ComparisonRow], params: ReportParams) -> Sele
 
 
 def packaged_verdict(verdicts: tuple[Verdict, ...]) -> Verdict | None:
-    """Return the candidate that lacks least of its limits in sum: the champion where one is fit; None of none.
+    """Return the candidate with the smallest shortfall: the champion if there is one; None without candidates.
 
     Args:
-        verdicts: from best to worst on dev, so that the better one comes first among equals.
+        verdicts: verdicts from best to worst on dev, so that the better one comes first among equals.
     """
     return min(verdicts, key=lambda verdict: verdict.shortfall, default=None)
 

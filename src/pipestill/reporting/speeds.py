@@ -1,4 +1,4 @@
-"""From the benchmark's record to what the table needs of it."""
+"""Reading the table's speeds from the benchmark's record."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def read_speeds(path: Path) -> tuple[dict[str, Speed], Environment]:
     """Read the benchmark.
 
     Returns:
-        The speed of each subject, by `<model>/<variant>`, and the machine that they were measured on.
+        The speed of each subject, by `<model>/<variant>`, and the machine of the measurement.
 
     Raises:
         RecordError: the record is missing or malformed.
@@ -22,7 +22,7 @@ def read_speeds(path: Path) -> tuple[dict[str, Speed], Environment]:
 
 
 def speeds_of(record: BenchmarkRecord) -> dict[str, Speed]:
-    """The speed of each subject, by `<model>/<variant>`."""
+    """Return the speed of each subject, by `<model>/<variant>`."""
     return {
         f"{subject.model}/{subject.variant}": Speed(
             sha256=subject.sha256,

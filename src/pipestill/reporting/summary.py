@@ -1,4 +1,4 @@
-"""The summary: everything that the table, the figures' captions and the README say, as one record."""
+"""The summary: all contents of the table, the figures' captions and the README, as one record."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from pipestill.reporting.rows import ComparisonRow, Speed, compare
 from pipestill.reporting.selection import Selection, choose_champion
 
 SUMMARY = "summary.json"
-"""Its file in the folder of the report."""
+"""File name of the summary in the folder of the report."""
 
 UNITS = QUALITY_UNITS | {
     "p50_ms": "milliseconds a call, from text to logits",
@@ -27,9 +27,9 @@ UNITS = QUALITY_UNITS | {
 class Summary(Record):
     """The outcome of a pipeline: rows in the order of the table, and the choice among them.
 
-    `advice` is what the report opens with: what to change in params.yaml before the figures are relied on, a line for
-    each model that it concerns. `remarks` are plain sentences on what the table does not show: the frozen base, and
-    what the figures leave out, and why.
+    `advice` opens the report: changes to make in params.yaml before relying on the figures, a line for each model that
+    it concerns. `remarks` are sentences on facts outside the table: the frozen base, and figures that are left out,
+    with the reason.
     """
 
     num_labels: int
@@ -46,30 +46,30 @@ class Summary(Record):
 
     @property
     def champion(self) -> ComparisonRow | None:
-        """The row of the champion; None if no candidate met the constraints."""
+        """Row of the champion; None if no candidate met the constraints."""
         return self.packaged if self.selection.champion is not None else None
 
     @property
     def packaged(self) -> ComparisonRow | None:
-        """The row of the file in models/champion, the nearest candidate's without a champion; None of none."""
+        """Row of the file in models/champion, the nearest candidate's without a champion; None without candidates."""
         return next((row for row in self.rows if row.subject == self.selection.packaged), None)
 
     @property
     def missed(self) -> dict[str, float]:
-        """The limits that the packaged file misses, by their key in `report.constraints`; empty for a champion."""
+        """Limits that the packaged file misses, by their key in `report.constraints`; empty for a champion."""
         return {name: getattr(self.selection.constraints, name) for name in self.selection.missed}
 
 
 def summarise(
     evaluations: Sequence[EvaluateRecord], speeds: Mapping[str, Speed], environment: Environment, params: ReportParams
 ) -> Summary:
-    """Compare, choose, and state what the numbers rest on.
+    """Compare all files, choose the champion, and note the rows and the machine behind the numbers.
 
     Args:
-        evaluations: of the baseline, the teacher and the students, in the order of the table; at least one.
-        speeds: by subject, `<model>/<variant>`.
-        environment: that the speeds were measured in.
-        params: how to choose.
+        evaluations: evaluations of the baseline, the teacher and the students, in the order of the table; at least one.
+        speeds: speed of each subject, `<model>/<variant>`.
+        environment: machine on which the speeds were measured.
+        params: rule for choosing the champion.
     """
     rows = compare(evaluations, speeds)
     first = evaluations[0]

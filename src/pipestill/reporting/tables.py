@@ -16,11 +16,11 @@ from pipestill.reporting.summary import Summary
 
 NOTHING = "-"
 TEXT_WIDTH = 160
-"""Columns of the plain-text table: wide enough that no cell is cut."""
+"""Width of the plain-text table in characters: wide enough that no cell is cut."""
 SHORT_WIDTH = 80
-"""Columns of the short table, which fits every terminal."""
+"""Width of the short table in characters, which fits every terminal."""
 DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
-"""Columns that a narrow terminal does without, the first to go first."""
+"""Columns that are dropped on a narrow terminal, in this order."""
 INT8 = "onnx_int8"
 SHORT_NAMES = {
     f"{BASELINE}/linear": "linear baseline",
@@ -31,7 +31,7 @@ SHORT_NAMES = {
 
 
 class Column(NamedTuple):
-    """A column of the table: its heading, what it shows of a row, and on which side it is aligned."""
+    """A column of the table: its heading, its value for a row, and its alignment."""
 
     heading: str
     show: Callable[[ComparisonRow], str]
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 def short_name(row: ComparisonRow) -> str:
-    """A row's name in the short table; a student's form is left out where it is int8."""
+    """Return a row's name in the short table; a student's form is left out where it is int8."""
     form = "" if row.variant == INT8 else f" {VARIANT_TITLES.get(row.variant, row.variant)}"
     return SHORT_NAMES.get(row.subject, f"{row.model}{form}")
 
@@ -77,12 +77,12 @@ NAMES = ("model", "form")
 
 
 def table_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
-    """The rows of the full table: students only as ONNX files, since that is how they are used."""
+    """Return the rows of the full table: students only as ONNX files, the form in which they are used."""
     return tuple(row for row in summary.rows if row.model in (BASELINE, TEACHER) or row.variant != "torch")
 
 
 def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
-    """The rows of the short table: baseline, teacher, int8 teacher, each student's int8 file, the packaged file."""
+    """List the short table's rows: baseline, teacher, int8 teacher, each student's int8 file, the packaged file."""
     packaged = summary.selection.packaged
     return tuple(
         row
@@ -92,17 +92,17 @@ def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
 
 
 def markdown_table(summary: Summary) -> str:
-    """The full table in Markdown, the champion in bold, or the nearest candidate in italics; ends in a newline."""
+    """Write the full table in Markdown, the champion in bold, or else the nearest candidate in italics."""
     return _markdown(summary, COLUMNS, table_rows(summary))
 
 
 def short_markdown_table(summary: Summary) -> str:
-    """The short table in Markdown, marked alike; ends in a newline."""
+    """Write the short table in Markdown, marked likewise; ends in a newline."""
     return _markdown(summary, SHORT_COLUMNS, short_rows(summary))
 
 
 def rich_table(summary: Summary, width: int = TEXT_WIDTH) -> Table:
-    """The full table for a terminal of some width, the champion in bold green, a rule between models."""
+    """Make the full table for a terminal of some width, the champion in bold green, a rule between models."""
     hidden = 0
     table = _rich_table(summary, COLUMNS, table_rows(summary))
     while hidden < len(DROPPED_WHEN_NARROW) and Console(width=10 * TEXT_WIDTH).measure(table).maximum > width:
@@ -113,14 +113,14 @@ def rich_table(summary: Summary, width: int = TEXT_WIDTH) -> Table:
 
 
 def short_rich_table(summary: Summary) -> Table:
-    """The short table for a terminal of `SHORT_WIDTH` columns; a long name goes on in the next line."""
+    """Make the short table for a terminal of `SHORT_WIDTH` columns; a long name continues on the next line."""
     table = _rich_table(summary, SHORT_COLUMNS, short_rows(summary), rules=False)
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     return table
 
 
 def text_table(summary: Summary) -> str:
-    """Advice, choice, the full table, its notes and remarks as plain text, the same bytes on every terminal."""
+    """Write advice, choice, the full table, its notes and remarks as plain text, the same bytes on every terminal."""
     console = Console(width=TEXT_WIDTH, no_color=True, highlight=False, force_terminal=False, legacy_windows=False)
     with console.capture() as capture:
         console.print(rich_table(summary))
@@ -130,13 +130,13 @@ def text_table(summary: Summary) -> str:
 
 
 def markdown_page(summary: Summary) -> str:
-    """Advice, choice, the full table, its notes and remarks as Markdown; ends in a newline."""
+    """Write advice, choice, the full table, its notes and remarks as Markdown; ends in a newline."""
     remarks = "".join(f"\n{escaped(remark)}\n" for remark in summary.remarks)
     return f"{opening(summary)}\n\n{markdown_table(summary)}\n{notes(summary)}{remarks}"
 
 
 def with_interval(estimate: Estimate | None, *, percent: bool = False) -> str:
-    """A value with its interval in brackets."""
+    """Format a value with its interval in brackets."""
     if estimate is None:
         return NOTHING
     if percent:
@@ -145,17 +145,17 @@ def with_interval(estimate: Estimate | None, *, percent: bool = False) -> str:
 
 
 def megabytes(size_bytes: int | None) -> str:
-    """Bytes as megabytes of 10^6 bytes."""
+    """Format bytes as megabytes of 10^6 bytes."""
     return NOTHING if size_bytes is None else f"{size_bytes / 1e6:.1f} MB"
 
 
 def milliseconds(value: float) -> str:
-    """A latency with three significant digits."""
+    """Format a latency with three significant digits."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"  # noqa: PLR2004
 
 
 def times(ratio: float | None) -> str:
-    """A ratio as "12.3x"."""
+    """Format a ratio as "12.3x"."""
     return NOTHING if ratio is None else f"{ratio:.1f}x"
 
 

@@ -1,4 +1,4 @@
-"""What each stage took, from the run records that are present. Shown, never written to an output."""
+"""Wall times of the stages, from the run records that are present: printed, but never written to an output."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -22,8 +22,8 @@ def read_wall_times(folder: Path, stages: Collection[str]) -> list[WallTime]:
     """Read `runs/*.json`, in the order in which the stages started.
 
     Args:
-        folder: the run records; files that are none are passed over.
-        stages: the stages of dvc.lock; records of others, such as of a student that is gone, are passed over.
+        folder: folder of the run records; other files in it are ignored.
+        stages: stages of dvc.lock; records of others, such as those of a removed student, are ignored.
     """
     times = []
     for path in sorted(folder.glob("*.json")):
@@ -38,7 +38,7 @@ def read_wall_times(folder: Path, stages: Collection[str]) -> list[WallTime]:
 
 
 def wall_time_table(times: list[WallTime]) -> Table:
-    """The wall times as a table for a terminal, with their sum."""
+    """Make a table of the wall times for a terminal, with their sum."""
     table = Table(header_style="bold", show_footer=True)
     table.add_column("stage", footer="all")
     table.add_column("wall time", justify="right", footer=duration(sum(time.seconds for time in times)))
@@ -48,7 +48,7 @@ def wall_time_table(times: list[WallTime]) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as "1 min 05 s" or "5.2 s"."""
+    """Format seconds as "1 min 05 s" or "5.2 s"."""
     if seconds < 60:  # noqa: PLR2004
         return f"{seconds:.1f} s"
     whole = round(seconds)

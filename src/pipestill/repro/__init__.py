@@ -1,1 +1,1 @@
-"""`make repro` as one can watch it: `dvc repro` as a child, its stages counted and timed, and what to do after it."""
+"""`make repro`: `dvc repro` as a child process, with numbered and timed stages, and the next steps at the end."""

@@ -1,4 +1,4 @@
-"""Run the pipeline by `dvc repro` and show how far it is; then the table, the champion and the next steps.
+"""Run the pipeline by `dvc repro` and show its progress; then the table, the champion and the next steps.
 
 python -m pipestill.repro    from the repository root; `make repro` calls it
 """
@@ -30,17 +30,17 @@ INTERRUPTED = 130
 
 
 def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
-    """Run the pipeline and show its outcome; returns the exit code of `dvc repro`.
+    """Run the pipeline, show its outcome, and return the exit code of `dvc repro`.
 
     Args:
-        repro: the command whose lines are those of `dvc repro`.
-        sync: the command that brings MLflow in line; tracking never fails a run, so its exit code counts for nothing.
+        repro: command that prints the lines of `dvc repro`.
+        sync: command that syncs MLflow; its exit code is ignored, since tracking never fails a run.
     """
     end_by_exception()
     try:
         code = watch(repro)
     except KeyboardInterrupt:
-        print("interrupted: `make repro` goes on where this one stopped", flush=True)
+        print("interrupted: `make repro` resumes where this one stopped", flush=True)
         return INTERRUPTED
     if code != 0:
         return code

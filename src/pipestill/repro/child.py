@@ -1,4 +1,4 @@
-"""A child process whose output is read line by line, and which ends with all that it started."""
+"""A child process whose output is read line by line, and which ends with all its descendants."""
 
 import os
 import signal
@@ -10,20 +10,21 @@ from contextlib import contextmanager
 import psutil
 
 GRACE_S = 10.0
-"""How long a stage may take to end by itself: its run still has to be closed."""
+"""Seconds that a stage gets to end by itself: its run still has to be closed."""
 LAST_S = 2.0
 QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
-"""torch's exporter warns of operators that it has no shapes for, and exports them rightly; parity is checked anyway."""
+"""Setting that silences torch's exporter on operators without known shapes: it exports them correctly, and parity is
+checked."""
 
 
 @contextmanager
 def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
-    """Start a program that ends, with all that it started, where the block is left by an exception.
+    """Start a program that ends, with all its descendants, if the block is left by an exception.
 
     Only its standard output is read: on standard error its progress bars see the terminal.
 
     Args:
-        command: the program and its arguments.
+        command: program and its arguments.
 
     Yields:
         The process; `stdout` holds its lines as soon as they are printed.
@@ -38,16 +39,17 @@ def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def end(child: "subprocess.Popen[str]", *, was_told: bool) -> None:
-    """End a child and all that it started.
+    """End a child and all its descendants.
 
-    What it started is asked first, so that it ends truthfully and the child notes that; after GRACE_S nobody is asked.
+    The descendants are terminated first, so that they close their runs and the child sees their exit codes; after
+    GRACE_S all are killed.
 
     Args:
-        child: the process.
+        child: process to end.
         was_told: whether the terminal has sent its Ctrl-C to all of them.
     """
     family = _descendants(child)
-    # A full pipe would stop whoever still has something to say.
+    # A full pipe would block a process that still prints.
     threading.Thread(target=lambda: child.stdout and child.stdout.read(), daemon=True).start()
     if not was_told:
         _signal(family or [psutil.Process(child.pid)], signal.SIGTERM)

@@ -14,11 +14,11 @@ FP32_FILE = "onnx/model.onnx"
 
 
 def show_outcome(summary: Summary, console: Console) -> None:
-    """Print advice, the short table, where the champion lies, what the figures lack, and a line on each next step.
+    """Print advice, the short table, the champion's folder, remarks on the figures, and a line on each next step.
 
     Args:
-        summary: the report of the run.
-        console: the terminal, at least `SHORT_WIDTH` columns wide.
+        summary: summary of the run's report.
+        console: terminal, at least `SHORT_WIDTH` columns wide.
     """
     for line in summary.advice:
         console.print(line, markup=False, highlight=False)
@@ -30,7 +30,7 @@ def show_outcome(summary: Summary, console: Console) -> None:
 
 
 def place_lines(summary: Summary) -> list[str]:
-    """Say which model lies in models/champion; for the nearest candidate also what it misses."""
+    """Name the model in models/champion; for the nearest candidate also the constraints that it misses."""
     packaged = summary.selection.packaged
     if summary.selection.champion is not None:
         return [f"Champion: {packaged}, in {FOLDER}."]
@@ -44,12 +44,12 @@ def place_lines(summary: Summary) -> list[str]:
 
 
 def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
-    """The next steps, a line each.
+    """List the next steps, a line each.
 
     Args:
-        summary: the report of the run.
-        folder: the repository's root, where the commands are typed.
-        python: the interpreter, beside which `pipestill` lies.
+        summary: summary of the run's report.
+        folder: root of the repository, where the commands are typed.
+        python: path of the interpreter, beside which `pipestill` lies.
     """
     steps = []
     if summary.packaged is not None:
@@ -61,6 +61,6 @@ def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
         ("make ui", "look at the runs in MLflow"),
         ("make table", "show every row and column"),
     ]
-    # The long command has its purpose right behind it: padded to it, the short ones would not fit a terminal.
+    # The long command is not padded: with its width the short ones would not fit a terminal.
     width = max(len(command) for command, _ in steps[-2:])
     return ["Next:", *(f"  {command:<{width}}  {purpose}" for command, purpose in steps)]

@@ -19,23 +19,24 @@ LEFT_OUT = re.compile(
     r"|To track the changes with git, run:|\tgit add .*"
     r"|To enable auto staging, run:|\tdvc config core\.autostage true"
 )
-"""DVC's last words: the count of stages says the first, and the others are for who shares or commits the result."""
+"""Closing lines of DVC that are left out: the count of stages replaces the first, the others concern sharing and
+commits."""
 
 
 class Event(NamedTuple):
-    """News of a stage: it starts, was skipped or restored; or, `locked`, the one that ran is in dvc.lock now."""
+    """Event of a stage: it starts, was skipped or restored; or, `locked`, the one that ran was written to dvc.lock."""
 
     kind: Kind
     stage: str
 
 
 def is_left_out(line: str) -> bool:
-    """Whether a line is not shown: it is empty, or among DVC's last words."""
+    """Return whether a line is left out: it is empty, or among DVC's closing lines."""
     return not line or LEFT_OUT.fullmatch(line) is not None
 
 
 def read_event(line: str) -> Event | None:
-    """Read a line of `dvc repro`; None for one that is about no stage."""
+    """Parse a line of `dvc repro`; None for a line without an event."""
     for kind, pattern in PATTERNS.items():
         found = pattern.fullmatch(line)
         if found:

@@ -1,4 +1,4 @@
-"""How far a pipeline is: from DVC's lines to numbered ones, with the time taken and, where known, the time left."""
+"""Progress of a pipeline: DVC's lines become numbered ones, with the time taken and, where known, the time left."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -10,11 +10,11 @@ WORDS = {"unchanged": "unchanged", "restored": "restored from the cache"}
 
 
 class Progress:
-    """Counts the stages of one `dvc repro`. No clock is read here: every call says how late it is.
+    """Counter of the stages of one `dvc repro`. It does not read a clock: every call passes the time.
 
     Args:
-        stages: the stages of the pipeline; another one that DVC names is added to them.
-        last_s: what each stage took the last time, in seconds, as far as that is known.
+        stages: stages of the pipeline; others that DVC names are added.
+        last_s: duration of each stage's last run in seconds, where known.
     """
 
     def __init__(self, stages: Collection[str], last_s: Mapping[str, float]) -> None:
@@ -27,14 +27,14 @@ class Progress:
         self._is_echo_due = False
 
     def advance(self, line: str, now_s: float) -> list[str]:
-        """Take one line of `dvc repro`.
+        """Process one line of `dvc repro`.
 
         Args:
-            line: without its newline.
+            line: line without its newline.
             now_s: seconds since the start.
 
         Returns:
-            The lines to show for it: those of a stage as they are, DVC's own counted and shortened.
+            The lines to show for it: a stage's own lines unchanged, DVC's numbered and shortened.
         """
         event = read_event(line)
         if event is None:
@@ -56,14 +56,14 @@ class Progress:
         return [*shown, f"{self._number()} {event.stage} ...{last}"]
 
     def end(self, code: int, now_s: float) -> list[str]:
-        """Take the end of `dvc repro`.
+        """Process the end of `dvc repro`.
 
         Args:
-            code: its exit code.
+            code: exit code of `dvc repro`.
             now_s: seconds since the start.
 
         Returns:
-            The lines to show for it, the last of them over all stages.
+            The lines to show for it, the last one a summary of all stages.
         """
         if code != 0 and self._running is not None:
             took = duration(now_s - self._started_s)
@@ -77,7 +77,7 @@ class Progress:
         return [*shown, f"{_stages(len(self._outcomes))} in {duration(now_s)}: {', '.join(parts) or 'nothing to do'}"]
 
     def _finish(self, now_s: float) -> list[str]:
-        """The line on the stage that ran, if one did."""
+        """Write the line on the stage that ran, if one did."""
         if self._running is None:
             return []
         took = f"{self._running} done in {duration(now_s - self._started_s)}"
@@ -87,7 +87,7 @@ class Progress:
         return [f"{self._number()} {took}; {duration(now_s)} so far{left}"]
 
     def _left_s(self) -> float | None:
-        """The last times of all stages to come, which may turn out unchanged; None if one of them is not known."""
+        """Sum the last durations of all stages to come, some of which may be skipped; None if one is unknown."""
         to_come = [self._last_s.get(stage) for stage in self._stages if stage not in self._outcomes]
         known = [seconds for seconds in to_come if seconds is not None]
         return sum(known) if len(known) == len(to_come) else None

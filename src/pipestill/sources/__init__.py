@@ -1,1 +1,1 @@
-"""Where data sets and models come from: pinned packages, hub repositories at a commit, files of one's own."""
+"""Sources of data sets and models: pinned packages, hub repositories at a commit, the user's own files."""

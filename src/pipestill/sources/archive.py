@@ -1,4 +1,4 @@
-"""Taking single files out of zip and tar archives that nobody has to trust.
+"""Extraction of single files from untrusted zip and tar archives.
 
 Nothing is unpacked wholesale: each wanted member is copied, up to a limit, to a path that the caller chose. A member's
 own name therefore never becomes a path; unsafe names are refused all the same, as a sign of tampering.
@@ -19,23 +19,23 @@ from typing import IO
 from pipestill.errors import SourceError
 
 MAX_MEMBER_BYTES = 4 << 30
-"""The largest member that is copied out; a bomb unpacks to more."""
+"""Largest member to extract, as a guard against archive bombs."""
 _CHUNK_BYTES = 1 << 20
 NESTED = "!"
 """Steps from an archive into an archive inside it."""
 
 
 def extract_member(archive: Path, member: str, target: Path, *, max_bytes: int = MAX_MEMBER_BYTES) -> None:
-    """Copy one regular file out of an archive, through nested archives where `!` says so.
+    """Copy one regular file out of an archive, through nested archives where the path has a `!`.
 
     Args:
-        archive: a zip, wheel, tar or compressed tar.
+        archive: path of a zip, wheel, tar or compressed tar.
         member: the path inside, such as `a/b.tar.gz!c/d.txt`.
-        target: the file to write; its folder is created.
-        max_bytes: the limit on every file copied on the way.
+        target: file to write; its folder is created.
+        max_bytes: limit on every file copied on the way.
 
     Raises:
-        SourceError: no such archive or member, an unsafe name, a link or device, or more than `max_bytes`.
+        SourceError: a missing archive or member, an unsafe name, a link or device, or more than `max_bytes`.
     """
     first, _, rest = member.partition(NESTED)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _tar_file(opened: tarfile.TarFile, member: str, archive: str) -> tarfile.Tar
 
 
 def _copy_limited(stream: IO[bytes], target: Path, what: str, max_bytes: int) -> None:
-    # Counted while copying: the size that an archive declares is a claim.
+    # Counted while copying, since the size declared in an archive may be false.
     if shutil.disk_usage(target.parent).free < min(max_bytes, _CHUNK_BYTES):
         raise SourceError(f"no space left to unpack {what}", next_step="free some disk space")
     copied = 0
@@ -143,7 +143,9 @@ def _missing(archive: str, member: str, names: list[str]) -> SourceError:
     last = PurePosixPath(member).name
     near = [name for name in names if PurePosixPath(name).name == last] or sorted(names)[:10]
     return SourceError(
-        f"{archive} has no member {member}", found=f"such as {near}", next_step="correct the member path in params.yaml"
+        f"{archive} has no member {member}",
+        found=f"such as {near}",
+        next_step="correct the member path in params.yaml",
     )
 
 

@@ -1,4 +1,4 @@
-"""The teacher base as fetched: what stages must know of it without loading it."""
+"""Facts of the fetched teacher base that stages read without loading it."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ BASE = Path("models/base")
 
 
 def read_mask_token(base: Path) -> str | None:
-    """The token that stands for a hidden word, as the tokenizer's settings name it.
+    """Read the mask token from the tokenizer's settings.
 
     Args:
-        base: a model folder in the layout of `save_pretrained`.
+        base: model folder in the layout of `save_pretrained`.
 
     Returns:
-        The token; None where the tokenizer has none, or the folder no settings of it.
+        The token; None if the tokenizer lacks one, or the folder lacks its settings.
 
     Raises:
-        RecordError: the settings are no JSON.
+        RecordError: the settings are not JSON.
     """
     settings = base / "tokenizer_config.json"
     token = read_json(settings).get("mask_token") if settings.is_file() else None

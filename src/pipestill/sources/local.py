@@ -1,4 +1,4 @@
-"""Files of one's own, below data/local/."""
+"""The user's own files, below data/local/."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def fetch_local_dataset(source: LocalDataset, folder: Path, local: Path = LOCAL)
         The role of each file, by its path relative to `folder`.
 
     Raises:
-        SourceError: a path lies outside data/local/, is missing, or is no file.
+        SourceError: a path lies outside data/local/, is missing, or is not a file.
     """
     roles: dict[str, str] = {}
     for role in ("all", "train", "dev", "test", "unlabelled"):
@@ -43,7 +43,7 @@ def fetch_local_model(source: LocalModel, folder: Path, local: Path = LOCAL) -> 
     """Copy the files of a model folder; folders inside it are left out.
 
     Raises:
-        SourceError: the path lies outside data/local/ or is no folder.
+        SourceError: the path lies outside data/local/ or is not a folder.
     """
     path = inside_local(source.path, local)
     if not path.is_dir():
@@ -55,12 +55,12 @@ def fetch_local_model(source: LocalModel, folder: Path, local: Path = LOCAL) -> 
 
 
 def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
-    """The error for a file or folder that is not there, with how to get it.
+    """Make the error for a missing file or folder, with the command to get it.
 
     Args:
-        name: the path, as params.yaml has it.
-        path: where it should lie.
-        local: data/local.
+        name: path as in params.yaml.
+        path: path where it should lie.
+        local: folder of the user's files, data/local.
     """
     root = local.resolve()
     for place in _below(path, root):
@@ -69,7 +69,7 @@ def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
             pointer = (LOCAL / tracked.relative_to(root)).as_posix()
             return SourceError(
                 f"{name} is missing, but DVC tracks it",
-                found=f"{pointer}, and not what it stands for",
+                found=f"only the pointer {pointer}",
                 expected="the file or folder itself",
                 next_step=f"run `dvc pull {pointer}`",
             )
@@ -86,14 +86,14 @@ def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
 
 
 def untracked(paths: Sequence[Path], local: Path = LOCAL) -> list[str]:
-    """Find paths that git does not know, neither themselves nor as the `.dvc` file that stands for them.
+    """Find paths that git tracks neither themselves nor through a `.dvc` file.
 
     Args:
-        paths: below `local`.
-        local: data/local.
+        paths: paths below `local`.
+        local: folder of the user's files, data/local.
 
     Returns:
-        The paths, as they stand in params.yaml; none where there is no git.
+        The paths as in params.yaml; empty without git.
     """
     command = ["git", "-C", str(local), "ls-files", "-z"]
     try:
@@ -111,12 +111,12 @@ def untracked(paths: Sequence[Path], local: Path = LOCAL) -> list[str]:
 
 
 def _below(path: Path, root: Path) -> list[Path]:
-    """A path and the folders it lies in, below the root."""
+    """List a path and the folders it lies in, below the root."""
     return [place for place in (path, *path.parents) if place.is_relative_to(root) and place != root]
 
 
 def warn_of_untracked(paths: Sequence[Path], local: Path = LOCAL) -> None:
-    """Say on the terminal which files a clone would not have."""
+    """Print which files a clone would not have."""
     for name in untracked(paths, local):
         print(
             f"fetch: {name} is tracked by neither DVC nor git: a clone, `dvc exp run --temp` and the queue will not "

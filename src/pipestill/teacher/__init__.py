@@ -1,4 +1,4 @@
-"""Classifiers in a Hugging Face folder, teacher or student: loading them and running them forward.
+"""Classifiers in a Hugging Face folder, teacher or student: loading and inference.
 
 New ones are made by `teacher.from_base`, which only trainings need.
 """

@@ -1,4 +1,4 @@
-"""A classifier as the stages pass it on: model, tokenizer and label names, in the layout of `save_pretrained`."""
+"""A classifier: model, tokenizer and label names, saved in the layout of `save_pretrained`."""
 
 import importlib
 import importlib.util
@@ -22,15 +22,16 @@ from pipestill.text.tokenizer import load_tokenizer
 
 NOTICE_FILE = "NOTICE.txt"
 ARCHITECTURES = "pipestill.architectures"
-"""Where modules of our own lie, each in a file named like its `model_type`; a student's own dependency, not ours."""
+"""The folder of our own architectures, each in a file named like its `model_type`. A student's stage depends on its
+file; this module does not."""
 
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
-"""What transformers raises where a folder's config or weights are missing, cut short or do not fit each other."""
+"""Exceptions of transformers for a folder whose config or weights are missing, truncated or do not fit each other."""
 
 PROBLEM_TYPE = "single_label_classification"
-"""Clients read from config.json how to make probabilities of logits; a base may have left another answer there."""
+"""Value of `problem_type` in config.json, by which clients convert logits to probabilities; a base may have another."""
 OTHER_ANSWERS = ("function_to_apply", "task_specific_params")
-"""Further fields by which a config overrides what clients make of logits."""
+"""Further fields by which a config changes the clients' conversion of logits."""
 
 DROPOUT_FIELDS = (
     "hidden_dropout_prob",
@@ -40,18 +41,18 @@ DROPOUT_FIELDS = (
     "attention_dropout",
     "seq_classif_dropout",
 )
-"""The names that encoders' configs give to a dropout probability."""
+"""Names of dropout probabilities in the encoders' configs."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A sequence classifier with what is needed to run it on text.
+    """A sequence classifier with its tokenizer and label names.
 
     Attributes:
-        model: maps `input_ids` and `attention_mask` `[batch, token]` to logits `[batch, label]`.
-        tokenizer: truncates at `max_length`.
-        labels: the label names, by label_id.
-        notice: origin and licence of the pretrained weights; it travels with what is made of them.
+        model: module that maps `input_ids` and `attention_mask` `[batch, token]` to logits `[batch, label]`.
+        tokenizer: tokenizer that truncates at `max_length`.
+        labels: label names by label_id.
+        notice: origin and licence of the pretrained weights; it is copied to models made from them.
     """
 
     model: PreTrainedModel
@@ -69,8 +70,8 @@ def load_classifier(folder: Path) -> Classifier:
     """Load a trained classifier, in evaluation mode.
 
     Raises:
-        ModelError: the folder is missing, is no classifier, or lacks weights that a classifier needs; or its tokenizer
-            has tokens that the model has no embedding of.
+        ModelError: the folder is missing, does not hold a classifier, or lacks weights; or its tokenizer has tokens
+            without an embedding.
     """
     quiet_transformers()
     _register_architecture(folder)
@@ -78,7 +79,7 @@ def load_classifier(folder: Path) -> Classifier:
         model, missing = _read_model(folder)
     except UNREADABLE as error:
         raise ModelError(
-            f"{folder} holds no classifier that can be loaded",
+            f"{folder} does not hold a classifier that can be loaded",
             found=error,
             expected="config.json and model.safetensors, as the training stages write them",
             next_step="run `dvc repro` to train it, or `dvc pull` it",
@@ -87,7 +88,7 @@ def load_classifier(folder: Path) -> Classifier:
         raise ModelError(
             f"{folder} lacks weights of a trained classifier",
             found=f"missing: {sorted(missing)}",
-            next_step="run `dvc repro` to train it anew",
+            next_step="run `dvc repro` to train it again",
         )
     tokenizer = load_tokenizer(folder)
     check_token_table(folder, model, tokenizer)
@@ -96,7 +97,7 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
-    """The model in a folder, and the weights it lacks."""
+    """Load the model in a folder, and list the weights it lacks."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     if getattr(config, FACTOR_FIELD, None) is None:
         model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -110,7 +111,7 @@ def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
 
 
 def readable_length(model: PreTrainedModel) -> int | None:
-    """The longest input in tokens that a model has positions for; None where there is no limit."""
+    """Return the longest input in tokens that a model has positions for; None without a limit."""
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is None or positions < 0:  # XLNet's positions are relative, which its config writes as -1
         return None
@@ -119,7 +120,7 @@ def readable_length(model: PreTrainedModel) -> int | None:
 
 
 def position_padding(model: PreTrainedModel) -> int | None:
-    """The padding id that a model counts positions from, as RoBERTa does; None where it counts from 0."""
+    """Return the padding id that a model counts positions from, as RoBERTa does; None where it counts from 0."""
     table = next((module for name, module in model.named_modules() if name.endswith(".position_embeddings")), None)
     padding = getattr(table, "padding_idx", None)
     return None if padding is None else int(padding)
@@ -129,12 +130,12 @@ def check_length(model: PreTrainedModel, max_length: int) -> None:
     """Refuse inputs longer than a model has positions for.
 
     Raises:
-        ModelError: `max_length` is more than the model can read.
+        ModelError: `max_length` exceeds the model's positions.
     """
     readable = readable_length(model)
     if readable is not None and max_length > readable:
         raise ModelError(
-            "max_length is more than the model can read",
+            "max_length exceeds the model's positions",
             found=max_length,
             expected=f"at most {readable} tokens for a {type(model).__name__} with "
             f"{model.config.max_position_embeddings} positions",
@@ -143,12 +144,12 @@ def check_length(model: PreTrainedModel, max_length: int) -> None:
 
 
 def num_token_ids(tokenizer: PreTrainedTokenizerBase) -> int:
-    """One more than the largest id that a tokenizer can give, added tokens and padding included."""
+    """Return one more than a tokenizer's largest id, added tokens and padding included."""
     return max(tokenizer.get_vocab().values()) + 1
 
 
 def num_token_rows(model: PreTrainedModel) -> int | None:
-    """The rows of a model's token embedding; None for models without such a table."""
+    """Return the rows of a model's token embedding; None for models without such a table."""
     try:
         table = model.get_input_embeddings()
     except (NotImplementedError, AttributeError):  # CANINE hashes characters
@@ -160,21 +161,21 @@ def check_token_table(folder: Path, model: PreTrainedModel, tokenizer: PreTraine
     """Refuse a model whose embedding table lacks rows for some of its tokenizer's ids.
 
     Args:
-        folder: where both lie.
-        model: any transformers model.
-        tokenizer: the tokenizer beside it.
+        folder: folder of both, for messages.
+        model: transformers model of any kind.
+        tokenizer: tokenizer of the same folder.
 
     Raises:
-        ModelError: a text could hold a token that the model has no embedding of.
+        ModelError: a text could hold a token without an embedding.
     """
     rows, num_ids = num_token_rows(model), num_token_ids(tokenizer)
     if rows is not None and num_ids > rows:
         token = tokenizer.convert_ids_to_tokens(num_ids - 1)
         raise ModelError(
-            f"the tokenizer of {folder} has tokens that its model has no embedding of",
+            f"the tokenizer of {folder} has tokens without an embedding in its model",
             found=f"ids up to {num_ids - 1} ({token!r})",
             expected=f"ids below {rows}, the rows of the embedding table",
-            next_step="call model.resize_token_embeddings(len(tokenizer)) and save both anew",
+            next_step="call model.resize_token_embeddings(len(tokenizer)) and save both again",
         )
 
 
@@ -182,7 +183,7 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
     """Write model, tokenizer and labels to a folder that `load_classifier` and every Hugging Face tool reads."""
     folder.mkdir(parents=True, exist_ok=True)
     set_problem(classifier.model)
-    classifier.model.config.name_or_path = ""  # where the base lay is no part of what was learned
+    classifier.model.config.name_or_path = ""  # the path of the base must not become part of the model
     classifier.model.save_pretrained(folder)
     classifier.tokenizer.name_or_path = ""
     classifier.tokenizer.save_pretrained(folder)
@@ -191,7 +192,7 @@ def save_classifier(classifier: Classifier, folder: Path) -> None:
 
 
 def set_problem(model: PreTrainedModel) -> None:
-    """Write into a model's config that exactly one label is right: clients then take a softmax over the labels."""
+    """Declare single-label classification in a model's config, so that clients take a softmax over the labels."""
     model.config.problem_type = PROBLEM_TYPE
     for name in OTHER_ANSWERS:
         if hasattr(model.config, name):
@@ -209,7 +210,7 @@ def set_dropout(model: PreTrainedModel, probability: float) -> None:
 
 
 def _register_architecture(folder: Path) -> None:
-    """Import the module of our own that a saved model names, if it is one: the others stay unread."""
+    """Import the one of our own architectures that a saved model names, if any; the others are not imported."""
     config = folder / "config.json"
     model_type = str(read_json(config).get("model_type")) if config.is_file() else ""
     module = f"{ARCHITECTURES}.{model_type}"
@@ -218,12 +219,12 @@ def _register_architecture(folder: Path) -> None:
 
 
 def read_notice(folder: Path) -> str:
-    """The origin and licence of a model's pretrained weights; empty where its folder names none."""
+    """Read the origin and licence of a model's pretrained weights; empty if its folder lacks a notice."""
     path = folder / NOTICE_FILE
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def quiet_transformers() -> None:
-    """Keep transformers' own progress bars and reports off the terminal: what they say, our errors say."""
+    """Turn off transformers' own progress bars and reports; our errors cover their content."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The embedding table of a model made smaller: rows of some tokens only, or two thin matrices for one (factorised).
+"""Shrinking a model's embedding table: pruning it to some tokens, or factorising it into two thin matrices.
 
 Factorised (ALBERT, arXiv:1909.11942): E [token, hidden] ~ T P^T with T [token, size] and P [hidden, size], which is
 V*d + d*H weights for V*H. T = E Q and P = Q with Q the `size` leading right singular vectors of E: of all such products
@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from pipestill.errors import ModelError
 
 FACTOR_FIELD = "factorised_embedding_size"
-"""The field of config.json that says that a model's token embedding is factorised, and how thin."""
+"""The field of config.json with the width of a factorised token embedding."""
 _NEXT_STEP = "set the student's vocabulary and embedding to kind: full"
 
 
@@ -23,10 +23,10 @@ class FactorisedEmbedding(nn.Module):
     """A lookup in a thin table, and a linear map from there to the model's width.
 
     Args:
-        num_embeddings: tokens.
-        size: width of the table.
-        embedding_dim: width of what comes out.
-        padding_idx: the id whose row is not trained, as in `nn.Embedding`.
+        num_embeddings: number of tokens.
+        size: width of the thin table.
+        embedding_dim: width of the embeddings.
+        padding_idx: token id whose row is not trained, as in `nn.Embedding`.
     """
 
     def __init__(self, num_embeddings: int, size: int, embedding_dim: int, padding_idx: int | None) -> None:
@@ -45,11 +45,11 @@ def pick_tokens(model: PreTrainedModel, kept: Sequence[int]) -> int:
     """Keep the embeddings of some tokens, in place; token `kept[i]` gets the id `i`, in the config too.
 
     Args:
-        model: its token embedding is an `nn.Embedding`.
-        kept: the ids to keep, ascending.
+        model: model whose token embedding is an `nn.Embedding`.
+        kept: token ids to keep, ascending.
 
     Returns:
-        The bytes that the table lost, as float32.
+        The bytes removed from the table, as float32.
 
     Raises:
         ModelError: the embedding is of another kind, lacks one of the ids, or the model counts positions from its
@@ -59,12 +59,12 @@ def pick_tokens(model: PreTrainedModel, kept: Sequence[int]) -> int:
     new = {old: index for index, old in enumerate(kept)}
     if kept[-1] >= table.num_embeddings:
         raise ModelError(
-            "the tokenizer has tokens that the model has no embedding for",
+            "the tokenizer has tokens without an embedding in the model",
             found=f"id {kept[-1]}",
             expected=f"ids below {table.num_embeddings}",
         )
     padding = table.padding_idx
-    counts_from_padding = any(  # RoBERTa and its kin
+    counts_from_padding = any(  # RoBERTa and related models
         getattr(module, "padding_idx", None) is not None for module in model.modules() if module is not table
     )
     if counts_from_padding and padding is not None and new.get(padding) != padding:
@@ -84,17 +84,17 @@ def pick_tokens(model: PreTrainedModel, kept: Sequence[int]) -> int:
 
 
 def factorise_embedding(model: PreTrainedModel, size: int) -> float:
-    """Replace the token embedding of a model by a factorised one that comes closest to it, in place.
+    """Replace the token embedding of a model by its best factorised approximation, in place.
 
     Args:
-        model: its token embedding is an `nn.Embedding`.
+        model: model whose token embedding is an `nn.Embedding`.
         size: width of the thin table.
 
     Returns:
         The energy kept, 0 to 1: the share of the table's squared singular values.
 
     Raises:
-        ModelError: the embedding is of another kind, or two matrices of this size would be no smaller than the one.
+        ModelError: the embedding is of another kind, or two matrices of this size would not be smaller than the one.
     """
     table = _table(model)
     tokens, hidden = table.weight.shape

@@ -1,4 +1,4 @@
-"""Running a classifier over texts."""
+"""Inference of a classifier over texts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +64,7 @@ def compute_outputs(
 
 
 def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
-    """Run one encoded batch as it is, in float32 and without gradients."""
+    """Run one encoded batch in float32 and without gradients."""
     with torch.inference_mode():
         logits: Tensor = classifier.model(**batch).logits
     return logits
@@ -81,7 +81,7 @@ def use_threads(threads: int) -> None:
 
 
 def fastest_device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -91,5 +91,5 @@ def choose_device_precision(asked: PrecisionSetting) -> PrecisionChoice:
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context in which matrix products run at a precision."""
+    """Return the context in which matrix products run at a precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

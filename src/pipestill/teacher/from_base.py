@@ -1,6 +1,6 @@
-"""A new classifier on a pretrained encoder, whatever that was trained for and however its tokenizer was extended.
+"""Building a new classifier on a pretrained encoder of any origin, with or without added tokens.
 
-What a base brings beside its encoder is settled here, once and for every stage after it:
+Differences between bases beyond the encoder are resolved here, for every later stage:
 
     head          a base that is a classifier itself loses its head; the new one is random
     token table   gets a row for every id of the tokenizer; a new row is the mean of the pretrained ones
@@ -44,12 +44,12 @@ PADDING_TOLERANCE = 1e-3
 """Largest change of a logit by padding, as a fraction of the largest logit; rounding makes it 1e-6."""
 PADDED_BY = 8
 CHECKED_LENGTH = 512
-"""Tokens at which a tokenizer is checked whose longest input is chosen later."""
+"""Length in tokens at which to check a tokenizer whose longest input is chosen later."""
 _OTHER_BASE = "choose another base under fetch.base in params.yaml, such as BERT, RoBERTa, ELECTRA or ModernBERT"
 
 
 class _Loaded(NamedTuple):
-    """A model with the labels of the data, and how many labels its base's own head had; None where it had none."""
+    """A model with the labels of the data, and the number of labels of its base's own head; None without a head."""
 
     model: PreTrainedModel
     num_own_labels: int | None
@@ -61,14 +61,14 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, drop
     The head's weights are random: seed torch first.
 
     Args:
-        base: the folder of the pretrained encoder.
-        labels: the label names, written into the model's config.
+        base: folder of the pretrained encoder.
+        labels: label names, written into the model's config.
         max_length: the longest input in tokens, special tokens included; None where it is chosen afterwards.
         dropout: probability of every dropout in the model.
 
     Raises:
         ModelError: the folder cannot be loaded, lacks encoder weights, has fewer positions than `max_length`, cannot
-            use its tokenizer's padding, or answers differently where a text is padded.
+            use its tokenizer's padding, or its logits change where a text is padded.
     """
     quiet_transformers()
     config = _read_config(base)
@@ -101,7 +101,7 @@ def _read_config(base: Path) -> PreTrainedConfig:
 
 def _not_loadable(base: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{base} holds no pretrained encoder that can be loaded",
+        f"{base} does not hold a pretrained encoder that can be loaded",
         found=error,
         expected="config.json and model.safetensors of an encoder that transformers can classify with",
         next_step="take the whole model: with transformers, from_pretrained and then save_pretrained",
@@ -135,7 +135,7 @@ def _load(base: Path, config: PreTrainedConfig, labels: LabelSet, tokenizer: Pre
 
 
 def _check_encoder(base: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse a base whose encoder would be random in part."""
+    """Refuse a base that lacks some of the encoder's weights."""
     prefix = f"{model.base_model_prefix}."
     missing = sorted(key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
     if missing:
@@ -157,7 +157,7 @@ def _check_encoder(base: Path, model: PreTrainedModel, report: dict[str, Any]) -
 
 
 def output_layer(model: PreTrainedModel) -> str | None:
-    """The name of the linear layer that makes the logits: the last one outside the encoder with a row a label."""
+    """Find the name of the linear layer that makes the logits: the last outside the encoder with a row per label."""
     names = [
         name
         for name, module in model.named_modules()
@@ -169,7 +169,7 @@ def output_layer(model: PreTrainedModel) -> str | None:
 
 
 def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
-    """The same encoder below a head that is random throughout."""
+    """Return the same encoder with a head whose weights are all random."""
     new: PreTrainedModel = AutoModelForSequenceClassification.from_config(model.config, dtype=torch.float32)
     new.base_model.load_state_dict(model.base_model.state_dict())
     return new.eval()
@@ -181,9 +181,9 @@ def _check_positions(
     """Refuse another padding id where positions are counted from it: all of them would be shifted."""
     if position_padding(model) is not None and base_padding not in {None, tokenizer.pad_token_id}:
         raise ModelError(
-            f"the padding id of {base} is one in its config and another in its tokenizer",
+            f"the padding ids in config and tokenizer of {base} differ",
             found=f"{base_padding} in config.json, {tokenizer.pad_token_id} ({tokenizer.pad_token}) in the tokenizer",
-            expected=f"the same, as a {type(model).__name__} counts positions from it",
+            expected=f"equal ids, since a {type(model).__name__} counts positions from the padding id",
             next_step="set pad_token in the base's tokenizer_config.json to the token that it was pretrained with",
         )
 
@@ -191,8 +191,8 @@ def _check_positions(
 def _grow_token_table(base: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Give every id of the tokenizer a row, and the config the tokenizer's padding.
 
-    Tokens that were added to a tokenizer alone stand in no row, yet a text can hold them. The mean of the pretrained
-    rows is where such a token disturbs a trained model least (Hewitt 2021, "Initializing new word embeddings").
+    A text can hold tokens that were added to the tokenizer only and lack a row. Initialising such a row with the mean
+    of the pretrained rows disturbs a trained model least (Hewitt 2021, "Initializing new word embeddings").
     """
     rows, num_ids = num_token_rows(model), num_token_ids(tokenizer)
     if rows is not None and num_ids > rows:
@@ -212,10 +212,10 @@ def _add_rows(base: Path, model: PreTrainedModel, rows: int, num_ids: int) -> No
         model.resize_token_embeddings(num_ids, mean_resizing=False)
     except (NotImplementedError, AttributeError, TypeError) as error:
         raise ModelError(
-            f"the tokenizer of {base} has tokens that its model has no embedding of",
+            f"the tokenizer of {base} has tokens without an embedding in its model",
             found=f"{num_ids} ids for {rows} rows, in a {type(model).__name__}, whose table cannot grow",
             expected=f"ids below {rows}",
-            next_step="take away the added tokens from the base's tokenizer",
+            next_step="remove the added tokens from the base's tokenizer",
         ) from error
     weight = model.get_input_embeddings().weight
     with torch.no_grad():
@@ -223,20 +223,20 @@ def _add_rows(base: Path, model: PreTrainedModel, rows: int, num_ids: int) -> No
 
 
 def _check_tokenizer(base: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that encodes otherwise by itself: the export stage would refuse it, after the training."""
+    """Refuse a tokenizer whose tokenizer.json encodes differently: the export stage would refuse it after training."""
     found = differences(tokenizer, standalone(tokenizer), ())
     if found:
         raise ModelError(
-            f"the tokenizer of {base} does not encode as its tokenizer.json does, which is all that an artifact holds",
+            f"the tokenizer of {base} does not encode like its tokenizer.json, the only part that an artifact holds",
             found=f"{shorten_ids(found[0].expected)} for {shorten(found[0].text)}",
             expected=f"{shorten_ids(found[0].found)}, as by tokenizer.json",
-            next_step="take out of its tokenizer_config.json what tokenizer.json cannot hold, such as "
+            next_step="remove settings that tokenizer.json cannot hold from its tokenizer_config.json, such as "
             "split_special_tokens",
         )
 
 
 def _check_padding(classifier: Classifier) -> None:
-    """Refuse a model that answers differently where a text is padded on the right, as texts of a batch are here."""
+    """Refuse a model whose logits change where a text is padded on the right, as in batches here."""
     row = encode(classifier.tokenizer, ["good"])[0]
     num_added = min(PADDED_BY, classifier.max_length - len(row))
     alone = collate([row], classifier.tokenizer.pad_token_id)
@@ -261,6 +261,6 @@ def _check_padding(classifier: Classifier) -> None:
         raise ModelError(
             f"a {kind} cannot be used as a base",
             found=f"its logits for a text change by {change:.1%} with {num_added} tokens of padding behind it",
-            expected=f"at most {PADDING_TOLERANCE:.1%}: texts are padded on the right in batches, and asked one by one",
+            expected=f"at most {PADDING_TOLERANCE:.1%}: texts are padded on the right in batches, but not one by one",
             next_step=_OTHER_BASE,
         )

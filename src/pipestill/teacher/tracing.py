@@ -1,8 +1,8 @@
-"""Tracing a classifier: what the exported graph is made of, and the check that a base can be exported at all.
+"""Tracing a classifier to a plain ONNX graph, and the check that a base can be exported.
 
-A trace is the list of operations that one batch went through. Where a model computes with the length of its input in
-Python, that number is written down as a constant, and the trace fits no other length; and ONNX has no operator for
-some operations. Both show on an untrained model as well, before hours of training.
+A trace is the list of operations on one batch. Where a model computes with the length of its input in Python, that
+number becomes a constant, and the trace fits no other length; and ONNX lacks an operator for some operations. Both
+faults show on an untrained model too, before hours of training.
 """
 
 import inspect
@@ -44,10 +44,10 @@ class _Logits(nn.Module):
 
 
 def input_names(model: nn.Module) -> tuple[str, ...]:
-    """The inputs of an exported classifier: ids, mask, and segment ids where the model tells segments apart.
+    """Return the inputs of an exported classifier: ids, mask, and segment ids if the model uses segments.
 
-    Models that tell none apart may still take segment ids: GPT-2 adds the embeddings of the tokens 0, 1, ... to the
-    text's own. In training no model is given any, so zeros must mean the same as none.
+    Models without segments may still take segment ids: GPT-2 adds the embeddings of the tokens 0, 1, ... to the text's
+    own. Training does not pass segment ids, so zeros must give the same logits.
     """
     takes_segments = "token_type_ids" in inspect.signature(model.forward).parameters
     num_segments = getattr(getattr(model, "config", None), "type_vocab_size", None) or 0
@@ -56,7 +56,7 @@ def input_names(model: nn.Module) -> tuple[str, ...]:
 
 
 def write_traced(model: nn.Module, file: Path) -> None:
-    """Write a classifier as a plain ONNX graph; traced without dropout whatever mode it is in, and left in eval mode.
+    """Write a classifier as a plain ONNX graph; traced without dropout in any mode, and left in eval mode.
 
     Raises:
         Exception: of any kind, where torch's exporter refuses the model.
@@ -70,7 +70,7 @@ def write_traced(model: nn.Module, file: Path) -> None:
 
 
 def check_exportable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a model that the export stage would refuse, whatever its weights become.
+    """Refuse a model that the export stage would refuse with any weights.
 
     Raises:
         ModelError: the model cannot be traced, its trace fits one length of input only, or ONNX lacks an operator.
@@ -98,7 +98,7 @@ def check_exportable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
 
 @contextmanager
 def _refusing(model: PreTrainedModel, found: str) -> Iterator[None]:
-    """Turn whatever torch or the model raises into a refusal: they raise errors of a dozen classes."""
+    """Turn all exceptions of torch and the model, of a dozen classes, into a refusal."""
     try:
         yield
     except Exception as error:
@@ -110,13 +110,13 @@ def _refusal(model: PreTrainedModel, found: str) -> ModelError:
     return ModelError(
         f"a {type(model).__name__} cannot be exported to ONNX, so it is not trained",
         found=found,
-        expected="a model whose trace holds for every number of rows and tokens, in operators that ONNX has",
+        expected="a model whose trace holds for every number of rows and tokens, with ONNX operators only",
         next_step="choose another base under fetch.base in params.yaml, such as BERT, RoBERTa, ELECTRA or ModernBERT",
     )
 
 
 def _batches(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of other shapes than the example, as parity has them too: 1 and 2 tokens, and long with padding."""
+    """Make batches of other shapes than the example, as in the parity check: 1 and 2 tokens, and long with padding."""
     rows = encode(tokenizer, ["good " * 30, "good bad", "good"])
     for part in ([rows[2][:1]], [rows[2][:2]], rows):
         batch = collate(part, tokenizer.pad_token_id)

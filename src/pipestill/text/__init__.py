@@ -1,1 +1,1 @@
-"""From text to token ids: the single owner of truncation, padding and batching."""
+"""Encoding of texts to token ids: the one place for truncation, padding and batching."""

@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, so that little of a batch is padding."""
+"""Batches of rows of similar length, which need little padding."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 BATCHES_PER_BUCKET = 50
-"""How many batches are sorted by length together: enough to remove padding, few enough to stay random."""
+"""Batches that are sorted by length together: enough to reduce padding, few enough to keep the order random."""
 
 
 def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -26,7 +26,7 @@ def length_sorted_batches(lengths: Sequence[int], batch_size: int) -> list[list[
 
 
 def length_bucketed_order(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[int]:
-    """Order rows at random, yet so that each consecutive `batch_size` rows have similar lengths, for training.
+    """Order rows at random for training, with similar lengths in each consecutive `batch_size` rows.
 
     Rows are shuffled, cut into buckets of `BATCHES_PER_BUCKET` batches, sorted by length within a bucket and cut into
     batches, and the batches are shuffled. Only the last batch may be smaller than `batch_size`.
@@ -34,7 +34,7 @@ def length_bucketed_order(lengths: Sequence[int], batch_size: int, seed: int) ->
     Args:
         lengths: tokens in each row.
         batch_size: rows in a batch.
-        seed: the order is a function of lengths, batch size and seed alone.
+        seed: random seed; the order is a function of lengths, batch size and seed only.
 
     Yields:
         Every row number once.
@@ -61,7 +61,7 @@ def collate(rows: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, Int[T
 
     Args:
         rows: token ids of each row.
-        pad_token_id: the tokenizer's padding id.
+        pad_token_id: padding id of the tokenizer.
 
     Returns:
         `input_ids` and `attention_mask`, both int64 `[batch, token]`; the mask is 1 on tokens and 0 on padding.

@@ -1,8 +1,8 @@
-"""A tokenizer as it ships: one tokenizer.json that says by itself where texts are cut and how they are padded.
+"""The shipped tokenizer: a single tokenizer.json that includes truncation and padding.
 
-Training encodes with transformers, which reads settings from tokenizer_config.json as well; an application has the
-library `tokenizers` and tokenizer.json alone. Both must give the same ids, and what tokenizer.json cannot hold is
-found by comparing them.
+Training encodes with transformers, which reads settings from tokenizer_config.json as well; an application has only the
+library `tokenizers` and tokenizer.json. Both must give the same ids; a comparison finds settings that tokenizer.json
+cannot hold.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,21 @@ TRICKY = (
     "\u4f60\u597d \U0001f600 \uff21\uff22",
     "a_b@c.de http://x.yz/?q=1&r=2",
 )
-"""Case, accents, white space, other scripts, and signs inside words: what normalisers and pre-tokenizers treat."""
+"""Texts with case, accents, white space, other scripts, and signs inside words, which normalisers and pre-tokenizers
+change."""
 SHOWN_IDS = 8
 SHOWN_CHARACTERS = 60
 CHARACTERS_PER_TOKEN = 16
-"""A text of so many characters a token is longer than any limit in tokens, whatever the tokenizer."""
+"""Characters per token that make a text longer than any limit in tokens, for every tokenizer."""
 
 
 class Difference(NamedTuple):
     """A text that two tokenizers encode differently.
 
     Attributes:
-        text: the text.
-        expected: its ids in training.
-        found: its ids by the tokenizer that ships.
+        text: text that was encoded.
+        expected: token ids in training.
+        found: token ids by the shipped tokenizer.
     """
 
     text: str
@@ -50,7 +51,7 @@ def shorten_ids(ids: Sequence[int]) -> str:
 
 
 def standalone(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """A copy of a fast tokenizer that needs nothing beside it: truncation and padding are part of it."""
+    """Copy a fast tokenizer and add truncation and padding, so that it needs no other settings."""
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     copy.enable_truncation(int(tokenizer.model_max_length), direction=tokenizer.truncation_side)
     copy.enable_padding(
@@ -63,7 +64,7 @@ def standalone(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
 
 
 def encode_alone(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """Turn texts into token ids as an application does, but for the padding."""
+    """Turn texts into token ids as an application does, without padding."""
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.no_padding()
     return [encoding.ids for encoding in copy.encode_batch(list(texts))]
@@ -73,9 +74,9 @@ def differences(tokenizer: PreTrainedTokenizerBase, shipped: Tokenizer, texts: S
     """Compare the ids of texts in training with those of the tokenizer that ships.
 
     Args:
-        tokenizer: encodes in training.
-        shipped: see `standalone`.
-        texts: any texts; texts that show differences are added, one of them too long.
+        tokenizer: tokenizer of training.
+        shipped: tokenizer that ships, see `standalone`.
+        texts: texts to compare; texts that reveal differences are added, one of them too long.
     """
     everything = [*texts, *_revealing(tokenizer, texts)]
     pairs = zip(everything, encode(tokenizer, everything), encode_alone(shipped, everything), strict=True)
@@ -83,7 +84,7 @@ def differences(tokenizer: PreTrainedTokenizerBase, shipped: Tokenizer, texts: S
 
 
 def _revealing(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> Iterator[str]:
-    """Tricky texts, one with each added token (a special one among them), and one that must be cut."""
+    """List tricky texts, one with each added token (a special one among them), and one that must be cut."""
     yield from TRICKY
     yield from (f"good {token} bad" for token in tokenizer.get_added_vocab())
     sentence = " ".join([*texts, *TRICKY])

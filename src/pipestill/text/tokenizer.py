@@ -1,4 +1,4 @@
-"""Loading a tokenizer, and encoding texts the one way that every stage shares."""
+"""Loading a tokenizer, and encoding texts in the same way for every stage."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
     """Load the fast tokenizer of a model folder.
 
     Args:
-        folder: a folder in the layout of `save_pretrained`.
-        max_length: the longest input in tokens, special tokens included; None keeps what the folder says.
+        folder: folder in the layout of `save_pretrained`.
+        max_length: longest input in tokens, special tokens included; None keeps the folder's setting.
 
     Returns:
         The tokenizer; its `model_max_length` is the length at which `encode` truncates.
@@ -22,7 +22,7 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
         ModelError: the folder has no fast tokenizer, or no padding token.
     """
     try:
-        # Padded on the right, as all batches are here, whatever the base's authors did; saved with it, for clients.
+        # Padded on the right like all batches here, whatever the base's setting, and saved so for clients.
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
     except Exception as error:  # tokenizers raises bare Exceptions
         raise ModelError(

@@ -1,12 +1,13 @@
-"""A tokenizer.json cut down to some of its tokens: which ones it needs, and the file rewritten for them.
+"""Pruning a tokenizer.json: the tokens that it needs, and the file rewritten for them.
 
-Pure: a definition is the content of tokenizer.json, and comes back as a new one with ids renumbered in their old order.
+The functions are pure: a definition is the content of tokenizer.json, and a new one is returned with ids renumbered in
+their old order.
 
-Why the cut of a text stays the same when every token that occurs in it is kept:
+The tokenisation of a text stays the same if all its tokens are kept:
 
 - WordPiece takes the longest piece at each place. The piece it took is kept, and nothing longer was added.
-- BPE applies the merge of lowest rank first. The merges that made a kept token are kept with all they made on the way,
-  in their old order, so that at each step the first merge that applies is the same one.
+- BPE applies the merge of lowest rank first. The merges that made a kept token are kept with their intermediate
+  tokens, in their old order, so that at each step the first merge that applies is the same one.
 - Unigram takes the best path. It is still there, no better one was added, and an unknown character costs as much as
   before because the piece of the lowest score, from which that cost is computed, is kept.
 """
@@ -31,7 +32,7 @@ _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def vocabulary_of(definition: Definition) -> dict[str, int]:
-    """Every token with its id, added tokens included.
+    """Return every token with its id, added tokens included.
 
     Raises:
         ModelError: the tokenizer is of a kind that cannot be cut down.
@@ -51,17 +52,18 @@ def vocabulary_of(definition: Definition) -> dict[str, int]:
 
 
 def needed_ids(definition: Definition, counts: np.ndarray, *, min_count: int, always: Collection[int]) -> list[int]:
-    """The ids that a cut-down tokenizer keeps, ascending.
+    """Return the ids that a pruned tokenizer keeps, ascending.
 
-    Kept are the special and added tokens, every token that occurs `min_count` times, what BPE needs to make those, and
-    single characters, so that an unseen word is still split instead of becoming unknown: those of printable ASCII and
-    of all tokens that occur at all, at the start of a word and inside it; all bytes where pieces are made of bytes.
+    Kept are the special and added tokens, every token that occurs `min_count` times, the intermediate tokens of BPE for
+    those, and single characters, so that an unseen word is still split instead of becoming unknown: those of printable
+    ASCII and of all tokens that occur at all, at the start of a word and inside it; all bytes where pieces are made of
+    bytes.
 
     Args:
-        definition: the whole tokenizer.
-        counts: how often each id occurs, int64 [token].
-        min_count: from how often on a token is kept.
-        always: ids that are kept whatever they count.
+        definition: definition of the whole tokenizer.
+        counts: occurrences of each id, int64 [token].
+        min_count: least occurrences of a kept token.
+        always: ids that are kept in any case.
 
     Raises:
         ModelError: the tokenizer is of a kind that cannot be cut down.
@@ -86,8 +88,8 @@ def cut_down(definition: Definition, kept: list[int]) -> dict[str, Any]:
     """Rewrite a tokenizer for some of its ids; id `kept[i]` becomes `i`.
 
     Args:
-        definition: the whole tokenizer.
-        kept: the ids to keep, ascending, as `needed_ids` returns them.
+        definition: definition of the whole tokenizer.
+        kept: ids to keep, ascending, from `needed_ids`.
     """
     new = {old: index for index, old in enumerate(kept)}
     result: dict[str, Any] = copy.deepcopy(dict(definition))
@@ -113,7 +115,7 @@ def cut_down(definition: Definition, kept: list[int]) -> dict[str, Any]:
 
 
 def _alphabet(definition: Definition) -> set[str]:
-    """The characters that are always kept."""
+    """Return the characters that are always kept."""
     parts = [definition[name] for name in ("normalizer", "pre_tokenizer")]
     while parts:
         part = parts.pop()
@@ -125,7 +127,7 @@ def _alphabet(definition: Definition) -> set[str]:
 
 
 def _other_ids(definition: Definition, vocabulary: Mapping[str, int]) -> set[int]:
-    """The unknown token, what the post-processor adds, padding, and Unigram's piece of the lowest score."""
+    """List the unknown token, the post-processor's tokens, padding, and Unigram's piece of the lowest score."""
     model = definition["model"]
     ids: set[int] = set()
     if model["type"] == "Unigram":
@@ -157,7 +159,7 @@ def _renumber_processor(processor: Any, new_id: Callable[[int], int]) -> None:  
 
 
 def _recorder(seen: list[int]) -> Callable[[int], int]:
-    """A renumbering that changes nothing and keeps what it was asked."""
+    """Make a renumbering that changes nothing and records the ids it was called with."""
 
     def keep(old: int) -> int:
         seen.append(old)
@@ -172,7 +174,7 @@ def _pair(merge: str | list[str]) -> tuple[str, str]:
 
 
 def _made_on_the_way(tokens: Collection[str], merges: list[str | list[str]]) -> set[str]:
-    """What BPE makes on its way to some tokens."""
+    """List the intermediate tokens of BPE's merges to some tokens."""
     ranks = {_pair(merge): rank for rank, merge in enumerate(merges)}
     made: set[str] = set()
     for token in tokens:

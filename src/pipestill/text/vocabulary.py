@@ -1,8 +1,8 @@
 """Vocabulary pruning: a tokenizer that keeps only the tokens that some texts need.
 
 A pretrained vocabulary is made for all texts of a language, and its embedding table is most of a small student. Rows of
-tokens that the student never sees in training learn nothing; leaving them out makes files smaller and a step of the
-optimiser cheaper.
+tokens that do not occur in training are never trained; leaving them out makes files smaller and a step of the optimiser
+cheaper.
 """
 
 import json
@@ -25,34 +25,34 @@ from pipestill.text.tokenizer_file import cut_down, needed_ids
 
 
 class FullVocabulary(Section):
-    """Every token that the initial model knows."""
+    """All tokens of the initial model's vocabulary."""
 
     kind: Literal["full"]
 
 
 class PrunedVocabulary(Section):
-    """The tokens that occur at least `min_count` times in the rows that the student trains on, and what they need."""
+    """The tokens that occur at least `min_count` times in the training rows, and those they need."""
 
     kind: Literal["pruned"]
     min_count: int = Field(ge=1)
 
 
 VocabularySpec = Annotated[FullVocabulary | PrunedVocabulary, Field(discriminator="kind")]
-"""Which tokens a student knows."""
+"""Specification of a student's vocabulary."""
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, batches: Iterable[Sequence[str]]) -> Int[np.ndarray, " token"]:
-    """Count how often each token occurs in texts, special tokens not added, nothing truncated.
+    """Count the occurrences of each token in texts, without special tokens and truncation.
 
     Args:
-        tokenizer: cuts the texts.
-        batches: texts, some at a time: memory holds one batch.
+        tokenizer: tokenizer of the texts.
+        batches: texts in batches, of which memory holds one.
 
     Returns:
         Counts by id, int64 [token].
     """
     counts = np.zeros(max(tokenizer.get_vocab().values()) + 1, dtype=np.int64)
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # of its own, to change its settings
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())  # a copy, to change its settings
     backend.no_truncation()
     backend.no_padding()
     for texts in batches:
@@ -63,7 +63,7 @@ def count_tokens(tokenizer: PreTrainedTokenizerBase, batches: Iterable[Sequence[
 
 
 def unknown_fraction(tokenizer: PreTrainedTokenizerBase, counts: Int[np.ndarray, " token"]) -> float:
-    """The share of counted tokens that are the unknown token."""
+    """Compute the share of counted tokens that are the unknown token."""
     unknown = counts[tokenizer.unk_token_id] if tokenizer.unk_token_id is not None else 0
     return float(unknown / max(counts.sum(), 1))
 
@@ -71,12 +71,12 @@ def unknown_fraction(tokenizer: PreTrainedTokenizerBase, counts: Int[np.ndarray,
 def prune_tokenizer(
     tokenizer: PreTrainedTokenizerBase, counts: Int[np.ndarray, " token"], *, min_count: int
 ) -> tuple[PreTrainedTokenizerBase, list[int]]:
-    """Cut a tokenizer down to the tokens that some texts need; see `tokenizer_file.needed_ids`.
+    """Prune a tokenizer to the tokens that some texts need; see `tokenizer_file.needed_ids`.
 
     Args:
-        tokenizer: the whole tokenizer, which is left as it is.
-        counts: how often each of its ids occurs.
-        min_count: from how often on a token is kept.
+        tokenizer: whole tokenizer, which stays unchanged.
+        counts: occurrences of each of its ids.
+        min_count: least occurrences of a kept token.
 
     Returns:
         The new tokenizer with the same truncation, and the old ids of its tokens: its id `i` was `ids[i]`.
@@ -103,13 +103,13 @@ def prune_tokenizer(
 
 
 def _check(whole: PreTrainedTokenizerBase, pruned: PreTrainedTokenizerBase, kept: list[int]) -> None:
-    """Make sure that the pruned tokenizer, loaded as any tool would load it, has the kept tokens under the new ids."""
+    """Check that the pruned tokenizer, loaded from its files, has the kept tokens under the new ids."""
     tokens = whole.convert_ids_to_tokens(kept)
     ids = pruned.convert_tokens_to_ids(tokens)
     if ids != list(range(len(kept))) or len(pruned) != len(kept):
         wrong = [token for token, found, index in zip(tokens, ids, range(len(kept)), strict=True) if found != index]
         raise ModelError(
-            f"a pruned {type(whole).__name__} does not come back as it was written",
+            f"a pruned {type(whole).__name__} does not load with the ids that were written",
             found=f"{len(pruned)} tokens; at other ids: {wrong[:5]}",
             expected=f"{len(kept)} tokens",
             next_step="set the student's vocabulary to kind: full",

@@ -1,4 +1,4 @@
-"""Tracking: each execution of a stage as one MLflow run and one run record. It never fails a stage.
+"""Tracking: one MLflow run and one run record for each execution of a stage. Its faults never fail a stage.
 
 A stage script's first and last lines::
 

@@ -1,4 +1,4 @@
-"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, look at it in the `ui`."""
+"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, open the `ui`."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from pipestill.tracking.ui import run_ui
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command of the tracking room; returns the exit code."""
+    """Run one of the three commands and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")

@@ -1,4 +1,4 @@
-"""The report's champion as a candidate for the registry: its file found by content, its lineage read off dvc.lock."""
+"""The report's champion as a candidate for the registry: the benchmarked file, and the hashes of its inputs."""
 
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -24,7 +24,7 @@ class RegistryError(PipestillError):
 
 
 class _View(BaseModel):
-    """The part of another room's JSON that is read here."""
+    """The fields of another package's JSON that this module reads; all others are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,15 +73,15 @@ class Candidate(NamedTuple):
     """A file that may be registered.
 
     Attributes:
-        data: the data set's name.
-        subject: `<student>/<variant>`.
+        data: name of the data set.
+        subject: name of the file, as `<student>/<variant>`.
         folder: its artifact folder.
         file: the ONNX file in it that was benchmarked.
         md5: DVC's md5 of the folder.
-        metric: what the report chooses by.
+        metric: the dev metric by which the report chooses its champion.
         dev_quality: that metric on dev, in [0, 1].
         dev_md5: DVC's md5 of the dev rows.
-        tags: where it comes from, by content, and its figures.
+        tags: hashes of its data, teacher, settings and code, and its figures.
     """
 
     data: str
@@ -96,16 +96,16 @@ class Candidate(NamedTuple):
 
 
 def read_candidate(lock: Lock) -> Candidate:
-    """Read the report's champion, and check that its files are those that dvc.lock and the benchmark name.
+    """Read the report's champion, and check its files against the hashes in dvc.lock and in the benchmark.
 
     Args:
-        lock: the repository's dvc.lock.
+        lock: dvc.lock of the repository.
 
     Returns:
-        The candidate.
+        The champion's file, figures and tags.
 
     Raises:
-        RegistryError: the report chose no champion, or a file is not there or not the one that was measured.
+        RegistryError: the report chose no champion, or a file is missing or differs from the one that was measured.
     """
     summary = _read(lock, SUMMARY, _Summary)
     verdict = _champion(summary)
@@ -136,13 +136,15 @@ def _read(lock: Lock, path: Path, kind: type[V]) -> V:
     try:
         return kind.model_validate(read_json(lock.root / path))
     except ValidationError as error:
-        raise RegistryError(f"{path} is not of this version", found=error, next_step="run `dvc repro`") from error
+        raise RegistryError(
+            f"{path} was written by another version of pipestill", found=error, next_step="run `dvc repro`"
+        ) from error
 
 
 def _missing(path: Path) -> RegistryError:
     return RegistryError(
-        f"{path} is not here as dvc.lock says it was made",
-        expected="the outs of the last run, which are what was measured",
+        f"{path} is missing, or differs from its hash in dvc.lock",
+        expected="the outputs of the last run, which were measured",
         next_step="run `dvc pull dvc.yaml` to fetch them, or `dvc repro` to make them",
     )
 
@@ -167,13 +169,13 @@ def _champion(summary: _Summary) -> _Verdict:
 
 
 def _benchmarked_file(folder: Path, row: _Row) -> str:
-    """The file of an artifact folder that was timed; by its bytes, so that no other can be registered for it."""
+    """Return the benchmarked file of an artifact folder, found by its checksum, so that no other is registered."""
     wanted = row.speed.sha256 if row.speed else None
     for path in sorted(folder.rglob("*.onnx")):
         if sha256_file(path) == wanted:
             return path.relative_to(folder).as_posix()
     raise RegistryError(
-        f"no file of {folder.name} is the one that was benchmarked", expected=wanted, next_step="run `dvc repro`"
+        f"{folder.name} does not hold the file that was benchmarked", expected=wanted, next_step="run `dvc repro`"
     )
 
 
@@ -191,7 +193,7 @@ def _figures(verdict: _Verdict, row: _Row, metric: str) -> dict[str, str]:
 
 
 def _lineage(lock: Lock, made: Made, data: str) -> dict[str, str]:
-    """Which data, which teacher, which code and settings made this, each by the address of its content."""
+    """Return tags with the hashes of the data, teacher, code and settings that the candidate was made from."""
     outs = lock.outs()
     commit, dirty = git_state(lock.root)
     tags = {

@@ -1,4 +1,4 @@
-"""What of an execution becomes which thing in mlflow, for the live run and for one that sync replays."""
+"""The MLflow entities of one execution (tags, artifacts, data sets, models), for a live run and for a replayed one."""
 
 import json
 import platform
@@ -20,13 +20,13 @@ from pipestill.tracking.store import Store
 def content_tags(
     identity: Identity, execution_id: str, git_commit: str | None, git_dirty: bool | None, experiment: str | None
 ) -> dict[str, str]:
-    """The tags that say, by content, what a run was made from.
+    """Return the tags that hold the hashes of a run's command, inputs and settings.
 
     Args:
-        identity: the request.
-        execution_id: this one execution of it.
-        git_commit: the commit the workspace stood on; always one before the commit that holds the result.
-        git_dirty: whether tracked files differed from it.
+        identity: command, inputs and settings of the execution.
+        execution_id: id of this one execution.
+        git_commit: the commit that was checked out: an ancestor of the commit that will hold the result.
+        git_dirty: whether tracked files differed from that commit.
         experiment: the name of the DVC experiment, if it was one.
     """
     tags = {
@@ -46,7 +46,7 @@ def content_tags(
 
 
 def dep_tags(deps: Mapping[str, str]) -> dict[str, str]:
-    """What was read, by content: a tag for each artifact, and one for all of the code.
+    """Return the hashes of the inputs: a tag for each artifact, and one for all of the code.
 
     Fifty modules, a tag each, would hide the data and the models among them; the run record names each module.
     """
@@ -56,7 +56,7 @@ def dep_tags(deps: Mapping[str, str]) -> dict[str, str]:
 
 
 def process_tags() -> dict[str, str]:
-    """The tags by which sync tells a run that goes on from one whose process is dead."""
+    """Return the tags that name this process, from which sync sees whether the writer of a run still lives."""
     process = psutil.Process()
     return {
         "process.host": platform.node(),
@@ -75,7 +75,7 @@ def write_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
 
 
 def write_outs(store: Store, run_id: str, outs: Mapping[str, str]) -> None:
-    """Tag a run with the md5 of what it made."""
+    """Tag a run with the md5 of each of its outputs."""
     write_tags(store, run_id, {f"dvc.out/{path}": md5 for path, md5 in outs.items()})
 
 
@@ -94,7 +94,7 @@ def write_environment(store: Store, run_id: str, environment: Environment) -> No
 
 
 def write_choices(store: Store, run_id: str, choices: Sequence[Choice]) -> None:
-    """Tag a run with the settings that were left to the program: `chosen.<setting>` holds the value and the reason."""
+    """Tag a run with its `auto` settings: `chosen.<setting>` holds the value used and the reason."""
     write_tags(store, run_id, {f"chosen.{choice.setting}": f"{choice.used} ({choice.reason})" for choice in choices})
 
 

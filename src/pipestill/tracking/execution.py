@@ -1,4 +1,4 @@
-"""One execution of a stage: what it logs goes to the live MLflow run at once and into the run record at the end."""
+"""One execution of a stage: it logs to the live MLflow run at once, and to the run record at the end."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ from pipestill.tracking.view import role_tags
 
 
 class StageRun:
-    """What a stage logs to. No method raises for a reason of tracking's own.
+    """The object that a stage logs to. A fault of tracking is printed as a warning and never raised.
 
     Attributes:
         stage: the stage's name, such as `distill@bert_l3`.
@@ -62,7 +62,7 @@ class StageRun:
 
         Args:
             metrics: values by name; the name carries the unit.
-            step: where on the curve; None for a number that has no curve.
+            step: position on the curve; None for a number without a curve.
         """
         now = now_ms()
         points = [Point(name, float(value), step or 0, now) for name, value in metrics.items()]
@@ -76,7 +76,7 @@ class StageRun:
             self.live.add_points(points)
 
     def log_choices(self, choices: Sequence[Choice]) -> None:
-        """Log settings that params.yaml leaves to the program: what was used, and why."""
+        """Log the `auto` settings of params.yaml: the value used, and the reason."""
         self.choices.extend(choices)
         self.submit(lambda store, run_id: entities.write_choices(store, run_id, choices))
 
@@ -89,12 +89,12 @@ class StageRun:
         self._add_artifact(f"{folder}/{path.name}" if folder else path.name, path.read_bytes(), path.as_posix())
 
     def log_dataset(self, name: str, path: Path, context: str) -> None:
-        """Say that this run reads a data set; its digest is DVC's md5 of `path` as it is now.
+        """Log a data set as an input of the run; its digest is DVC's md5 of `path` as it is now.
 
         Args:
-            name: the data set's name in the UI.
-            path: its file or folder.
-            context: what it is for: training, evaluation, ...
+            name: name of the data set in the UI.
+            path: file or folder of the data set.
+            context: the purpose it is read for: training, evaluation, ...
         """
         md5 = self._md5(path)
         if md5:
@@ -103,7 +103,7 @@ class StageRun:
             self.submit(lambda store, run_id: entities.write_dataset(store, run_id, dataset))
 
     def log_model(self, name: str, folder: Path) -> None:
-        """Say which model this run made: an external model tagged with DVC's md5 of `folder`. No weights are copied."""
+        """Log a model as an output of the run, by DVC's md5 of `folder`. No weights are copied."""
         md5 = self._md5(folder)
         if md5:
             model = ModelInfo(name=name, path=folder.as_posix(), md5=md5)
@@ -116,7 +116,7 @@ class StageRun:
         self.submit(lambda store, run_id: entities.write_artifact(store, run_id, name, content))
 
     def submit(self, operation: Operation) -> None:
-        """Hand an operation to the live run, if there is one; for tracking's own use."""
+        """Queue an operation for the live run, if there is one; used inside this package only."""
         if self.live:
             self.live.submit(operation)
 
@@ -133,10 +133,10 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
     Outside of DVC, and in every rank but the first, nothing is tracked.
 
     Args:
-        params: the stage's section of params.yaml.
+        params: section of params.yaml that belongs to the stage.
 
     Yields:
-        What the stage logs to.
+        The object that the stage logs to.
     """
     stage = current_stage()
     if stage is None or _rank() > 0:
@@ -164,7 +164,7 @@ class _Execution:
         self.params = params
         stage = name_in(address)
         workspace = _quietly(lambda: Workspace(address), None)
-        # Without an identity nothing tells this request from another: its scratch must never be found again.
+        # Without an identity this request cannot be told from another one: its scratch folder must not be reused.
         unknown = Identity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
         self.git_commit, self.git_dirty = git_state()
@@ -234,7 +234,7 @@ def _untracked(stage: str | None, params: BaseModel | Mapping[str, object]) -> I
 
 
 def status_of(error: BaseException | None) -> Status:
-    """What an exception that leaves a stage says about its end; `sys.exit(0)` is a success like any other."""
+    """Return the run status for an exception that leaves a stage; `sys.exit(0)` counts as success."""
     if error is None:
         return "FINISHED"
     if isinstance(error, KeyboardInterrupt | StageTerminatedError):
@@ -245,7 +245,7 @@ def status_of(error: BaseException | None) -> Status:
 
 
 def histories(points: list[Point]) -> dict[str, MetricHistory]:
-    """Logged values by metric, in the order they were logged."""
+    """Group logged values by metric, in the order in which they were logged."""
     names = dict.fromkeys(point.name for point in points)
     by_name = {name: [point for point in points if point.name == name] for name in names}
     return {
@@ -263,7 +263,7 @@ def _rank() -> int:
 
 
 def _quietly(action: Callable[[], Any], otherwise: Any) -> Any:  # noqa: ANN401 (whatever the action gives)
-    """Do something for tracking's sake; if it fails, say so and go on with `otherwise`."""
+    """Run a step of tracking; if it fails, print a warning and return `otherwise`."""
     try:
         return action()
     except Exception as error:  # noqa: BLE001 (tracking never fails a stage)

@@ -1,4 +1,4 @@
-"""What a stage's execution is, by content: its key, the md5 of what it reads and writes, the commit it stands on.
+"""The identity of a stage's execution: md5 of its inputs and outputs, its settings, their key, and the git commit.
 
 DVC tells a stage its address in `$DVC_STAGE` and the main repository in `$DVC_ROOT`. In `dvc exp run --temp` and a
 queue the stage runs in a copy of the repository: its dvc.yaml and files are read there, and only the store and the
@@ -19,7 +19,7 @@ from pipestill.records import Record
 
 
 class Identity(Record):
-    """What was asked of a stage: md5 as DVC computes them, params as dvc.lock holds them, by file."""
+    """The request that a stage answers: its command, the md5 of its deps as DVC computes them, its params by file."""
 
     stage: str
     cmd: str
@@ -28,22 +28,22 @@ class Identity(Record):
 
     @property
     def key(self) -> str:
-        """The content address of the request: 64 hexadecimal digits over cmd, deps and params."""
+        """Return the content address of the request: a SHA-256 over cmd, deps and params in 64 hexadecimal digits."""
         return sha256_json({"cmd": self.cmd, "deps": self.deps, "params": self.params})
 
 
 def current_stage() -> str | None:
-    """The address of the stage that DVC is running in this process, or None."""
+    """Return the address of the stage that DVC is running in this process, or None."""
     return os.environ.get("DVC_STAGE")
 
 
 def name_in(address: str) -> str:
-    """A stage's name by its address."""
+    """Return the stage's name in an address."""
     return address.rpartition(":")[2]
 
 
 def home() -> Path:
-    """The main repository's root: where the store and the scratch folders are."""
+    """Return the root of the main repository, which holds the store and the scratch folders."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
@@ -51,8 +51,8 @@ def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
     """Read an identity from a stage's entry in dvc.lock.
 
     Args:
-        stage: the stage's name, such as `distill@bert_l3`.
-        entry: its mapping in dvc.lock, or the same made in memory.
+        stage: name of the stage, such as `distill@bert_l3`.
+        entry: its mapping in dvc.lock, or an equal one made in memory.
 
     Returns:
         The identity; equal requests give equal keys wherever they are read.
@@ -67,12 +67,12 @@ def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
 
 
 def hashes_of(items: list[Mapping[str, Any]]) -> dict[str, str]:
-    """The md5 of deps or outs in dvc.lock by path, sorted; an entry without one (not made yet) is left out."""
+    """Return the md5 of deps or outs in dvc.lock by path, sorted; an entry without md5 (not made yet) is left out."""
     return {item["path"]: item["md5"] for item in sorted(items, key=lambda item: item["path"]) if item.get("md5")}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
-    """YAML containers as plain ones, and a whole float as DVC would write it again."""
+    """Convert YAML containers to plain ones, and a whole float to an int, as DVC writes it."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
 
 
 class Workspace:
-    """The repository that a stage runs in, through DVC: hashes come from DVC's own state, so nothing is read twice."""
+    """The repository that a stage runs in, read through DVC, whose state holds the hashes of its files."""
 
     def __init__(self, address: str) -> None:
         from dvc.repo import Repo
@@ -90,24 +90,24 @@ class Workspace:
         self._stage = _found(self._repo, address)
 
     def identity(self) -> Identity:
-        """What is being asked of the stage, from the files and params as they are now."""
+        """Compute the stage's identity from the files and params as they are now."""
         from dvc.stage.serialize import to_single_stage_lockfile
 
         self._stage.save_deps()
         return identity_of(str(self._stage.name), to_single_stage_lockfile(self._stage))
 
     def outs(self, without: Path) -> dict[str, str]:
-        """The md5 of every out that exists, by path; `without` is the run record, which cannot hold its own."""
+        """Return the md5 of every existing out by path, except `without`: the run record cannot hold its own."""
         outs = [out for out in self._stage.outs if out.def_path != without.as_posix() and out.exists]
         return {out.def_path: md5_of(self._repo, out.fs_path) for out in sorted(outs, key=lambda out: out.def_path)}
 
     def md5(self, path: Path) -> str:
-        """DVC's md5 of a file, or with `.dir` of a folder, as it is now."""
+        """Return DVC's present md5 of a file, or of a folder with `.dir` appended."""
         return md5_of(self._repo, str(path.absolute()))
 
 
 def _found(repo: Any, address: str) -> Any:  # noqa: ANN401 (dvc has no types for us)
-    """DVC's stage by its address; where DVC was started elsewhere than in the root, by its name."""
+    """Return DVC's stage by its address, or by its name where DVC was not started in the root."""
     from dvc.exceptions import DvcException
 
     try:
@@ -120,7 +120,7 @@ def _found(repo: Any, address: str) -> Any:  # noqa: ANN401 (dvc has no types fo
 
 
 def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for us)
-    """DVC's md5 of a file, or with `.dir` of a folder, as it is now; `repo` is DVC's open repository."""
+    """Return DVC's present md5 of a file, or of a folder with `.dir` appended; `repo` is DVC's open repository."""
     from dvc.fs import localfs
     from dvc_data.hashfile.build import build
 
@@ -129,7 +129,7 @@ def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for u
 
 
 def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:
-    """The commit the workspace stands on, and whether tracked files differ from it; None where there is no git.
+    """Return the checked-out commit, and whether tracked files differ from it; None without git.
 
     Every dvc.lock is left out of the comparison: DVC rewrites it between two stages of one `dvc repro`.
     """
@@ -139,7 +139,7 @@ def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:
 
 
 def git_tags(root: Path, pattern: str) -> tuple[str, ...]:
-    """The tags on HEAD that fit a pattern; none where there is no git."""
+    """Return the tags on HEAD that match a pattern; an empty list without git."""
     return tuple((_git(root, "tag", "--points-at", "HEAD", "--list", pattern) or "").split())
 
 

@@ -1,7 +1,7 @@
-"""The live MLflow run: what is logged appears in the UI at once, and no trouble with it reaches the stage.
+"""The live MLflow run: logged values appear in the UI at once, and its errors never reach the stage.
 
 A run is opened in the main thread; everything after goes through a queue to one thread. An error, or an operation that
-takes too long at the end, turns the live run off: it is said once, and the run record keeps everything for `sync`.
+takes too long at the end, turns the live run off with one warning; the run record keeps everything for `sync`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from pipestill.tracking.store import Store, open_store
 
 STALL_S = 4.0
-"""How long the end of a stage waits for one operation."""
+"""Seconds that the end of a stage waits for one operation."""
 FLUSH_S = 1.0
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 8000
@@ -37,13 +37,13 @@ class Point(NamedTuple):
 
 
 def safe_name(name: str) -> str:
-    """A metric, param or tag name that mlflow accepts: `@` and other signs become `-`; no absolute or climbing path."""
+    """Make a name that mlflow accepts: `@` and other signs become `-`, and absolute or climbing paths are mended."""
     parts = [part if part not in {".", ".."} else "_" for part in name.split("/") if part]
     return re.sub(r"[^/\w.\- :]", "-", "/".join(parts))[:MAX_NAME_CHARS]
 
 
 def shorten(text: str, limit: int) -> str:
-    """A text within mlflow's limit: one that is too long ends in its own SHA-256, so that equal stays equal."""
+    """Cut a text to mlflow's limit; a cut text ends in the whole text's SHA-256, so that unequal texts differ."""
     if len(text) <= limit:
         return text
     mark = f"... sha256:{hashlib.sha256(text.encode()).hexdigest()}"
@@ -51,12 +51,12 @@ def shorten(text: str, limit: int) -> str:
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970, as mlflow counts time."""
+    """Return milliseconds since 1970, as mlflow counts time."""
     return time.time_ns() // 1_000_000
 
 
 def say(text: str) -> None:
-    """One line on the terminal about tracking."""
+    """Print one line about tracking."""
     print(f"tracking: {text}", file=sys.stderr, flush=True)
 
 
@@ -75,12 +75,12 @@ class LiveRun:
         self._thread.start()
 
     def submit(self, operation: Operation) -> None:
-        """Hand over one operation on the store; it runs after those before it."""
+        """Queue one operation on the store; operations run in order."""
         if not self._off:
             self._operations.put(operation)
 
     def add_points(self, points: Iterable[Point]) -> None:
-        """Hand over metric values; they are written together about once a second."""
+        """Queue metric values; they are written together about once a second."""
         with self._points_lock:
             self._points.extend(points)
 
@@ -89,10 +89,10 @@ class LiveRun:
 
         Args:
             status: FINISHED, FAILED or KILLED.
-            end_time_ms: when the stage ended.
+            end_time_ms: time at which the stage ended.
 
         Returns:
-            Whether all of it reached the store; False after at most STALL_S without progress.
+            True if everything reached the store; False after at most STALL_S without progress.
         """
         self.submit(lambda store, run_id: store.client.set_terminated(run_id, status, end_time_ms))
         self._operations.put(None)
@@ -137,7 +137,7 @@ class LiveRun:
 
 
 def say_offline(error: Exception) -> None:
-    """Say that from here on only the run record is written."""
+    """Warn that from here on only the run record is written."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     say(f"MLflow is out of reach ({shorten(reason, 300)}); the run record is kept, `sync` uploads it later")
 
@@ -145,14 +145,14 @@ def say_offline(error: Exception) -> None:
 def start_live_run(
     home: Path, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]
 ) -> LiveRun | None:
-    """Open a run; None, and a line on the terminal, if that fails.
+    """Open a run; on failure print a warning and return None.
 
     Args:
-        home: the main repository's root.
-        name: the run's name in the UI.
-        start_time_ms: when the stage started.
-        tags: its tags; names and values are fitted to mlflow's rules here.
-        params: its params, likewise.
+        home: root of the main repository.
+        name: name of the run in the UI.
+        start_time_ms: time at which the stage started.
+        tags: tags of the run; names and values are fitted to mlflow's rules here.
+        params: params of the run, fitted likewise.
     """
     try:
         store = open_store(home)
@@ -164,7 +164,7 @@ def start_live_run(
 
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
-    """Create a run with its tags and params; returns its id. Raises what mlflow raises."""
+    """Create a run with its tags and params, and return its id; mlflow's errors pass through."""
     fitted = {safe_name(key): shorten(value, MAX_TAG_CHARS) for key, value in tags.items()}
     run = store.client.create_run(store.experiment_id, start_time=start_time_ms, run_name=name, tags=fitted)
     run_id = str(run.info.run_id)

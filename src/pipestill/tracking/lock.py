@@ -1,4 +1,4 @@
-"""What a dvc.lock says was made, its run records and reports: fetched one by one, never a model."""
+"""Reading dvc.lock, and fetching the run records and reports it names, one by one and never a model."""
 
 import subprocess
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ LOCK = Path("dvc.lock")
 MAIN = Path()
 """The folder of the main pipeline's files, relative to the repository's root."""
 PIPELINES = Path("pipelines")
-"""Where every other pipeline has a folder of its own."""
+"""The folder that holds a folder for every other pipeline."""
 
 
 class Made(NamedTuple):
-    """One stage in dvc.lock: what was asked, what came out, and the md5 of its run record (None if it writes none)."""
+    """One stage in dvc.lock: its identity, the md5 of its outs and of its run record (None if it writes none)."""
 
     identity: Identity
     outs: dict[str, str]
@@ -33,9 +33,9 @@ class Lock:
     """The dvc.lock of one of a repository's pipelines, and DVC's cache and remote behind it.
 
     Attributes:
-        root: the repository's root.
-        pipeline: the folder of the pipeline's files, relative to the root.
-        stages: what was made.
+        root: root of the repository.
+        pipeline: folder of the pipeline's files, relative to the root.
+        stages: the stages that were run, with their hashes.
     """
 
     def __init__(self, root: Path, pipeline: Path = MAIN) -> None:
@@ -48,11 +48,11 @@ class Lock:
 
     @property
     def key(self) -> str:
-        """The content address of the whole pipeline's state: what was asked of each stage and what came out."""
+        """Return the content address of the pipeline's state: a hash over the identity and the outs of every stage."""
         return sha256_json({made.identity.stage: [made.identity.key, made.outs] for made in self.stages})
 
     def records(self) -> dict[str, RunRecord]:
-        """The run record of each stage that has one, from the cache or, where it is not there, from the remote."""
+        """Read the run record of each stage that has one, from the cache or else from the remote."""
         md5s = {made.identity.stage: made.record_md5 for made in self.stages if made.record_md5}
         self._fetch(md5s.values(), "run record(s)")
         records = {}
@@ -70,15 +70,15 @@ class Lock:
         return records
 
     def outs(self) -> dict[str, str]:
-        """The md5 of every out of every stage by path; run records left out."""
+        """Return the md5 of every out of every stage by path, run records excepted."""
         return {path: md5 for made in self.stages for path, md5 in made.outs.items()}
 
     def maker(self, path: Path) -> Made | None:
-        """The stage that made an out; None if no stage did."""
+        """Return the stage that made an out; None if no stage did."""
         return next((made for made in self.stages if path.as_posix() in made.outs), None)
 
     def holds(self, path: Path) -> bool:
-        """Whether a file or folder lies in the workspace exactly as dvc.lock says it was made."""
+        """Return whether a file or folder in the workspace has the md5 that dvc.lock names."""
         outs = self.outs()
         out = next((name for name in map(Path.as_posix, (path, *path.parents)) if name in outs), None)
         if out is None or not (self.root / path).exists():
@@ -86,21 +86,21 @@ class Lock:
         return md5_of(self._repo, str(self.root / out)) == outs[out]
 
     def files(self, folder: Path) -> dict[str, str]:
-        """The md5 of each out that is a file right in a folder, by its name in there."""
+        """Return the md5 of each out that is a file directly in a folder, by file name."""
         paths = {Path(path): md5 for path, md5 in self.outs().items() if not md5.endswith(".dir")}
         return {path.name: md5 for path, md5 in paths.items() if path.parent == folder}
 
     def contents(self, folder: Path) -> dict[str, bytes]:
-        """What those files hold, by name, from the cache or the remote, whatever lies in the workspace.
+        """Read those files' contents by name, from the cache or the remote and never from the workspace.
 
-        A file that is in neither is left out, and that is said.
+        A file found in neither is left out with a warning.
         """
         files = self.files(folder)
         self._fetch(files.values(), f"file(s) of {folder}")
         return {name: self._cached(md5).read_bytes() for name, md5 in files.items() if self._cached(md5).exists()}
 
     def is_committed(self) -> bool:
-        """Whether git's HEAD holds this very dvc.lock."""
+        """Return whether git's HEAD holds exactly this dvc.lock."""
         path = str(self.pipeline / LOCK)
         tracked = ["git", "ls-files", "--error-unmatch", path]
         same = ["git", "diff", "--quiet", "HEAD", "--", path]
@@ -113,7 +113,7 @@ class Lock:
         return Path(self._repo.cache.local.oid_to_path(md5))
 
     def _fetch(self, md5s: Iterable[str], what: str) -> None:
-        """Bring from the remote what the cache lacks; what a remote does not give is said, and none is no error."""
+        """Fetch files that the cache lacks from the remote; a missing file or remote is only a warning."""
         from dvc.config import NoRemoteError
         from dvc.exceptions import DvcException
         from dvc_data.hashfile.hash_info import HashInfo
@@ -130,14 +130,14 @@ class Lock:
 
 
 def repository_of(folder: Path) -> Path:
-    """The root of the repository that a folder lies in."""
+    """Return the root of the repository that a folder lies in."""
     from dvc.repo import Repo
 
     return Path(Repo.find_root(str(folder)))
 
 
 def stage_names(pipeline: Path = Path("dvc.yaml")) -> tuple[str, ...]:
-    """The stages that a dvc.yaml defines, those of a matrix one by one; none where DVC cannot read the file.
+    """List the stages that a dvc.yaml defines, those of a matrix one by one; empty where DVC cannot read the file.
 
     Neither dvc.lock nor any dependency is read, which takes DVC longer than all the rest.
     """
@@ -153,16 +153,16 @@ def stage_names(pipeline: Path = Path("dvc.yaml")) -> tuple[str, ...]:
 
 
 def pipelines_with_lock(root: Path) -> list[Path]:
-    """The folders of the pipelines that ran, relative to the repository's root: the main one first, others by name."""
+    """List the folders of pipelines with a dvc.lock, relative to the root: the main one first, others by name."""
     others = sorted(path.parent.relative_to(root) for path in (root / PIPELINES).glob(f"*/{LOCK}"))
     return [*([MAIN] if (root / LOCK).exists() else []), *others]
 
 
 def read_lock(path: Path) -> list[Made]:
-    """The stages of a dvc.lock, sorted by name.
+    """Read the stages of a dvc.lock, sorted by name.
 
     Raises:
-        RecordError: there is no such file: the pipeline never ran.
+        RecordError: the file is missing: the pipeline never ran.
     """
     try:
         content: dict[str, Any] = YAML(typ="safe").load(path.read_text(encoding="utf-8"))

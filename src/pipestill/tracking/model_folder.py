@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pipestill
 
 CODE = ("__init__.py", "errors.py", "predict")
-"""What of pipestill the model runs; it travels with the model, since pipestill is in no package index."""
+"""The pipestill modules that the model runs; they are copied into it, since pipestill is not in a package index."""
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pydantic", "tokenizers")
 SERVED = Path(__file__).with_name("served_classifier.py")
 CLASSIFIER = "classifier"
@@ -19,7 +19,7 @@ EXAMPLE_TEXTS = ["a gripping, funny film", "two hours I will never get back"]
 
 
 class ModelIds(NamedTuple):
-    """What mlflow calls the model: its own id and that of the run it belongs to."""
+    """MLflow's ids of the model and of the run it belongs to."""
 
     model_id: str
     run_id: str
@@ -32,9 +32,9 @@ def model_folder(artifact: Path, file: str, ids: ModelIds) -> Iterator[Path]:
     The signature has a free number of texts of any length, and is read off the served code's type hints.
 
     Args:
-        artifact: the artifact folder.
+        artifact: folder of the exported artifact.
         file: the one ONNX file of it that the model runs; other forms of the model stay out.
-        ids: the model's and the run's ids.
+        ids: ids of the model and of the run.
 
     Yields:
         The folder: MLmodel, served_classifier.py, code/, artifacts/classifier/.
@@ -62,7 +62,7 @@ def model_folder(artifact: Path, file: str, ids: ModelIds) -> Iterator[Path]:
 
 
 def classifier_folder(model: Path) -> Path:
-    """The artifact folder inside an MLflow model's folder."""
+    """Return the artifact folder inside an MLflow model's folder."""
     return model / "artifacts" / CLASSIFIER
 
 
@@ -82,7 +82,7 @@ def _copy_code(target: Path) -> None:
 
 
 def _forget_this_machine(folder: Path) -> None:
-    """Take the paths of this machine out of MLmodel; mlflow reads file names only."""
+    """Strip this machine's paths from MLmodel, where mlflow needs file names only."""
     from mlflow.models import Model
 
     model = Model.load(str(folder))

@@ -20,20 +20,20 @@ from pipestill.tracking.store import Store
 from pipestill.tracking.view import RESULT_TAG, ROLE, role_tags
 
 REPORTS = Path("reports")
-"""The main pipeline's reports; each other pipeline has a folder of its own in there."""
+"""The folder of the main pipeline's reports; every other pipeline has a subfolder."""
 SUMMARY = "summary.json"
 TABLES = ("table.md", "ablation.md")
-"""The report that stands on the run's page as its description."""
+"""The report that becomes the description on the run's page."""
 DATA_STAGE = "prepare"
 """The stage whose data sets are the pipeline's."""
 WALL_TIMES = "wall_times.csv"
 REPORTS_TAG = "dvc.reports"
 RESULT_OF_TAG = "dvc.result_of"
-"""The tag of a training's run that names the pipeline's run whose report its result is from."""
+"""The tag of a training's run that names the pipeline run its result was taken from."""
 LAYOUT = "result/"
 """Written with the number of reports: a run of an earlier layout gets its table's metrics anew."""
 KEPT_COMMITS = 100
-"""How many commits with the same dvc.lock are named, the newest: a tag holds 8,000 characters."""
+"""The most commits with the same dvc.lock to name, newest first: a tag holds 8,000 characters."""
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -41,13 +41,13 @@ def write_pipeline_run(store: Store, lock: Lock, records: dict[str, RunRecord], 
     """Write the pipeline run of dvc.lock's state and hang the stages' runs below it.
 
     Args:
-        store: where to.
-        lock: the state.
-        records: the run records at hand, by stage.
-        run_ids: the stages' runs, by stage.
+        store: the MLflow store to write to.
+        lock: the pipeline's dvc.lock.
+        records: the run records that could be read, by stage.
+        run_ids: ids of the stages' runs, by stage.
 
     Returns:
-        Whether anything had to be written.
+        True if anything was written.
     """
     found = find_pipeline_run(store, lock)
     changed = found is None
@@ -80,7 +80,7 @@ def _write_missing_tags(store: Store, run_id: str, tags: Mapping[str, str], want
 
 
 def _hang_below(store: Store, parent: str, child: str, lock: Lock, record: RunRecord | None) -> bool:
-    """Put a stage's run below the pipeline's, and the report's figures of the model that it trained on it."""
+    """Make a stage's run a child of the pipeline run, and log the report's figures of the model it trained."""
     tags = store.client.get_run(child).data.tags
     wanted = {PARENT_TAG: parent}
     if record is not None and role_tags(record.metrics):
@@ -91,7 +91,7 @@ def _hang_below(store: Store, parent: str, child: str, lock: Lock, record: RunRe
 
 
 def _write_result(store: Store, parent: str, child: str, lock: Lock, record: RunRecord) -> dict[str, str]:
-    """Put a model's figures on the run that trained it; returns the tags that say so, none without a report."""
+    """Log a model's figures on the run that trained it; return the tags that note this, empty without a report."""
     folder = REPORTS / lock.pipeline.name
     content = lock.contents(folder).get(SUMMARY) if SUMMARY in lock.files(folder) else None
     summary: Row = json.loads(content) if content else {}
@@ -104,7 +104,7 @@ def _write_result(store: Store, parent: str, child: str, lock: Lock, record: Run
 
 
 def find_pipeline_run(store: Store, lock: Lock) -> Any:  # noqa: ANN401 (mlflow's Run)
-    """The pipeline run of dvc.lock's state; None before the first sync of it."""
+    """Find the pipeline run of this dvc.lock; None before its first sync."""
     found = store.client.search_runs([store.experiment_id], f"tags.`dvc.pipeline` = '{lock.key}'")
     return found[0] if found else None
 
@@ -120,7 +120,7 @@ def _kind(lock: Lock) -> str:
 
 
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
-    """Write the params of all stages and how long each took; what is there already stays as it is."""
+    """Write the params and wall times of all stages; values already there stay."""
     params: dict[str, str] = {}
     for record in records.values():
         for values in record.dvc_params.values():
@@ -136,7 +136,7 @@ def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> No
 
 
 def wall_times(records: Mapping[str, RunRecord]) -> str:
-    """When each stage started (UTC) and how long it took, in the order of their starts: a table that MLflow shows."""
+    """Return a table of each stage's start (UTC) and duration, in order of start, in the form that MLflow shows."""
     lines = ["stage,started,wall_time_s"]
     for stage, record in sorted(records.items(), key=lambda item: (item[1].start_time_ms, item[0])):
         started = datetime.fromtimestamp(record.start_time_ms / 1000, UTC)
@@ -145,12 +145,12 @@ def wall_times(records: Mapping[str, RunRecord]) -> str:
 
 
 def _end_time_ms(records: dict[str, RunRecord]) -> int:
-    """When the last stage ended; now, where no record is at hand."""
+    """Return when the last stage ended, or the present time without a record."""
     return max((record.end_time_ms for record in records.values()), default=0) or now_ms()
 
 
 def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
-    """The commits that hold this very dvc.lock, the newest as the run's own, once it is committed."""
+    """Return tags of the commits that hold exactly this dvc.lock, the newest as the run's own; empty without one."""
     commit, _ = git_state(lock.root)
     if commit is None or not lock.is_committed():
         return {}
@@ -162,7 +162,7 @@ def _commit_tags(lock: Lock, tags: dict[str, str]) -> dict[str, str]:
 
 
 def _write_reports(store: Store, run_id: str, reports: dict[str, bytes], time_ms: int) -> dict[str, str]:
-    """Put the reports on the run's page, the table as its description; returns the tags that say so."""
+    """Copy the reports to the run's page, the table as its description; return the tags that note this."""
     tags = {REPORTS_TAG: f"{LAYOUT}{len(reports)}"} if reports else {}
     for name, content in reports.items():
         entities.write_artifact(store, run_id, name, content)
@@ -179,7 +179,7 @@ def _write_reports(store: Store, run_id: str, reports: dict[str, bytes], time_ms
 
 
 def champion_tag(selection: dict[str, Any]) -> str:
-    """The champion's name; without one `none`, with the nearest candidate and the constraints that it misses."""
+    """Return the champion's name; without one `none`, the nearest candidate and the constraints it misses."""
     if selection.get("champion"):
         return str(selection["champion"])
     nearest = selection.get("packaged")

@@ -1,4 +1,4 @@
-"""The edge of a stage's process: how it starts, what ends it, and which exit code says so."""
+"""Start and end of a stage's process: signals, the death of DVC, and exit codes."""
 
 import os
 import signal
@@ -17,24 +17,24 @@ from pipestill.tracking.identity import current_stage
 
 WATCH_INTERVAL_S = 0.5
 GRACE_S = 6.0
-"""How long a stage may take to end by itself once DVC is gone: its run still has to be closed."""
+"""Seconds that a stage gets to end by itself after DVC has died: its run still has to be closed."""
 
 
 class StageTerminatedError(SystemExit):
-    """The process was asked to end by a signal; the exit code is the shell's, 128 + signal."""
+    """A signal ends the process; the exit code is the shell's, 128 + signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:
-    """Run a stage's main function and leave the process with a truthful exit code.
+    """Run a stage's main function, then exit with 0, or with a code that names the failure.
 
-    A PipestillError is printed without traceback (exit code 1): its message says what to do. SIGTERM and SIGHUP end
-    `main` like an exception, so that files are closed and the run's status is told. When DVC dies, so does the process.
+    A PipestillError is printed without traceback (exit code 1): its message names the next step. SIGTERM and SIGHUP end
+    `main` like an exception, so that files are closed and the run gets its status. When DVC dies, so does the process.
 
     Args:
-        main: the stage.
+        main: function that runs the stage.
     """
     end_by_exception()
     watch_parent()
@@ -42,7 +42,7 @@ def run_main(main: Callable[[], None]) -> NoReturn:
 
 
 def end_by_exception() -> None:
-    """Make SIGTERM and SIGHUP raise StageTerminatedError, so that open work is ended properly."""
+    """Make SIGTERM and SIGHUP raise StageTerminatedError, so that `finally` blocks run and the run gets its status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
 
@@ -70,8 +70,8 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 def watch_parent() -> None:
     """End this process when the DVC process that started it is gone; without DVC, do nothing.
 
-    DVC does not take its children with it when it is terminated or killed: they go on writing into outs that a next
-    `dvc repro` deletes and writes again.
+    A terminated or killed DVC leaves its child processes alive: they would go on writing into outs that the next `dvc
+    repro` deletes and writes again.
     """
     stage = current_stage()
     starter = _starter(stage) if stage else None
@@ -83,20 +83,20 @@ def watch_parent() -> None:
 
 
 def _starter(stage: str) -> psutil.Process | None:
-    """The nearest ancestor that DVC did not start for this stage: DVC itself, whatever shells stand between."""
+    """Return the DVC process: the nearest ancestor without this stage's environment, past any shells between."""
     for ancestor in psutil.Process().parents():
         try:
             if ancestor.environ().get("DVC_STAGE") != stage:
                 return ancestor
         except psutil.NoSuchProcess:
             return None
-        except psutil.Error:  # another user's process is none that DVC started for us
+        except psutil.Error:  # another user's process was not started by our DVC
             return ancestor
     return None
 
 
 def _is_init(process: psutil.Process) -> bool:
-    """Whether a process adopts orphans. In a container DVC itself may be the first process; it is none of these."""
+    """Return whether a process adopts orphans. In a container DVC itself may have pid 1; it does not count."""
     try:
         command = " ".join(process.cmdline())
         adopts = process.pid == 1 or process.name() in {"systemd", "init", "launchd"}
@@ -110,7 +110,7 @@ def _watch(starter: psutil.Process) -> None:
         time.sleep(WATCH_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_S)
-    # The main thread sits in foreign code that looks at no signal: sync reaps the run.
+    # The main thread is in native code and cannot handle the signal: the next sync ends the run.
     for child in psutil.Process().children(recursive=True):
         child.kill()
     os._exit(128 + signal.SIGTERM)

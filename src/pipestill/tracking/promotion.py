@@ -10,19 +10,19 @@ from pipestill.tracking.store import Store
 
 
 class Duel(NamedTuple):
-    """Both models' quality on the same dev rows, in [0, 1]."""
+    """Quality of challenger and champion on the same dev rows, in [0, 1]."""
 
     challenger: float
     champion: float
 
 
 def reasons_against(duel: Duel, metric: str, margin: float) -> tuple[str, ...]:
-    """Why a challenger is refused; none if it is as good as the champion within the margin.
+    """Return why a challenger is refused; empty if it is as good as the champion within the margin.
 
     Args:
-        duel: both models' quality on dev.
-        metric: what the quality is called.
-        margin: how far the challenger may lie below the champion.
+        duel: quality of both models on dev.
+        metric: name of the quality metric.
+        margin: largest drop below the champion that is allowed.
     """
     # Half a millionth: the tags hold six digits, and a drop of exactly the margin is allowed.
     drop = duel.champion - duel.challenger
@@ -37,23 +37,23 @@ def reasons_against(duel: Duel, metric: str, margin: float) -> tuple[str, ...]:
 
 
 def compare(store: Store, lock: Lock, candidate: Candidate, champion: Any) -> Duel:  # noqa: ANN401 (mlflow's ModelVersion)
-    """Both models' quality on dev: as recorded where it was measured on these rows, else measured here and now.
+    """Return both models' quality on dev: the champion's from its tags if measured on these rows, else measured now.
 
     Args:
-        store: where the champion is.
-        lock: the repository's dvc.lock.
-        candidate: the challenger.
-        champion: the present champion's version.
+        store: the MLflow store that holds the champion.
+        lock: dvc.lock of the repository.
+        candidate: the model that wants to become champion.
+        champion: registry version of the present champion.
 
     Raises:
-        RegistryError: the dev rows are not here, or the champion knows other labels.
+        RegistryError: the dev rows are missing, or the champion has other labels.
     """
     recorded = champion.tags.get(f"dev.{candidate.metric}")
     if recorded is not None and champion.tags.get(f"dvc.out/{DEV}") == candidate.dev_md5:
         return Duel(candidate.dev_quality, float(recorded))
     if not lock.holds(DEV):
         raise RegistryError(
-            f"{DEV} is not here as dvc.lock says it was made, and the champion was measured on other rows",
+            f"{DEV} is missing or differs from dvc.lock, and the champion was measured on other rows",
             next_step=f"run `dvc pull {DEV}`",
         )
     folder = classifier_folder(_download(store, champion))
@@ -69,7 +69,7 @@ def _download(store: Store, version: Any) -> Path:  # noqa: ANN401 (mlflow's Mod
 
 
 def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_file: str) -> Duel:
-    """Score both on the dev rows, one text at a time so that no answer depends on the texts beside it."""
+    """Score both on the dev rows, one text at a time: an int8 model's logits depend on the batch a text is in."""
     import numpy as np
     import pyarrow.parquet
 
@@ -82,7 +82,7 @@ def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_fi
     champion = Classifier(champion_folder, file=champion_file)
     if set(challenger.labels) != set(champion.labels):
         raise RegistryError(
-            "the champion knows other labels than the challenger, so no row can tell which is better",
+            "champion and challenger have different labels, so they cannot be compared",
             found=", ".join(champion.labels),
             expected=", ".join(challenger.labels),
             next_step="give the alias `champion` to the challenger by hand, in the UI or with MlflowClient",

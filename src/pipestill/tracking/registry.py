@@ -1,4 +1,4 @@
-"""The registry: the report's champion as a version of the model `pipestill-<data>`, with the aliases of its standing.
+"""The registry: the report's champion as a version of the model `pipestill-<data>`, `challenger` or `champion`.
 
 A version is `challenger` first and `champion` once it has passed the gate. Equal bytes are one version, however often
 they are registered.
@@ -27,18 +27,18 @@ Standing = Literal["challenger", "champion"]
 CHALLENGER: Standing = "challenger"
 CHAMPION: Standing = "champion"
 MAX_CARD_CHARS = 5000
-"""What a version's description holds in mlflow's schema."""
+"""Most characters of a version's description in mlflow's schema."""
 
 
 class Registration(NamedTuple):
-    """What became of a candidate.
+    """The outcome of a registration.
 
     Attributes:
-        name: the registered model's name.
-        version: the candidate's version.
+        name: name of the registered model.
+        version: version of the candidate.
         is_new: whether these bytes were registered for the first time.
-        standing: the alias it has now.
-        refused_because: why it is not champion; empty if it is, or was not to be.
+        standing: alias that the version has now.
+        refused_because: reasons why the gate refused it; empty if it passed or was not tried.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Registration(NamedTuple):
     refused_because: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The outcome for people, a line each."""
+        """Return the outcome as lines to print."""
         known = "registered" if self.is_new else "registered already, byte for byte"
         lines = [f"{self.name} version {self.version}: {known}; it is {self.standing}"]
         return lines + [f"not champion: {reason}" for reason in self.refused_because]
@@ -60,14 +60,14 @@ def register(root: Path, *, promote: bool = True) -> Registration:
     The store is synced first, so that the version hangs on its pipeline run.
 
     Args:
-        root: the repository's root.
+        root: root of the repository.
         promote: try the gate; else the version stays challenger.
 
     Returns:
-        What became of it.
+        The candidate's version, its alias, and the reasons of a refusal.
 
     Raises:
-        RegistryError: there is nothing to register, or files are missing.
+        RegistryError: the report has no champion, or files are missing.
         ParamsError: the section `register` is refused.
         StoreError: the store cannot be reached.
     """
@@ -95,7 +95,7 @@ def register(root: Path, *, promote: bool = True) -> Registration:
 
 
 def model_name(data: str) -> str:
-    """The registered model of a data set: `pipestill-<data>`, with what mlflow refuses in a name replaced."""
+    """Return the name of a data set's registered model: `pipestill-<data>`, characters that mlflow refuses replaced."""
     return "pipestill-" + "".join(char if char.isalnum() or char in "._-" else "-" for char in data)
 
 
@@ -108,13 +108,13 @@ def _gate(store: Store, lock: Lock, candidate: Candidate, name: str, margin: flo
 
 
 def _alias(store: Store, name: str, alias: str) -> str | None:
-    """The version that has an alias."""
+    """Return the version that has an alias."""
     found = store.client.get_registered_model(name).aliases.get(alias)
     return None if found is None else str(found)
 
 
 def _version(store: Store, lock: Lock, candidate: Candidate, name: str) -> tuple[str, bool]:
-    """The version of these bytes, and whether it had to be made."""
+    """Return the version of these bytes, and whether it had to be created."""
     _ensure_model(store, name, candidate.data)
     for version in store.client.search_model_versions(f"name = '{name}'"):
         if (version.tags.get("dvc.md5"), version.tags.get("file")) == (candidate.md5, candidate.file):
@@ -155,14 +155,14 @@ def _create_version(store: Store, lock: Lock, candidate: Candidate, name: str) -
 
 
 def _card(candidate: Candidate) -> str:
-    """The artifact's model card without its front matter."""
+    """Return the artifact's model card without its front matter."""
     text = (candidate.folder / "README.md").read_text(encoding="utf-8")
     body = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
     return shorten(body.strip(), MAX_CARD_CHARS)
 
 
 def run_register(root: Path, *, promote: bool, tell: Callable[[str], None] = say) -> int:
-    """Register, tell what became of it, and return the exit code: 1 where the gate refused."""
+    """Register, print the outcome, and return the exit code: 1 where the gate refused."""
     registration = register(root, promote=promote)
     for line in registration.lines():
         tell(line)

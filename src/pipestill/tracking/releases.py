@@ -1,7 +1,7 @@
-"""Releases and the registry name each other: a version's tags hold the md5 of models/champion and its release.
+"""The link between releases and the registry: a version's tags hold the md5 of models/champion and its release.
 
-A release is gto's annotated tag on a commit, and its artifact is named by content in that commit's dvc.lock; a version
-of the registry has the same md5 in its tag `dvc.out/models/champion` once it was registered.
+A release is gto's annotated tag on a commit, whose dvc.lock holds the artifact's md5. A registered version has the same
+md5 in its tag `dvc.out/models/champion`.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipestill.tracking.store import SQLITE, open_store, tracking_uri
 
 CHAMPION_FOLDER = Path("models/champion")
 CHOICE = SUMMARY.as_posix()
-"""The out that says who is champion; a folder made from another one is another champion's."""
+"""The output that names the champion; a folder made from another choice holds another champion."""
 CONTENT_TAG = f"dvc.out/{CHAMPION_FOLDER.as_posix()}"
 RELEASE_TAG = "release"
 ARTIFACT = "classifier"
@@ -25,14 +25,14 @@ REGISTER = "run `make register`, which also notes the release"
 
 
 def release_tags(lock: Lock) -> dict[str, str]:
-    """The tags by which a version of the report's champion names its released folder.
+    """Return the tags that link a version of the report's champion to its released folder.
 
     Args:
-        lock: the repository's dvc.lock.
+        lock: dvc.lock of the repository.
 
     Returns:
-        The folder's md5, if `package` made it from the choice that the lock names; the releases of HEAD, if HEAD holds
-        this lock.
+        The folder's md5, if `package` made it from the choice in the lock; the releases of HEAD, if HEAD holds this
+        lock.
     """
     made, choice = lock.maker(CHAMPION_FOLDER), lock.outs().get(CHOICE)
     if made is None or choice is None or made.identity.deps.get(CHOICE) != choice:
@@ -43,14 +43,14 @@ def release_tags(lock: Lock) -> dict[str, str]:
 
 
 def note_release(root: Path, release: str) -> tuple[str, bool]:
-    """Note a release on the version that the registry has of its folder.
+    """Tag the registry's version of a released folder with the release.
 
     Args:
-        root: the repository's root, with the released commit checked out.
-        release: its tag, such as `classifier@v1.2.0`.
+        root: root of the repository, with the released commit checked out.
+        release: tag of the release, such as `classifier@v1.2.0`.
 
     Returns:
-        A line for people, and whether the released folder is the registry's champion.
+        A line to print, and whether the released folder is the registry's champion.
     """
     uri = tracking_uri(root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
@@ -66,7 +66,7 @@ def note_release(root: Path, release: str) -> tuple[str, bool]:
             return f"MLflow's registry does not know the released folder (md5 {md5}): {REGISTER}", False
         return _note(client, found[0], release)
     except (PipestillError, MlflowException) as error:
-        return f"MLflow's registry was not told of {release}: {error}\n  next: {REGISTER}", False
+        return f"MLflow's registry could not be tagged with {release}: {error}\n  next: {REGISTER}", False
 
 
 def _note(client: Any, version: Any, release: str) -> tuple[str, bool]:  # noqa: ANN401 (mlflow has no types for us)

@@ -17,7 +17,7 @@ FIGURES = {
     "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
     "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
 }
-"""The table's columns, and where they stand in a row of the summary. The UI makes a section of what is before the `/`,
+"""The table's columns, and their places in a row of the summary. The UI makes a section of what is before the `/`,
 so a figure's values lie side by side for all models; the other numbers are in summary.json and on the stages' runs.
 """
 RESULT = {
@@ -27,24 +27,24 @@ RESULT = {
     "retention": ("test", "retention", "value"),
     "p50_ms": ("speed", "p50_ms"),
 }
-"""The figures that a run has of one file: a list of runs shows pipelines and students in the same columns."""
+"""The figures of one file that a run logs: a list of runs shows pipelines and students in the same columns."""
 DIGITS = 4
-"""Decimals of a result: a list of runs shows all that there are. The table's metrics are not rounded."""
+"""Decimals of a result, since a list of runs shows all decimals. The table's metrics are not rounded."""
 NOT_SHOWN = "torch"
-"""Students are used as ONNX files; the teacher's PyTorch form is what they are measured against."""
+"""Forms of models that are left out: students are used as ONNX files only."""
 TEACHER = "teacher"
 
 Row = Mapping[str, Any]
 
 
 def champion_of(summary: Row) -> str | None:
-    """The champion as `<model>/<form>`; None if there is none."""
+    """Return the champion as `<model>/<form>`, or None."""
     champion = (summary.get("selection") or {}).get("champion")
     return None if champion is None else str(champion)
 
 
 def table_points(summary: Row, time_ms: int) -> list[Point]:
-    """The table as metrics: the champion's result, its figures as `champion/<figure>`, `<figure>/<model>.<form>`.
+    """List the table as metrics: the champion's result, its figures as `champion/<figure>`, `<figure>/<model>.<form>`.
 
     MLflow lists a run's metrics in the order in which they were written first.
     """
@@ -65,7 +65,7 @@ def table_points(summary: Row, time_ms: int) -> list[Point]:
 
 
 def result_points(row: Row, time_ms: int) -> list[Point]:
-    """One file's figures as `result/<figure>`, to DIGITS decimals, and its size in MB."""
+    """Return one file's figures as `result/<figure>`, to DIGITS decimals, and its size in MB."""
     figures = dict(_values(row, RESULT))
     size_bytes = _number(row, ("size_bytes",))
     if size_bytes is not None:
@@ -74,7 +74,7 @@ def result_points(row: Row, time_ms: int) -> list[Point]:
 
 
 def row_of(summary: Row, model: str) -> Row | None:
-    """The row that stands for a model: the champion or the PyTorch teacher, else the smallest file."""
+    """Return the row that represents a model: the champion or the PyTorch teacher, else the smallest file."""
     rows = [row for row in _shown(summary) if row["model"] == model]
     wanted = {champion_of(summary), f"{TEACHER}/{NOT_SHOWN}"}
     chosen = next((row for row in rows if subject(row) in wanted), None)
@@ -82,7 +82,7 @@ def row_of(summary: Row, model: str) -> Row | None:
 
 
 def subject(row: Row) -> str:
-    """The file that a row is about, as `<model>/<form>`."""
+    """Return a row's file as `<model>/<form>`."""
     return f"{row['model']}/{row['variant']}"
 
 
@@ -92,7 +92,7 @@ def _shown(summary: Row) -> list[Row]:
 
 
 def _values(row: Row, figures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, float]]:
-    """The figures that a row has."""
+    """Return the figures that a row has."""
     for name, path in figures.items():
         value = _number(row, path)
         if value is not None:
@@ -100,7 +100,7 @@ def _values(row: Row, figures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
 
 
 def _number(row: Row, path: tuple[str, ...]) -> float | None:
-    """The number at a place of a row; None where the row has none there."""
+    """Return the number at a place of a row, or None."""
     value: Any = row
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -1,6 +1,7 @@
-"""The run record: all that a stage's execution said, so that a run lost or never seen can be told again anywhere.
+"""The run record: everything that a stage logged, so that its MLflow run can be rebuilt in any store.
 
-It is a cached DVC out of its stage, `runs/<stage>.json`. No stage depends on one: it holds a run id and wall times.
+It is a cached DVC out of its stage, `runs/<stage>.json`. No stage depends on it, since its run id and wall times change
+with every run.
 """
 
 import base64
@@ -20,16 +21,16 @@ from pipestill.records import Record
 
 RECORDS = Path("runs")
 MAX_ARTIFACT_BYTES = 1 << 20
-"""A figure or text above this stays out of the record: the record is fetched by everyone who looks at the runs."""
+"""Largest figure or text kept in a record, since everyone who looks at the runs fetches the records."""
 MAX_ARTIFACTS_BYTES = 8 << 20
-"""The same, for all artifacts of one record together."""
+"""Largest sum of all artifacts kept in one record."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 NonFinite = Literal["nan", "inf", "-inf"]
 Numbers = Annotated[tuple[float | NonFinite, ...], FROM_LIST]
-"""Numbers of which some may be no number: a loss that diverged is news, and JSON has no word for it."""
+"""Numbers and the names of those that JSON lacks: a diverged loss (nan, inf) has to be recorded too."""
 
 
 class MetricHistory(Record):
@@ -60,7 +61,7 @@ class ModelInfo(Record):
 class Artifact(Record):
     """A figure, text or file shown on the run's page.
 
-    `content_base64` is None where the file is too large for the record: then `md5` and `path` say where it was.
+    `content_base64` is None where the file is too large for the record: then `md5` and `path` name it.
     """
 
     name: str
@@ -70,15 +71,15 @@ class Artifact(Record):
     content_base64: str | None
 
     def content(self) -> bytes | None:
-        """The bytes, or None if the record does not hold them."""
+        """Return the artifact's bytes, or None if the record does not hold them."""
         return None if self.content_base64 is None else base64.b64decode(self.content_base64)
 
 
 class RunRecord(Record):
     """One execution of one stage.
 
-    `key` addresses what was asked for (cmd, md5 of deps, params); `execution_id` this one execution of it; `run_id` the
-    MLflow run that was written live, None if there was no store to write to.
+    `key` is the content address of the request (cmd, md5 of deps, params), `execution_id` names this one execution, and
+    `run_id` the MLflow run written live: None without a store to write to.
     """
 
     schema_version: Literal[1] = 1
@@ -107,17 +108,17 @@ class RunRecord(Record):
 
 
 def record_path(stage: str) -> Path:
-    """Where a stage's record lies, relative to the repository root: `@` and `/` become `-`."""
+    """Return the path of a stage's record, relative to the repository root: `@` and `/` become `-`."""
     return RECORDS / f"{file_stem(stage)}.json"
 
 
 def file_stem(stage: str) -> str:
-    """A stage's name as part of a file name."""
+    """Return a stage's name as part of a file name."""
     return "".join(char if char.isalnum() or char in "._-" else "-" for char in stage)
 
 
 def pack_number(value: float) -> float | NonFinite:
-    """A number as JSON can hold it."""
+    """Return a number in a form that JSON can hold."""
     if math.isnan(value):
         return "nan"
     if math.isinf(value):
@@ -129,13 +130,13 @@ def pack_artifact(name: str, content: bytes, path: str | None, held_bytes: int) 
     """Describe an artifact, with its bytes if they fit.
 
     Args:
-        name: its path below the run's artifacts.
-        content: its bytes.
-        path: where it lies in the repository, None if it lies nowhere.
-        held_bytes: what the record's artifacts hold already.
+        name: path below the run's artifacts.
+        content: bytes of the artifact.
+        path: path in the repository, None for a text that is not in a file.
+        held_bytes: bytes of the artifacts already in the record.
 
     Returns:
-        The artifact.
+        The artifact, without its bytes if they do not fit.
     """
     fits = len(content) <= MAX_ARTIFACT_BYTES and held_bytes + len(content) <= MAX_ARTIFACTS_BYTES
     return Artifact(
@@ -148,7 +149,7 @@ def pack_artifact(name: str, content: bytes, path: str | None, held_bytes: int) 
 
 
 def flatten(params: BaseModel | Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """A section as dotted names and texts: members of a list of mappings by their number, another list as JSON."""
+    """Flatten a section to dotted names and texts: a list of mappings by number, another list as JSON."""
     plain: Mapping[str, Any] = params.model_dump(mode="json") if isinstance(params, BaseModel) else params
     flat: dict[str, str] = {}
     for key, value in plain.items():

@@ -1,4 +1,4 @@
-"""Scratch folders: what an execution needs again if it is killed, such as checkpoints; found again by its request."""
+"""Scratch folders: files that a killed execution needs again, such as checkpoints, found by the request's key."""
 
 import os
 import re
@@ -13,20 +13,20 @@ from pipestill.tracking.run_record import file_stem
 
 SCRATCH = Path(".scratch")
 SCRATCH_TIMEOUT_S = 5.0
-"""Workers of a killed process hold its lock for a moment longer."""
+"""Seconds to wait for a lock: workers of a killed process hold it for a moment longer."""
 KEPT_S = 7 * 24 * 3600
-"""Whoever has not resumed a failed run within a week will not."""
+"""Seconds that a failed run's folder is kept: one not resumed within a week will not be resumed."""
 _CLAIMED = re.compile(r".+-[0-9a-f]{16}(-\d+)?")
-"""The names that `claim_scratch` gives; downloads and tables, which lie beside them, stay."""
+"""The names that `claim_scratch` gives; downloads and tables beside them are never removed."""
 
 
 def claim_scratch(root: Path, stage: str, key: str) -> tuple[Path, FileLock]:
-    """Take the scratch folder of a request, or one of this process's own while another process works in it.
+    """Lock the scratch folder of a request, or a new one while another process works in it.
 
     Args:
-        root: the folder of all scratch folders.
-        stage: the stage's address.
-        key: the request's content address.
+        root: folder of all scratch folders.
+        stage: address of the stage.
+        key: content address of the request.
 
     Returns:
         The folder, and the lock that keeps others out while this process lives.
@@ -48,7 +48,7 @@ def collect_scratch(root: Path, now_s: float | None = None) -> list[str]:
     """Remove the scratch folders of failed runs that nobody resumed.
 
     Args:
-        root: the folder of all scratch folders.
+        root: folder of all scratch folders.
         now_s: seconds since 1970; None for the clock's.
 
     Returns:
@@ -70,7 +70,7 @@ def collect_scratch(root: Path, now_s: float | None = None) -> list[str]:
 
 
 def _changed_s(path: Path) -> float:
-    """When a file or a link was last written; 0 for one that its process has removed meanwhile."""
+    """Return when a file or a link was last written; 0 for one removed meanwhile."""
     try:
         return path.lstat().st_mtime
     except FileNotFoundError:

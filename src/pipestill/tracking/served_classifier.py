@@ -13,7 +13,7 @@ from pipestill.predict import Classifier
 
 
 class Answer(BaseModel):
-    """The answer for one text: the most probable label, its probability, and every label's, most probable first."""
+    """The prediction for one text: the most probable label, its probability, and every label's, most probable first."""
 
     label: str
     score: float
@@ -21,14 +21,14 @@ class Answer(BaseModel):
 
 
 class ServedClassifier(mlflow.pyfunc.PythonModel):
-    """Text in, labels and probabilities out; mlflow reads the model's signature off `predict`."""
+    """The served model, from texts to labels and probabilities; mlflow reads its signature off `predict`."""
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
-        """Open the artifact folder; which of its files is the model stands in the model's config."""
+        """Open the artifact folder; the model's config names the ONNX file."""
         self._classifier = Classifier(Path(context.artifacts["classifier"]), file=context.model_config["file"])
 
     def predict(self, model_input: list[str], params: dict[str, int] | None = None) -> list[Answer]:
-        """Classify texts; see `Classifier.predict` for what `batch_size` among the params does."""
+        """Classify texts; see `Classifier.predict` for `batch_size` among the params."""
         batch_size = (params or {}).get("batch_size", 1)
         if batch_size < 1:
             raise MlflowException.invalid_parameter_value(f"batch_size is {batch_size}; it must be at least 1")

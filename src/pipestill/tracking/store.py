@@ -1,4 +1,4 @@
-"""Where the runs are kept: `mlflow.db` and `mlartifacts/` in the main repository, or where MLFLOW_TRACKING_URI says.
+"""The store of the runs: `mlflow.db` and `mlartifacts/` in the main repository, or the server in MLFLOW_TRACKING_URI.
 
 A server is probed before mlflow is imported, and asked with short timeouts: mlflow's defaults wait for four minutes.
 """
@@ -26,7 +26,7 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "One run for each execution of a stage, below the run of its pipeline, which has the table.",
 }
-"""Without a kind the UI takes the experiment for one of prompts and agents."""
+"""Tags of the experiment: without a kind the UI takes it for one of prompts and agents."""
 SQLITE = "sqlite:///"
 DATABASE = "mlflow.db"
 _LOCATIONS = (
@@ -51,27 +51,27 @@ class Store(NamedTuple):
 
 
 def tracking_uri(home: Path) -> str:
-    """The store's address: MLFLOW_TRACKING_URI, else the repository's own SQLite file."""
+    """Return the store's address: MLFLOW_TRACKING_URI, else the repository's own SQLite file."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home.absolute() / DATABASE}"
 
 
 def experiment_name() -> str:
-    """The experiment the runs belong to: MLFLOW_EXPERIMENT_NAME, else `pipestill`."""
+    """Return the experiment's name: MLFLOW_EXPERIMENT_NAME, else `pipestill`."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
 
 
 def open_store(home: Path, *, patient: bool = False) -> Store:
-    """Open the store; the repository's own is created if it is not there.
+    """Open the store; the repository's own is created if it is missing.
 
     Args:
-        home: the main repository's root.
-        patient: wait for a slow server: for commands whose whole purpose it is, never for a stage.
+        home: root of the main repository.
+        patient: wait for a slow server, as commands that need the store do and stages do not.
 
     Returns:
         The client and the experiment's id.
 
     Raises:
-        StoreError: nobody answers at the address. Other errors are mlflow's own.
+        StoreError: no server answers at the address. Other errors are mlflow's own.
     """
     uri = tracking_uri(home)
     _probe(uri)
@@ -102,7 +102,7 @@ def _experiment(client: Any, name: str, home: Path | None) -> str:  # noqa: ANN4
 
 
 def _probe(uri: str) -> None:
-    """Ask the address for a sign of life, for at most PROBE_TIMEOUT_S."""
+    """Check within PROBE_TIMEOUT_S that a server answers at the address."""
     parts = urlsplit(uri)
     if not parts.hostname:
         return
@@ -112,7 +112,7 @@ def _probe(uri: str) -> None:
         elif parts.port:
             socket.create_connection((parts.hostname, parts.port), timeout=PROBE_TIMEOUT_S).close()
     except HTTPError:
-        return  # somebody is there; whether they let us in shows when we ask
+        return  # a server is there; the first request shows whether it accepts us
     except OSError as error:
         raise StoreError(
             f"no MLflow server answers at {parts.scheme}://{parts.hostname}:{parts.port or ''}", found=error
@@ -120,7 +120,7 @@ def _probe(uri: str) -> None:
 
 
 def _set_up_mlflow(timeout_s: int, retries: int) -> None:
-    """Settings that mlflow reads from the environment: no telemetry, no four-minute waits, no log of migrations."""
+    """Set the environment variables that mlflow reads: no telemetry, no four-minute waits, no log of migrations."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_s))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
@@ -137,7 +137,7 @@ def _set_up_mlflow(timeout_s: int, retries: int) -> None:
 def _prepare_database(database: Path, home: Path) -> None:
     """Create the database whole or not at all, by one of the processes that find none.
 
-    The repository's own is anchored then; one that several repositories share keeps the paths it has.
+    The repository's own is then anchored; one that several repositories share keeps its paths.
     """
     artifacts = home / "mlartifacts"
     if not database.exists():
@@ -167,12 +167,12 @@ def _create_database(database: Path, artifacts: Path) -> None:
 
 
 def anchor_artifacts(database: Path, artifacts: Path) -> int:
-    """Make the database point at this repository's artifacts again after the repository was moved or copied.
+    """Rewrite the database's paths to this repository's artifacts after the repository was moved or copied.
 
     mlflow stores absolute paths only, so a moved store lists nothing and would write to the old place.
 
     Args:
-        database: the SQLite file.
+        database: path of the SQLite file.
         artifacts: the folder that holds the artifacts now.
 
     Returns:
@@ -193,7 +193,7 @@ def anchor_artifacts(database: Path, artifacts: Path) -> int:
 
 
 def _artifact_root(location: str | None, name: str) -> str | None:
-    """The folder called `name` that a stored path lies in; None if it lies in no such folder of this machine."""
+    """Return the folder called `name` above a stored path; None if the path does not lie in one on this machine."""
     if not location or not location.startswith("/") or f"/{name}/" not in location:
         return None
     return location[: location.rindex(f"/{name}/")] + f"/{name}"

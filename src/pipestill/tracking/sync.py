@@ -1,7 +1,7 @@
-"""Sync: make this store show what every dvc.lock says was made, wherever and whenever it ran.
+"""Sync: make this store show the run of every stage in every dvc.lock, wherever it was run.
 
 Each stage's run is linked if the store has it, completed if the store lost part of it, and replayed from its run record
-if the store never saw it. Runs of dead processes are ended, and what failed runs left in scratch folders goes after a
+if the store never saw it. Runs of dead processes are ended, and scratch folders of failed runs are removed after a
 week. One pipeline run stands over the runs of each pipeline's stages. A second sync changes nothing.
 """
 
@@ -25,7 +25,7 @@ from pipestill.tracking.view import role_tags, write_view
 
 
 class Report(NamedTuple):
-    """What a sync did: stages by what became of their run, the names of the runs it ended, pipelines not run here."""
+    """The outcome of a sync: stages by the action taken, the names of the runs it ended, pipelines not run here."""
 
     linked: list[str]
     completed: list[str]
@@ -37,7 +37,7 @@ class Report(NamedTuple):
     pipeline_changed: bool
 
     def lines(self) -> list[str]:
-        """The report for people, a line each; only stages that a reader may look into are named."""
+        """Return the report as lines to print; stages whose run needed no action are only counted."""
         changed = "written" if self.pipeline_changed else "unchanged"
         shown = len(self.linked) + len(self.completed) + len(self.replayed)
         replayed = f", {len(self.replayed)} of them replayed from their records" if self.replayed else ""
@@ -56,13 +56,13 @@ def sync(root: Path) -> Report:
     """Bring the store in line with the dvc.lock of every pipeline.
 
     Args:
-        root: the repository's root, or a folder in it.
+        root: root of the repository, or a folder in it.
 
     Returns:
-        What was done.
+        The stages by the action taken, and the runs ended.
 
     Raises:
-        RecordError: there is no dvc.lock.
+        RecordError: dvc.lock is missing.
         StoreError: the store cannot be reached.
     """
     root = repository_of(root)
@@ -90,7 +90,7 @@ def sync(root: Path) -> Report:
 
 
 def _settle_all(store: Store, lock: Lock, records: dict[str, RunRecord]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """See to it that each stage of a pipeline has its run; returns the runs' ids, and the stages by what was done."""
+    """Make sure that each stage of a pipeline has its run; return the runs' ids, and the stages by action."""
     run_ids: dict[str, str] = {}
     outcomes: dict[str, list[str]] = {}
     for made in lock.stages:
@@ -103,7 +103,7 @@ def _settle_all(store: Store, lock: Lock, records: dict[str, RunRecord]) -> tupl
 
 
 def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:
-    """See to it that one stage has its run; returns what was done and the run's id."""
+    """Make sure that one stage has its run; return the action and the run's id."""
     if record is None:
         found = search(store, f"tags.`dvc.key` = '{identity.key}' AND attributes.status = 'FINISHED'")
         return ("linked", found[0].info.run_id) if found else ("without_record", None)
@@ -118,15 +118,15 @@ def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple
 
 
 def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa: ANN401 (mlflow's Run)
-    """Tell a recorded run again; what the store has of it already is written over with the same values.
+    """Write a recorded run to the store; values already there are overwritten with equal ones.
 
     Args:
-        store: where to.
-        record: the run.
-        partial: the run that a store lost part of; None to create one.
+        store: the MLflow store to write to.
+        record: record of the run.
+        partial: id of an incomplete run to complete; None to create one.
 
     Returns:
-        The run's id.
+        The id of the run.
     """
     identity = Identity(stage=record.stage, cmd=record.cmd, deps=record.deps, params=record.dvc_params)
     tags = entities.content_tags(identity, record.execution_id, record.git_commit, record.git_dirty, record.experiment)
@@ -154,7 +154,7 @@ def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa
 
 
 def points_of(record: RunRecord) -> list[Point]:
-    """Every value that a record's metrics hold."""
+    """Yield every value in a record's metrics."""
     return [
         Point(name, float(value), step, time_ms)
         for name, history in record.metrics.items()
@@ -163,21 +163,21 @@ def points_of(record: RunRecord) -> list[Point]:
 
 
 def reap(store: Store) -> list[str]:
-    """End the runs whose process on this machine is dead: nothing else will; returns their names.
+    """End the runs whose process on this machine is dead, and return their names.
 
     A run of another machine is left alone: whether its process lives cannot be seen from here.
     """
     reaped = []
     for run in search(store, "attributes.status = 'RUNNING'"):
         if "process.id" in run.data.tags and not _writer_lives(run):
-            store.client.set_tag(run.info.run_id, "error", "the process ended without a word, as after kill -9")
+            store.client.set_tag(run.info.run_id, "error", "the process died, as after kill -9")
             store.client.set_terminated(run.info.run_id, "KILLED")
             reaped.append(str(run.info.run_name))
     return reaped
 
 
 def _writer_lives(run: Any) -> bool:  # noqa: ANN401 (mlflow's Run)
-    """Whether the process that writes a run may still be at it."""
+    """Return whether the process that writes a run may still be alive."""
     tags = run.data.tags
     if run.info.status != "RUNNING" or "process.id" not in tags:
         return False
@@ -191,7 +191,7 @@ def _writer_lives(run: Any) -> bool:  # noqa: ANN401 (mlflow's Run)
 
 
 def search(store: Store, where: str) -> list[Any]:
-    """All runs of the experiment that fit a filter, oldest first."""
+    """Find all runs of the experiment that fit a filter, oldest first."""
     found: list[Any] = []
     token = None
     while True:
@@ -205,7 +205,7 @@ def search(store: Store, where: str) -> list[Any]:
 
 
 def run_sync(root: Path, tell: Callable[[str], None] = say) -> Report:
-    """Sync, and tell what was done."""
+    """Run a sync, and print its report."""
     report = sync(root)
     for line in report.lines():
         tell(line)

@@ -1,4 +1,4 @@
-"""`python -m pipestill.tracking ui`: MLflow's UI on this repository's runs, opened on the view of their results."""
+"""`python -m pipestill.tracking ui`: MLflow's UI on this repository's runs, opened on a saved view of their results."""
 
 import os
 import signal
@@ -19,17 +19,17 @@ from pipestill.tracking.view import view_link, write_view
 
 POLL_S = 0.2
 END_S = 10.0
-"""How long the server's processes may take to end before they are killed."""
+"""Seconds that the server's processes get to end before they are killed."""
 
 
 def run_ui(root: Path, port: int) -> int:
-    """Serve MLflow on loopback until it is ended; where MLFLOW_TRACKING_URI names a server, give the link to that.
+    """Serve MLflow on loopback until it is ended; if MLFLOW_TRACKING_URI names a server, print its link instead.
 
-    Opening the store first points it at this repository's artifacts, should the repository have been moved.
+    The store is opened first, which corrects its paths after the repository was moved.
 
     Args:
-        root: the main repository's root.
-        port: where the server listens.
+        root: root of the main repository.
+        port: port that the server listens on.
 
     Returns:
         The exit code: the server's own, or 0 after Ctrl-C.
@@ -58,9 +58,9 @@ def serve(command: Sequence[str], health: str, link: str) -> int:
     """Run a server until it or this process is ended, and show a link once it answers.
 
     Args:
-        command: the server and its arguments.
-        health: an address that answers when the server is ready.
-        link: the address to show.
+        command: command line of the server.
+        health: address that answers when the server is ready.
+        link: address to print and to open.
 
     Returns:
         The server's exit code; 0 after Ctrl-C.
@@ -80,11 +80,11 @@ def serve(command: Sequence[str], health: str, link: str) -> int:
 
 
 def has_desktop(environment: Mapping[str, str], platform: str) -> bool:
-    """Whether a browser that is opened here is seen by whoever asked for it.
+    """Return whether a browser opened on this machine is visible to the user.
 
     Args:
-        environment: the environment variables.
-        platform: `sys.platform`.
+        environment: variables of the environment.
+        platform: value of `sys.platform`.
     """
     if environment.get("CI"):
         return False
@@ -101,7 +101,7 @@ def _show(link: str) -> None:
 
 
 def _refuse_taken(port: int) -> None:
-    """Say that a port is taken before a server of somebody else answers there in our server's place."""
+    """Refuse a port that is taken, or another server's answer would be taken for ours."""
     with socket.socket() as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
@@ -129,7 +129,7 @@ def _exit(number: int, _frame: FrameType | None) -> None:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End a process and all below it; what does not end in time is killed."""
+    """End a process and its descendants; kill those that do not end in time."""
     if server.poll() is not None:
         return
     try:

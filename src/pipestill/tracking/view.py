@@ -1,8 +1,8 @@
-"""The view of the runs that the UI opens with: its columns, order, filter and charts, and the link that leads to it.
+"""The saved view that the UI opens with: its columns, order, filter, charts and link.
 
 MLflow's runs page reads a saved view from a tag of the experiment, `mlflow.sharedViewState.<key>`, when its address has
-`viewStateShareKey=<key>`. The tag is JSON with the names that the page itself uses; they are those of MLflow 3.17. A
-name that another version does not know is ignored by it.
+`viewStateShareKey=<key>`. The tag is JSON with the names that the page itself uses; they are those of MLflow 3.17.
+Another version ignores names that it does not know.
 """
 
 import json
@@ -16,7 +16,7 @@ TAG = f"mlflow.sharedViewState.{KEY}"
 ROLE = "role"
 """The tag of the runs that the view lists: `pipeline` or `training`. Other stages' runs have none."""
 LOSS = "train.loss"
-"""The curve by which a run is known as a training."""
+"""The metric whose presence marks a run as a training."""
 RESULT_TAG = "result"
 """The tag that names the file, `<model>/<form>`, whose figures a run has as `result/<figure>`."""
 COLUMNS = {
@@ -83,7 +83,7 @@ class ScatterChart(_Card):
 
 
 class ViewState(TypedDict):
-    """All that the view sets; the page has defaults for the rest.
+    """The settings that the view saves; the page has defaults for the rest.
 
     MLflow drops `runsExpanded` and `runsVisibilityMap` from a saved view: nothing can be set for single runs.
     """
@@ -105,11 +105,11 @@ CHAMPION = ("champion/test.accuracy", "champion/test.retention", "champion/size_
 
 
 def view_state() -> ViewState:
-    """The view: the runs of pipelines, each above the trainings that ended before it, and charts of both."""
+    """Return the view: the runs of pipelines, each above the trainings that ended before it, and charts of both."""
     return {
         "searchFilter": f"tags.{ROLE} != ''",
-        # By any other order than that of creation, which the page nests: a saved view cannot open a pipeline's run, and
-        # the charts would not see the trainings. A pipeline's run ends with its last stage, so it is above the others.
+        # The page nests runs ordered by creation, and a saved view cannot unfold them: the charts would miss the
+        # trainings. Hence another order. A pipeline's run ends with its last stage, so it is above the others.
         "orderByKey": "attributes.`end_time`",
         "orderByAsc": False,
         "selectedColumns": list(COLUMNS),
@@ -161,12 +161,12 @@ def _scatter(section: str, x: str, y: str) -> ScatterChart:
 
 
 def role_tags(metrics: Collection[str]) -> dict[str, str]:
-    """The tag that puts a stage's run into the view, if it has the curve of a training."""
+    """Return the tag that puts a training's run into the view; empty for other stages."""
     return {ROLE: "training"} if LOSS in metrics else {}
 
 
 def write_view(store: Store) -> bool:
-    """Keep the view with the experiment; returns whether it was not there as it is now."""
+    """Save the view with the experiment; return whether it changed."""
     text = json.dumps(view_state(), separators=(",", ":"))
     if store.client.get_experiment(store.experiment_id).tags.get(TAG) == text:
         return False
@@ -175,9 +175,9 @@ def write_view(store: Store) -> bool:
 
 
 def view_link(server: str, experiment_id: str) -> str:
-    """The address of the view; the type of workflow keeps a fresh browser off the pages for prompts and agents.
+    """Return the address of the view; its workflow type keeps a fresh browser off the pages for prompts and agents.
 
-    No filter and no order may stand in it: the page takes the saved ones only where the address has none.
+    It must not hold a filter or an order, since the page would then ignore the saved ones.
     """
     page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
     return f"{page}?workflowType=machine_learning&viewStateShareKey={KEY}"

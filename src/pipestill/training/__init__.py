@@ -1,1 +1,1 @@
-"""Training of teachers and students: what is learned (objective), from whom (signals) and how (trainer)."""
+"""Training of teachers and students: losses (objective), sources of targets (signals) and the loop (trainer)."""

@@ -1,4 +1,4 @@
-"""Filling the logit cache: the teacher over the transfer set, shard by shard."""
+"""Filling the logit cache: running the teacher over the transfer set, shard by shard."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -28,22 +28,22 @@ def cache_logits(
     """Run a teacher over a table and keep its logits.
 
     Args:
-        params: how.
-        teacher: the teacher.
-        teacher_folder: where it was loaded from, for the cache's identity.
-        labels: the data's label names, which must be the teacher's.
-        table: columns content_id and text, sorted by content_id.
-        scratch: survives a kill.
-        out: the finished cache.
-        mask_token: what stands for a hidden word in the table; a teacher that knows another reads its own. None where
-            the table has the teacher's.
+        params: section `cache_logits` of params.yaml.
+        teacher: classifier to run, in evaluation mode.
+        teacher_folder: folder it was loaded from, for the cache's identity.
+        labels: label names of the data, which must be the teacher's.
+        table: rows with columns content_id and text, sorted by content_id.
+        scratch: folder that survives a kill.
+        out: folder of the finished cache.
+        mask_token: token of a masked word in the table, replaced by the teacher's own where they differ. None where the
+            table has the teacher's.
 
     Returns:
-        num_rows in the cache; num_computed_rows of this run, which a resume lowers; its seconds and rows_per_second.
+        num_rows in the cache; num_computed_rows of this run, fewer after a resume; its seconds and rows_per_second.
 
     Raises:
         ModelError: the teacher has other labels than the data.
-        CacheError: its logits cannot be cached.
+        CacheError: the logits cannot be cached.
     """
     check_labels(teacher_folder, teacher.labels.labels, labels.labels)
     device = fastest_device()

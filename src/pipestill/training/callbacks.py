@@ -1,4 +1,4 @@
-"""What happens beside the optimiser's steps: the order of rows, the dev split after each epoch, progress."""
+"""Callbacks of the trainer: the order of rows, scoring the dev split after each epoch, progress."""
 
 import sys
 import time
@@ -18,10 +18,10 @@ from pipestill.training.records import EpochPoint, best_epoch
 from pipestill.training.sampler import LengthBucketedSampler
 
 EPOCH_ENTRY = "dev_accuracy"
-"""The key by which an epoch's entry in the trainer's log history is told from a step's."""
+"""The key that marks an entry of the trainer's log history as an epoch's rather than a step's."""
 
 Evaluate = Callable[[], dict[str, float]]
-"""Scores the model on dev; see `dev_scores`."""
+"""Function that scores the model on dev; see `dev_scores`."""
 
 
 class RowOrder(TrainerCallback):
@@ -33,7 +33,7 @@ class RowOrder(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Tell the sampler which epoch it is."""
+        """Set the sampler's epoch."""
         self._sampler.epoch = int(state.epoch or 0)
 
 
@@ -43,13 +43,13 @@ class DevSplit(TrainerCallback):
     The scores go into the trainer's log history, which every checkpoint holds: a resumed run knows them.
 
     Args:
-        folder: where the weights of the best epoch are kept.
-        model: whose weights they are: the classifier, without what is trained beside it.
-        evaluate: scores the model on dev.
-        selection_metric: what is best.
-        on_epoch: receives each epoch's point.
+        folder: folder that keeps the weights of the best epoch.
+        model: classifier whose weights are kept, without the projections trained beside it.
+        evaluate: function that scores the model on dev.
+        selection_metric: measure on dev that chooses the epoch.
+        on_epoch: callback that receives each epoch's point.
         start: scores of the model before the first step, as epoch 0; None where its head is random.
-        patience: epochs without a better one after which the training stops; None for no early stop.
+        patience: epochs without improvement after which the training stops; None for no early stop.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class DevSplit(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Close the loss curve at the end of an epoch, so that a resume there loses no point of it.
+        """Log the loss at the end of an epoch, so that a resume there loses no point of the curve.
 
-        A checkpoint waits until dev is scored: one from before would resume behind the epoch, and its point be lost.
+        A checkpoint waits until dev is scored: an earlier one would resume after the epoch, without its scores.
         """
         at_epoch_end = self._at_epoch_end(state)
         control.should_log = control.should_log or at_epoch_end
@@ -97,7 +97,7 @@ class DevSplit(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> TrainerControl:
-        """Score, keep the weights if they are the best yet; stop where dev improves no more, else save a checkpoint."""
+        """Score dev, keep the weights if they are the best yet, then stop early or save a checkpoint."""
         epoch = round(state.epoch or 0)
         before = epoch_points(state)
         first_step = before[-1].step if before else 0
@@ -126,11 +126,11 @@ class DevSplit(TrainerCallback):
 
 
 class Progress(TrainerCallback):
-    """A bar on a terminal, a line now and then elsewhere; hands each point of the loss curve on.
+    """Progress bar on a terminal, occasional lines elsewhere; each point of the loss curve goes to `on_step`.
 
     Args:
-        name: what is being trained.
-        on_step: told of step, loss and learning rate.
+        name: name of the model in training.
+        on_step: callback that receives step, loss and learning rate.
     """
 
     LINES = 20
@@ -158,7 +158,7 @@ class Progress(TrainerCallback):
             self._bar.update(state.global_step - self._bar.n)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Show the latest loss and hand it on."""
+        """Show the latest loss and pass it to `on_step`."""
         entry = state.log_history[-1]
         if "loss" not in entry:
             return
@@ -193,17 +193,17 @@ def dev_scores(logits: Float[np.ndarray, "row label"], label_ids: Int[np.ndarray
 
 
 def epoch_points(state: TrainerState) -> list[EpochPoint]:
-    """The epochs in a trainer's log history."""
+    """List the epochs in a trainer's log history."""
     return [EpochPoint(**entry) for entry in state.log_history if EPOCH_ENTRY in entry]
 
 
 def best_weights(folder: Path, epoch: int) -> Path:
-    """Where the weights of an epoch lie if it was the best when it ended."""
+    """Return the path of an epoch's weights, kept if it was the best when it ended."""
     return folder / f"epoch-{epoch}.safetensors"
 
 
 def _mean_since(losses: list[tuple[int, float]], first_step: int) -> float:
-    """Mean loss over the steps after `first_step`: each point weighs as many steps as it covers."""
+    """Average the loss over the steps after `first_step`, each point weighted by the steps it covers."""
     total, steps, before = 0.0, 0, first_step
     for step, loss in losses:
         if step > first_step:

@@ -1,4 +1,4 @@
-"""Training a student: what its params name becomes a model, a signal and an objective."""
+"""Training a student: building its model, targets and objective from its params."""
 
 import time
 from dataclasses import replace
@@ -46,9 +46,9 @@ class Student(NamedTuple):
 
     Attributes:
         classifier: model and tokenizer.
-        facts: what its architecture, its vocabulary and its embedding say of it.
-        choices: settings left to the program, as they were used.
-        old_ids: the teacher's id of each of its tokens; None where they are the teacher's own.
+        facts: diagnostics of its architecture, vocabulary and embedding.
+        choices: values chosen for `auto` settings.
+        old_ids: the teacher's id of each of its tokens; None where both use the same ids.
     """
 
     classifier: Classifier
@@ -58,7 +58,7 @@ class Student(NamedTuple):
 
 
 def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
-    """Build a student and train it on what its params name: the cache, the teacher in the loop, or hard labels."""
+    """Build a student and train it on the targets in its params: the cache, the teacher in the loop, or hard labels."""
     student = build_student(params, material)
     signal = signal_for(params, student.classifier, material, student.old_ids)
     return train_built(name, params, student, signal, material, listener)
@@ -67,7 +67,7 @@ def train_student(name: str, params: StudentParams, material: Material, listener
 def train_built(
     name: str, params: StudentParams, student: Student, signal: Signal, material: Material, listener: Listener
 ) -> Trained:
-    """Train a student that is built on what answers for its teacher."""
+    """Train a built student on the targets that its params name."""
     start = time.perf_counter()
     record = train(
         name=name,
@@ -88,7 +88,7 @@ def build_student(params: StudentParams, material: Material) -> Student:
     """Build a student out of the model that its params name.
 
     Raises:
-        ModelError: the teacher has other labels than the data, or what the params ask for cannot be made of it.
+        ModelError: the teacher has other labels than the data, or the student cannot be made from it as the params ask.
     """
     labels = material.labels
     seed_everything(derive_seed(params.seed, "student"))
@@ -109,7 +109,7 @@ def build_student(params: StudentParams, material: Material) -> Student:
 
 
 def _set_max_length(initial: Classifier, params: StudentParams, material: Material) -> tuple[Choice, ...]:
-    """Set the longest input of a student; `auto` is the teacher's, or what fits the texts where there is no teacher."""
+    """Set the longest input of a student; `auto` is the teacher's, or else fits the texts."""
     if params.max_length != "auto":
         initial.tokenizer.model_max_length = params.max_length
         return ()
@@ -122,7 +122,7 @@ def _set_max_length(initial: Classifier, params: StudentParams, material: Materi
 
 
 def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
-    """The first rows that a student will learn on, in batches of similar length.
+    """Yield the first rows that a student will learn on, in batches of similar length.
 
     A table is sorted by content id, a hash of the text, so its first rows are spread over it.
     """
@@ -134,12 +134,12 @@ def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_ro
 
 
 def signal_for(params: StudentParams, student: Classifier, material: Material, old_ids: OldIds = None) -> Signal:
-    """What answers for a teacher.
+    """Open the source of a training's targets.
 
     Args:
-        params: name the losses and where their targets come from.
-        student: what is trained.
-        material: the rows.
+        params: settings that name the losses and the source of their targets.
+        student: student to be trained.
+        material: rows to train on, and the dev split.
         old_ids: the teacher's id of each of the student's tokens; None where they are the same.
 
     Raises:
@@ -148,7 +148,7 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     if not params.asks_teacher:
         return NoTeacher()
     targets = Path(params.targets)
-    if TEACHER not in {Path(params.init), targets}:  # then it is no dependency of the student's stage
+    if TEACHER not in {Path(params.init), targets}:  # then the student's stage does not depend on it
         return open_logits(targets, material.labels, material.table)
     teacher = _teacher(material.labels)
     sizes = sizes_of(teacher.model)
@@ -157,10 +157,10 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
     loop_needed = targets == TEACHER or (bool(reads.teacher) and not cached)
     if (loop_needed or reads.tokens == "all") and student.max_length != teacher.max_length:
         raise ModelError(
-            "with the teacher in the loop, or its features, both read the same tokens; but their longest inputs differ",
+            "teacher and student must read the same tokens, but their max_length differs",
             found=student.max_length,
             expected=teacher.max_length,
-            next_step="set the student's max_length to the teacher's, or learn from cached logits alone",
+            next_step="set the student's max_length to the teacher's, or use cached logits only",
         )
     in_the_loop = None
     if loop_needed:

@@ -1,4 +1,4 @@
-"""Time: how long an epoch will take, measured on a few steps before the training, and what fits into a limit."""
+"""Time limits: an epoch's duration, estimated from a few timed steps, and the passes that fit into `max_minutes`."""
 
 import math
 import time
@@ -21,16 +21,16 @@ PLACES = (0.125, 0.375, 0.625, 0.875)
 """The batches that are timed: the middles of four quarters of all batches, sorted by length."""
 
 FORWARD_SHARE = 1 / 3
-"""Of a step's time: a forward pass alone, as dev takes it."""
+"""Share of a step's time that its forward pass takes, for estimates of the scoring of dev."""
 
 
 class Plan(Record):
     """The passes over the rows that a training makes.
 
     Attributes:
-        epochs: passes.
+        epochs: number of passes over the rows.
         num_rows: rows of a pass, the first of the table: fewer than all where less than one pass fits into the limit.
-        choice: how the number of epochs was chosen, where it was left to the program.
+        choice: number of epochs with the reason for it, where it was `auto`.
     """
 
     epochs: int
@@ -40,12 +40,12 @@ class Plan(Record):
 
 @dataclass(frozen=True)
 class Steps:
-    """What is timed: one optimiser step's work.
+    """The work to time: one optimiser step.
 
     Attributes:
-        model: gives the loss of a batch, summed over its rows.
-        loss: runs the model on a batch.
-        collate: rows of these numbers as a batch.
+        model: module whose parameters are trained.
+        loss: function that runs the model on a batch and returns the loss, summed over rows.
+        collate: function that makes a batch of rows with given numbers.
         precision: arithmetic of matrix products.
     """
 
@@ -59,7 +59,7 @@ def seconds_per_epoch(steps: Steps, lengths: Sequence[int], batch_size: int) -> 
     """Time forward, backward and optimiser step on batches of typical lengths; no weight changes.
 
     Args:
-        steps: the work to time.
+        steps: work to time.
         lengths: tokens of each row.
         batch_size: rows of an optimiser step.
 
@@ -74,7 +74,7 @@ def seconds_per_epoch(steps: Steps, lengths: Sequence[int], batch_size: int) -> 
     # A learning rate of 0 leaves every weight as it is, to the bit.
     optimiser = torch.optim.AdamW([p for p in steps.model.parameters() if p.requires_grad], lr=0.0, fused=True)
     seconds = []
-    with torch.random.fork_rng():  # the dropouts of the training itself draw the same numbers as without this
+    with torch.random.fork_rng():  # so that the training's dropout masks do not depend on this measurement
         for batch in (picked[-1], *picked):  # the first one warms up and is not counted
             start = time.perf_counter()
             with autocast(steps.precision, device):
@@ -102,13 +102,13 @@ def plan_epochs(
     """Time a few steps, fit the passes into the limit, and print how long the training will take.
 
     Args:
-        name: the model's name, for the terminal.
-        recipe: the passes that the data asks for.
-        steps: the work to time.
+        name: name of the model in messages.
+        recipe: settings whose passes are planned.
+        steps: work to time.
         lengths: tokens of each row.
         num_dev_rows: rows that are scored after each pass.
-        max_minutes: the limit; 0 for none.
-        file: keeps the plan, so that a killed training goes on with it and does not measure anew.
+        max_minutes: time limit; 0 for no limit.
+        file: file that keeps the plan, so that a killed training resumes with the same plan.
     """
     epochs, batch_size = recipe.params.epochs, recipe.params.batch_size
     if file.is_file():
@@ -127,7 +127,7 @@ def plan_epochs(
 
 
 def in_minutes(minutes: float) -> str:
-    """A duration to read: `40 s`, `3.5 min`, `25 min`."""
+    """Format a duration: `40 s`, `3.5 min`, `25 min`."""
     if minutes < 1:
         return f"{max(1, round(60 * minutes))} s"
     return f"{minutes:.1f} min" if minutes < 10 else f"{minutes:.0f} min"  # noqa: PLR2004
@@ -136,17 +136,17 @@ def in_minutes(minutes: float) -> str:
 def fit_limit(
     epochs: int, chosen: Choice | None, *, num_rows: int, epoch_seconds: float, max_minutes: float
 ) -> tuple[Plan, str | None]:
-    """Fit the passes into a time limit, where their number is left to the program.
+    """Fit the passes into a time limit, where their number is `auto`.
 
     Args:
         epochs: passes that the recipe asks for.
-        chosen: how they were chosen; None where they are set in params.yaml.
+        chosen: the recipe's choice with its reason; None where params.yaml sets the number.
         num_rows: rows of a whole pass.
-        epoch_seconds: of one pass.
-        max_minutes: the limit; 0 for none.
+        epoch_seconds: duration of one pass.
+        max_minutes: time limit; 0 for no limit.
 
     Returns:
-        The plan, and a warning where the limit costs something or is passed.
+        The plan, and a warning where the limit reduces the passes or is exceeded.
     """
     whole = Plan(epochs=epochs, num_rows=num_rows, choice=chosen)
     minutes = epochs * epoch_seconds / 60
@@ -154,7 +154,7 @@ def fit_limit(
         return whole, None
     over = f"{in_epochs(epochs)} would take about {in_minutes(minutes)}, more than max_minutes {max_minutes:g}"
     if chosen is None:
-        return whole, f"{over}; `epochs` is set in params.yaml, so the limit is passed"
+        return whole, f"{over}; `epochs` is set in params.yaml, so the limit is exceeded"
     fitting = int(max_minutes * 60 / epoch_seconds)
     part = num_rows if fitting else max(1, int(num_rows * max_minutes * 60 / epoch_seconds))
     allowed = in_epochs(fitting) if fitting else f"1 epoch over {part:,} of {num_rows:,} rows"
@@ -165,5 +165,5 @@ def fit_limit(
 
 
 def in_epochs(epochs: int) -> str:
-    """A number of epochs to read: `1 epoch`, `5 epochs`."""
+    """Format a number of epochs: `1 epoch`, `5 epochs`."""
     return f"{epochs} epoch" if epochs == 1 else f"{epochs} epochs"

@@ -29,14 +29,14 @@ HEAD_BATCH_SIZE = 64
 
 
 class FinetuneTeacherParams(Section):
-    """How the teacher is fine-tuned on the train rows with cross-entropy.
+    """Settings of fine-tuning the teacher on the train rows with cross-entropy.
 
     Attributes:
-        seed: of the new head, the order of rows and the dropouts.
+        seed: random seed of the new head, the order of rows and the dropouts.
         max_length: the longest input in tokens, where longer texts are cut; `auto` fits 99% of the train texts.
         head: `probe` fits the new head on the frozen base before fine-tuning starts (arXiv:2202.10054); `random` does
             not.
-        training: see `TrainingSettings`.
+        training: optimiser, schedule and limits; see `TrainingSettings`.
     """
 
     seed: int = Field(ge=0)
@@ -46,10 +46,10 @@ class FinetuneTeacherParams(Section):
 
 
 class MoreTeacherParams(FinetuneTeacherParams):
-    """One more teacher, for a committee.
+    """Settings of one more teacher, for a committee.
 
     Attributes:
-        base: what it is made of: the base of `fetch`, or one of `more_bases`.
+        base: pretrained model to fine-tune: the base of `fetch`, or one of `more_bases`.
     """
 
     base: str = Field(pattern=r"^models/(base|bases/\w+)$")

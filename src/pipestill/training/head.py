@@ -1,8 +1,8 @@
 """Linear probing: fit a new classification head on the frozen base before fine-tuning (arXiv:2202.10054).
 
-A random head spends the first epochs on finding what the base knows already, and distorts the base while it does so.
-The head's last linear layer is replaced by a multinomial logistic regression on the features that it reads, so that
-fine-tuning starts at the accuracy of the frozen base.
+While a random head is learned, its large gradients distort the pretrained features of the base. The head's last linear
+layer is replaced by a multinomial logistic regression on the features that it reads, so that fine-tuning starts at the
+accuracy of the frozen base.
 """
 
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ from pipestill.training.callbacks import dev_scores
 from pipestill.training.records import EpochPoint
 
 MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
-"""Rows that the head is fitted on: more do not help a start, and each costs a forward pass."""
+"""Rows to fit the head on: more do not improve the start, and each costs a forward pass."""
 INVERSE_REGULARISATIONS = (0.01, 0.1, 1.0)
 """Values of C that are tried; the lowest dev nll is kept."""
 MAX_ITERATIONS = 200
 TOLERANCE = 1e-3
-"""Of the gradient: fine-tuning goes on from here, so a rough optimum is enough."""
+"""Tolerance of the gradient: a rough optimum is enough, since fine-tuning continues from here."""
 MIN_SPREAD = 0.05
-"""Of the features' root mean square: one that hardly varies would get a weight that magnifies every change of it."""
+"""Least spread, as a share of the features' root mean square: a near-constant feature would get a huge weight."""
 ABSENT_LABEL_NATS = 5.0
-"""How far below the lowest of the other biases that of a label lies that no row has."""
+"""Bias of a label without rows, in nats below the lowest other bias."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Head:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """How a head starts.
+    """The start of a head: fitted or random.
 
     Attributes:
-        choice: the setting as it was used; None where params.yaml asks for a random head.
-        start: its scores on dev as epoch 0, with its loss on the rows it was fitted on; None where it is random.
+        choice: setting that was used, with the reason; None where params.yaml asks for a random head.
+        start: scores on dev as epoch 0, with the loss on the rows it was fitted on; None where the head is random.
     """
 
     choice: Choice | None
@@ -64,15 +64,15 @@ def fit_head(
     """Fit the head of a classifier on its frozen base, in place.
 
     Args:
-        classifier: its head's weights are replaced; all others stay.
+        classifier: model whose last layer is replaced; all other weights stay.
         train: rows to fit on.
         dev: rows that choose the regularisation.
         batch_size: rows in one forward pass.
         precision: arithmetic of the base's matrix products.
-        name: the model's name, for the display of progress.
+        name: name of the model in the progress display.
 
     Returns:
-        The head's start: `probe`, or `random` with the reason why the head keeps its random weights.
+        The head's start: `probe`, or `random` with the reason for keeping the random weights.
     """
     place = output_layer(classifier.model)
     if place is None:
@@ -115,7 +115,7 @@ def _kept_random(reason: str) -> FittedHead:
 
 
 def num_rows_to_fit(num_labels: int) -> int:
-    """Rows of the train table that a head is fitted on, the first ones: the table is sorted by a hash of the text."""
+    """Count the rows to fit a head on: the first of the train table, which is sorted by a hash of the text."""
     return MIN_ROWS + ROWS_PER_LABEL * num_labels
 
 
@@ -124,8 +124,8 @@ def read_features(
 ) -> Float[np.ndarray, "row hidden"]:
     """Run the base over texts and return the features that its head reads, float32 `[row, hidden]`.
 
-    With the head's last layer taken out, the model answers with that layer's input, of the token that the architecture
-    itself chooses.
+    The head's last layer is replaced by the identity, so that the model's output is that layer's input, for the token
+    that the architecture itself pools.
     """
     model = classifier.model
     layer = model.get_submodule(place)
@@ -153,9 +153,9 @@ def fit_linear(
 
     Args:
         features: float32 `[row, hidden]`.
-        label_ids: `[row]`, of two labels or more.
-        num_labels: rows of the weights; a label that no row has gets zero weights and a low bias.
-        inverse_regularisation: scikit-learn's C.
+        label_ids: label ids `[row]`, of two labels or more.
+        num_labels: rows of the weights; a label without rows gets zero weights and a low bias.
+        inverse_regularisation: inverse strength of the L2 penalty, scikit-learn's C.
         with_bias: False fits no bias, and moves no feature to a mean of 0, which only a bias could undo.
     """
     mean = features.mean(axis=0) if with_bias else np.zeros(features.shape[1], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What is trained: a student, together with what its losses learn beside it."""
+"""The module that is trained: a student with the learned projections of its losses."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ class Learner(nn.Module):
     """A student and the learned projections of its objective, as one module for the trainer and its checkpoints.
 
     Args:
-        student: saved and scored alone.
-        objective: what is minimised.
-        teacher: how large the teacher is; None where there is none, or no loss reads its features.
-        seed: of the projections.
+        student: model that is saved and scored, without the projections.
+        objective: weighted losses to minimise.
+        teacher: sizes of the teacher; None without a teacher or losses on its features.
+        seed: random seed of the projections.
     """
 
     def __init__(self, student: PreTrainedModel, objective: Objective, teacher: Sizes | None, seed: int) -> None:
@@ -36,12 +36,12 @@ class Learner(nn.Module):
         self._recorder = Recorder(student, reads.student)
 
     def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:
-        """The objective of a batch, as a sum over its rows.
+        """Compute the objective of a batch, as a sum over its rows.
 
         Args:
             batch: token ids and labels.
-            answer: the teacher's.
-            progress: of the training, 0 to 1.
+            answer: logits and features of the teacher.
+            progress: fraction of the training that is done, 0 to 1.
         """
         logits, features = self._recorder.run(batch["input_ids"], batch["attention_mask"])
         with torch.autocast(logits.device.type, enabled=False):  # losses stay float32
@@ -62,7 +62,7 @@ class Learner(nn.Module):
 
 
 def objective_reads(objective: Objective, student: Sizes, teacher: Sizes) -> Reads:
-    """The sites that an objective reads of a student and a teacher.
+    """Return the sites that an objective reads of a student and a teacher.
 
     Raises:
         ModelError: the two do not fit one of its losses.

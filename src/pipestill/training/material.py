@@ -1,4 +1,4 @@
-"""What a training reads and what it yields."""
+"""The inputs of a training and its result."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ from pipestill.training.records import TrainingRecord
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training yields.
+    """The result of a training.
 
     Attributes:
-        classifier: with the weights of its best epoch.
-        record: its curves.
+        classifier: model with the weights of its best epoch.
+        record: curves of the training.
         train_seconds: wall time of the training.
-        teacher_seconds: part of it spent on the teacher's logits.
+        teacher_seconds: part of that time spent on the teacher's logits.
     """
 
     classifier: Classifier
@@ -30,13 +30,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Material:
-    """What a training reads and where it may write.
+    """The inputs of a training, and its scratch folder.
 
     Attributes:
-        labels: the label names.
+        labels: label names of the data.
         table: rows to train on: content_id, text, label_id.
-        dev: the dev split, which chooses the epoch.
-        scratch: a folder of its own for each content of params, rows and code.
+        dev: dev split, which chooses the epoch.
+        scratch: folder that is distinct for each content of params, rows and code.
     """
 
     labels: LabelSet

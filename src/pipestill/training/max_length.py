@@ -1,8 +1,8 @@
 """The longest input of a model: `max_length: auto` fits the train texts, the base's positions and the time limit.
 
 Only long texts pay for a large maximum, since a batch is padded to its own longest row. Where the passes that a recipe
-asks for would take longer than `max_minutes`, shorter inputs come before fewer passes: the first tokens of a long text
-tell most of its label.
+asks for would take longer than `max_minutes`, inputs are shortened before passes are dropped: the first tokens of a
+long text mostly suffice to predict its label.
 """
 
 import math
@@ -26,16 +26,16 @@ from pipestill.training.recipe import epochs_and_batch_size
 QUANTILE = 0.99
 MULTIPLE = 64
 SHORTENED_TO = 128
-"""Tokens below which the time limit cuts no input: fewer passes are made instead."""
+"""Shortest input that the time limit may cause; beyond it, passes are dropped instead."""
 SAMPLE_ROWS = 20_000
-"""Rows whose lengths are read: the first of a table that is sorted by a hash of the text."""
+"""Rows whose lengths are measured: the first of a table that is sorted by a hash of the text."""
 
 
 def fit_texts(classifier: Classifier, table: Dataset) -> Choice:
     """Set the longest input of a classifier to fit the texts of a table.
 
     Args:
-        classifier: its tokenizer truncates at the chosen length from here on.
+        classifier: model whose tokenizer will truncate at the chosen length.
         table: rows with a text, sorted by a hash of it.
     """
     return _fit(classifier, _token_lengths(classifier, table))
@@ -47,11 +47,11 @@ def fit_texts_and_limit(
     """Set the longest input of a classifier to fit the texts of a table and the time limit of its training.
 
     Args:
-        classifier: its tokenizer truncates at the chosen length from here on; no weight changes.
-        table: the train rows.
+        classifier: model whose tokenizer will truncate at the chosen length; no weight changes.
+        table: rows to train on.
         settings: passes, batch size and time limit.
         num_labels: labels of the data, which the passes depend on.
-        file: keeps the choice, so that a killed training goes on with it and does not measure anew.
+        file: file that keeps the choice, so that a killed training resumes with the same length.
     """
     if file.is_file():
         choice = read_record(file, Choice)
@@ -79,11 +79,11 @@ def _fit(classifier: Classifier, lengths: Sequence[int]) -> Choice:
 
 
 def choose_max_length(lengths: Sequence[int], readable: int | None) -> Choice:
-    """Choose the 99th percentile of the lengths, up to the next multiple of 64, within what the model can read.
+    """Choose the 99th percentile of the lengths, up to the next multiple of 64, within the model's positions.
 
     Args:
         lengths: tokens of some train texts, special tokens included, none of them cut.
-        readable: the most tokens that the model has positions for; None where it has no limit.
+        readable: number of positions of the model; None without a limit.
     """
     most = math.ceil(np.quantile(lengths, QUANTILE))
     wanted = math.ceil(most / MULTIPLE) * MULTIPLE
@@ -98,10 +98,10 @@ def shorten(choice: Choice, lengths: Sequence[int], *, minutes: float, max_minut
     """Halve the longest input until the training fits its time limit, to no less than 128 tokens.
 
     Args:
-        choice: the length that fits the texts.
+        choice: length that fits the texts.
         lengths: tokens of some train texts, none of them cut.
-        minutes: the training's estimated time at that length; it falls with the number of tokens.
-        max_minutes: the limit.
+        minutes: estimated duration of the training at that length; it falls with the number of tokens.
+        max_minutes: time limit of the training.
     """
     tokens = np.asarray(lengths)
     used = int(choice.used)
@@ -128,7 +128,7 @@ def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: Trainin
 
     def loss(batch: dict[str, Tensor]) -> Tensor:
         logits: Tensor = classifier.model(**batch).logits
-        label_ids = torch.zeros(len(logits), dtype=torch.long, device=logits.device)  # any will do
+        label_ids = torch.zeros(len(logits), dtype=torch.long, device=logits.device)  # any value: only timed
         return torch.nn.functional.cross_entropy(logits.float(), label_ids)
 
     steps = Steps(

@@ -12,7 +12,7 @@ from pipestill.schedules import Schedule, number_at
 
 @dataclass(frozen=True)
 class Term:
-    """A loss that counts, and how much."""
+    """A loss and its weight."""
 
     weight: float | Schedule
     loss: LossSpec
@@ -26,7 +26,7 @@ def objective_sum(objective: Objective, inputs: Sequence[LossInputs]) -> Float[T
 
     Args:
         objective: the losses and their weights.
-        inputs: what each loss reads; they differ in their projections only.
+        inputs: logits, labels and features for each loss; they differ in their projections only.
     """
     values = [
         number_at(term.weight, given.progress) * term.loss.per_row(given).sum()

@@ -1,4 +1,4 @@
-"""How any model is trained: the `training` part of the sections of params.yaml that train one."""
+"""Training settings: the `training` part of those sections of params.yaml that train a model."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ LOG_STEPS = 10
 Metric = Literal["accuracy", "macro_f1", "nll_nats"]
 """A measure on dev that chooses the epoch."""
 Auto = Literal["auto"]
-"""Leaves a setting to the program, which chooses it from the data (training/recipe.py) and records the choice."""
+"""Value of a setting that the program chooses from the data (training/recipe.py); the choice is recorded."""
 
 
 def _tag(value: object) -> str:
@@ -32,7 +32,7 @@ MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AU
 
 
 class _Optimiser(Section):
-    """Settings of a training that no data decides."""
+    """Settings of the optimiser that never depend on the data."""
 
     accumulation_steps: int = Field(ge=1)
     schedule: Literal["linear", "cosine", "constant"]
@@ -45,17 +45,17 @@ class _Optimiser(Section):
 
 
 class OptimiserParams(_Optimiser):
-    """How a model is trained, whatever for.
+    """Settings of a training, whatever its task.
 
     Attributes:
         epochs: passes over the rows.
         batch_size: rows in one optimiser step.
         accumulation_steps: forward passes in which a batch is computed, to save memory; changes no gradient.
-        learning_rate: at its peak.
+        learning_rate: peak of the learning rate.
         warmup_fraction: share of the steps in which the rate rises from 0 to its peak.
-        schedule: how it falls to 0 afterwards.
-        weight_decay: AdamW's, on matrices only.
-        max_grad_norm: longer gradients are clipped to this length.
+        schedule: shape of the rate's decay to 0.
+        weight_decay: weight decay of AdamW, on matrices only.
+        max_grad_norm: largest gradient norm; longer gradients are clipped.
         dropout: probability of every dropout in the model.
         train_embeddings: False keeps the token embeddings as they are, which is faster.
         precision: arithmetic of matrix products, `auto` for what the device computes natively; weights and losses stay
@@ -76,11 +76,11 @@ class OptimiserParams(_Optimiser):
 
 
 class TrainingParams(OptimiserParams):
-    """How a classifier is trained; of its epochs the best on dev is kept.
+    """Settings of a classifier's training; the best epoch on dev is kept.
 
     Attributes:
         selection_metric: the measure on dev that chooses the epoch, the highest accuracy or macro_f1 or the lowest
-            nll_nats, which tells most where dev rows are few; ties go to the lower nll_nats.
+            nll_nats, the least noisy where dev rows are few; ties go to the lower nll_nats.
     """
 
     selection_metric: Metric
@@ -90,8 +90,8 @@ class TrainingSettings(_Optimiser):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
 
     Attributes:
-        epochs: `auto` sees a number of rows in all that grows with the labels, and stops early where dev no longer
-            improves.
+        epochs: `auto` makes the passes that see a number of rows growing with the labels, and stops early when dev no
+            longer improves.
         batch_size: `auto` takes fewer rows a step where there are few.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.

@@ -1,6 +1,6 @@
-"""A training's recipe: the settings that params.yaml leaves to the program, chosen from the data and the model.
+"""The training recipe: rules that choose `auto` settings from the data and the model.
 
-The rules are few and fixed, so that a choice can be foreseen; each is recorded with its reason (`Choice`).
+The rules are few and fixed, so that a choice can be predicted; each choice is recorded with its reason (`Choice`).
 
 - epochs: passes that see `floor_rows` rows in all. Too few of them are what makes fine-tuning fail on small sets
   (Mosbach et al. 2021, arXiv:2006.04884; Zhang et al. 2021, arXiv:2006.05987), and more labels take more.
@@ -23,14 +23,14 @@ GROWTH = 0.25
 """Share of `MIN_ROWS_SEEN` that each doubling of the labels adds."""
 MAX_EPOCHS = 20
 SMALL_SET_ROWS = 2_000
-"""Sets of fewer rows take batches of 16, which doubles the steps of a pass."""
+"""Rows below which batches have 16 rows, which doubles the steps of a pass."""
 RATE_TIMES_WIDTH = 1e-4 * 384
 LAYERLESS_RATE = 2e-3
 """The learning rate of models without attention, which start from random weights."""
 WARMUP_FRACTION = 0.1
 MAX_WARMUP_STEPS = 500
 SKEW_RATIO = 10.0
-"""Labels are skewed where the most frequent has this many times the rows of the median one."""
+"""Least ratio of the most frequent label's rows to the median label's, from which labels count as skewed."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Traits:
     Attributes:
         label_counts: int64 `[label]`, train rows of each label; rows without a label are not counted.
         num_rows: rows to train on.
-        num_attention_heads: heads of its attention; 0 where it has none, and so starts from random weights.
+        num_attention_heads: heads of its attention; 0 for a model without attention, which starts from random weights.
         hidden_size: width of its layers.
     """
 
@@ -52,7 +52,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training, none of them `auto`, and how they were chosen."""
+    """The settings of a training, none of them `auto`, and the choices made with their reasons."""
 
     params: TrainingParams
     choices: tuple[Choice, ...]
@@ -63,7 +63,7 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
 
     Args:
         settings: the `training` part of a section of params.yaml.
-        traits: rows and model.
+        traits: properties of rows and model.
     """
     batch_size, batch_reason = _batch_size(settings, traits.num_rows)
     steps = math.ceil(traits.num_rows / batch_size)
@@ -87,12 +87,12 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
 
 
 def floor_rows(num_labels: int) -> int:
-    """Rows that all passes of a training together should see."""
+    """Compute the rows that all passes of a training together should see."""
     return round(MIN_ROWS_SEEN * (1 + GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
 def epochs_and_batch_size(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, int]:
-    """The passes and the rows of a step that a training will take, before any time limit."""
+    """Choose the passes and the batch size of a training, before any time limit."""
     batch_size, _ = _batch_size(settings, num_rows)
     epochs, _ = _epochs(settings, num_rows, num_labels)
     return epochs, batch_size

@@ -1,8 +1,8 @@
-"""Running a classifier while what it computes on the way is kept: hidden states, queries, keys and values.
+"""Hidden-state capture: running a classifier and keeping hidden states, queries, keys and values.
 
 Queries, keys and values are taken by hooks on the linear layers that make them, in the order in which they are called:
-so a layer that is used several times (ALBERT) counts each time, and every implementation of attention is served. Asking
-a model for its attentions instead gives nothing at all with the fast implementations.
+so a layer that is used several times (ALBERT) counts each time, and every implementation of attention is served. A
+model's own `output_attentions` does not work with the fast implementations of attention.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -22,11 +22,11 @@ NAMES = {
     "key": ("key", "k_lin", "k_proj"),
     "value": ("value", "v_lin", "v_proj"),
 }
-"""What encoders call the linear layers of attention."""
+"""Names of attention's linear layers in the supported encoders."""
 
 
 def sizes_of(model: PreTrainedModel) -> Sizes:
-    """How large the encoder of a classifier is."""
+    """Read the sizes of a classifier's encoder."""
     config = model.config
     return Sizes(
         num_layers=int(getattr(config, "num_hidden_layers", 0)),
@@ -36,11 +36,11 @@ def sizes_of(model: PreTrainedModel) -> Sizes:
 
 
 class Recorder:
-    """Runs a model and keeps its features at some sites; with no sites it only runs it.
+    """Runner of a model that keeps its features at some sites; without sites it only runs the model.
 
     Args:
-        model: a classifier.
-        sites: what to keep.
+        model: classifier to run.
+        sites: sites whose features to keep.
     """
 
     def __init__(self, model: PreTrainedModel, sites: Collection[Site]) -> None:
@@ -50,7 +50,7 @@ class Recorder:
         self._parts = sorted({site.part for site in self._sites} - {"hidden"})
 
     def run(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Float[Tensor, "batch label"], Features | None]:
-        """Logits as the model gives them, and features `[batch, token, hidden]`; None where no site is kept.
+        """Return the model's logits, and features `[batch, token, hidden]`; None where no site is kept.
 
         Raises:
             ModelError: the model does not have such sites.
@@ -69,7 +69,7 @@ class Recorder:
 
     @contextmanager
     def _hooks(self, found: dict[Site, Tensor]) -> Iterator[None]:
-        """Keep what the linear layers of attention give while the model runs."""
+        """Keep the outputs of attention's linear layers while the model runs."""
         calls = dict.fromkeys(self._parts, 0)
 
         def keep(part: Any) -> Callable[[nn.Module, Any, Tensor], None]:  # noqa: ANN401 (a member of Part)

@@ -1,4 +1,4 @@
-"""What a training says about itself: its curves and its best epoch. Nothing in it depends on the clock."""
+"""The record of a training: its curves and its best epoch, without wall times."""
 
 from pipestill.choices import Choice
 from pipestill.facts import Fact
@@ -30,14 +30,14 @@ class TrainingRecord(Record):
     Attributes:
         model: name of the model.
         num_rows: rows it was trained on.
-        num_parameters: in the whole model.
-        num_trained_parameters: that had a gradient.
+        num_parameters: parameters of the whole model.
+        num_trained_parameters: parameters that had a gradient.
         selection_metric: `accuracy`, `macro_f1` or `nll_nats`, on dev.
         best_epoch: the epoch whose weights were kept, counted from 1; 0 for the fitted head on the frozen base.
         epochs: one point an epoch, and before them epoch 0 where the head was fitted on the frozen base.
-        steps: the loss curve.
-        choices: settings left to the program, as they were used.
-        facts: what a student's architecture says of it, such as the share of the embeddings' energy that it keeps.
+        steps: points of the loss curve.
+        choices: values chosen for `auto` settings.
+        facts: diagnostics of a student's architecture, such as the share of the embeddings' energy that it keeps.
     """
 
     model: str
@@ -63,7 +63,7 @@ class TrainingRecord(Record):
 
 
 def best_epoch(epochs: list[EpochPoint], selection_metric: str) -> int:
-    """The epoch to keep: the best on dev; ties go to the lower nll, then to the earlier epoch."""
+    """Choose the epoch to keep: the best on dev; ties go to the lower nll, then to the earlier epoch."""
     sign = 1 if selection_metric == "nll_nats" else -1
 
     def rank(point: EpochPoint) -> tuple[float, float, int]:

@@ -1,4 +1,4 @@
-"""What a training stage tells its run."""
+"""Logging a training to its run: curves, choices and final figures."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,21 +10,21 @@ from pipestill.training.trainer import Listener
 
 
 class MetricsLog(Protocol):
-    """What a stage's run offers to a training."""
+    """The part of a stage's run that a training logs to."""
 
     def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
-        """Keep some metrics, as points of curves when a step is given."""
+        """Log some metrics, as points of curves when a step is given."""
 
 
 class TrainingLog(MetricsLog, Protocol):
-    """The same, with the settings that a training chose."""
+    """A `MetricsLog` that also takes the settings that a training chose."""
 
     def log_choices(self, choices: Sequence[Choice]) -> None:
-        """Keep settings left to the program, as they were used."""
+        """Log the values chosen for `auto` settings."""
 
 
 def tell(run: MetricsLog) -> Listener:
-    """A listener that hands the curves on to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
+    """Make a listener that logs the curves to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
 
     def on_step(step: int, loss: float, learning_rate: float) -> None:
         run.log_metrics({"train.loss": loss, "train.learning_rate": learning_rate}, step=step)
@@ -47,7 +47,7 @@ def tell(run: MetricsLog) -> Listener:
 
 
 def log_trained(run: TrainingLog, trained: Trained) -> None:
-    """Keep what a training came to."""
+    """Log the figures of a finished training."""
     record = trained.record
     run.log_choices(record.choices)
     if record.frozen_base is not None:

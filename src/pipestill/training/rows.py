@@ -24,15 +24,15 @@ class TrainingRows(torch.utils.data.Dataset[dict[str, Any]]):
 
     Args:
         table: columns text and label_id.
-        tokenizer: truncates at its `model_max_length`.
-        scratch: where the token ids are kept; a rerun reads them again.
+        tokenizer: tokenizer that truncates at its `model_max_length`.
+        scratch: folder that keeps the token ids, which a rerun reads again.
     """
 
     def __init__(self, table: Dataset, tokenizer: PreTrainedTokenizerBase, scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         if not sys.stderr.isatty():
             datasets.disable_progress_bars()
-        # The stage's key, in the scratch folder's name, already says which rows and which tokenizer these are.
+        # The scratch folder's name holds the stage's key, and with it the hashes of rows and tokenizer.
         fingerprint = sha256_json([scratch.name, len(table), tokenizer.model_max_length])[:32]
         self._rows = table.select_columns(["text", "label_id"]).map(
             lambda batch: _encode_batch(tokenizer, batch),
@@ -52,11 +52,11 @@ class TrainingRows(torch.utils.data.Dataset[dict[str, Any]]):
         return np.bincount(label_ids[label_ids != NO_LABEL], minlength=num_labels)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        """One row: row, input_ids, label_id."""
+        """Return one row: row, input_ids, label_id."""
         return self.__getitems__([row])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """Several rows at once: one read of the table."""
+        """Return several rows with one read of the table."""
         found = self._rows[list(rows)]
         return [
             {"row": row, "input_ids": ids, "label_id": label_id}
@@ -65,13 +65,13 @@ class TrainingRows(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class Collator:
-    """Rows to a batch: `input_ids` and `attention_mask` `[batch, token]`, `label_id` and `row` `[batch]`."""
+    """Maker of batches: `input_ids` and `attention_mask` `[batch, token]`, `label_id` and `row` `[batch]`."""
 
     def __init__(self, pad_token_id: int) -> None:
         self._pad_token_id = pad_token_id
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """One batch."""
+        """Collate one batch."""
         batch = collate([row["input_ids"] for row in rows], self._pad_token_id)
         return {
             **batch,

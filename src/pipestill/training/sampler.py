@@ -1,4 +1,4 @@
-"""The order of training rows: a function of lengths, batch size, seed and epoch, so a resumed run goes on in it."""
+"""The order of training rows: a function of lengths, batch size, seed and epoch, so that a resumed run continues it."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Where targets come from, as the trainer sees it: something that answers for a batch."""
+"""The interface between trainer and teacher: a source of targets for a batch."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,11 +14,11 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a teacher says about a batch.
+    """The targets of a batch: a teacher's logits and features.
 
     Attributes:
         logits: float32 `[batch, label]` on the batch's device; None where there is no teacher.
-        features: at the sites asked for; None where none are.
+        features: features at the requested sites; None without requested sites.
     """
 
     logits: Float[Tensor, "batch label"] | None = None
@@ -26,28 +26,28 @@ class Answer:
 
 
 class Signal(Protocol):
-    """The teacher's answers.
+    """A source of targets.
 
     Attributes:
-        sizes: of the teacher whose features it gives; None where it gives none.
+        sizes: sizes of the teacher whose features it gives; None if it does not give features.
     """
 
     sizes: Sizes | None
 
     @property
     def seconds(self) -> float:
-        """Time spent answering so far."""
+        """Seconds spent on targets so far."""
 
     def answer(self, batch: Batch) -> Answer:
-        """What the teacher says about a batch."""
+        """Return the targets of a batch."""
 
 
 class NoTeacher:
-    """Hard labels only."""
+    """Source without targets, for hard labels only."""
 
     seconds = 0.0
     sizes: Sizes | None = None
 
     def answer(self, batch: Batch) -> Answer:  # noqa: ARG002 (whatever the batch)
-        """Nothing: there is no teacher."""
+        """Return empty targets."""
         return Answer()

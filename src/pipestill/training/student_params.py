@@ -22,23 +22,23 @@ class TermParams(Section):
 
 
 class StudentParams(Section):
-    """One student: where it comes from, what it learns from, and how.
+    """Settings of one student: architecture, initial weights, rows, targets, losses and training.
 
     The three paths are dependencies of the student's stage: DVC reruns it when, and only when, one of them changes.
 
     Attributes:
-        seed: of what is random in it, the order of rows and the dropouts.
-        architecture: what it is built like.
-        vocabulary: which tokens it knows.
-        embedding: how it keeps their embeddings.
-        init: the model it takes its weights from: the fine-tuned teacher, or one that knows no task, which is the base
-            or a student distilled from its masked language model (docs/mlm.md).
-        rows: the rows it trains on: the transfer set, or the train rows alone.
-        targets: where its targets come from: the logit cache, or that of a committee (offline distillation), the
-            teacher itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
+        seed: random seed of new weights, the order of rows and the dropouts.
+        architecture: kind of model and its sizes.
+        vocabulary: tokens to keep.
+        embedding: full or factorised token embedding.
+        init: model it takes its weights from: the fine-tuned teacher, the pretrained base, or a task-agnostic student
+            distilled from the base (docs/mlm.md).
+        rows: rows it trains on: the transfer set, or the train rows alone.
+        targets: source of its targets: the logit cache, or that of a committee (offline distillation), the teacher
+            itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
         max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         objective: the losses, whose weighted sum is minimised.
-        training: see `TrainingSettings`.
+        training: optimiser, schedule and limits; see `TrainingSettings`.
     """
 
     seed: int = Field(ge=0)
@@ -54,23 +54,23 @@ class StudentParams(Section):
 
     @property
     def terms(self) -> Objective:
-        """The losses that count: one whose weight stays 0 is left out, costs nothing and needs nothing."""
+        """Losses with a weight above 0; the others are left out and cost nothing."""
         return tuple(Term(term.weight, term.loss) for term in self.objective if extremes(term.weight)[1] > 0)
 
     @property
     def asks_features(self) -> bool:
-        """Whether any loss that counts reads features of teacher and student."""
+        """True if any loss with a weight reads features of teacher and student."""
         return any(term.loss.asks_features for term in self.terms)
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether any loss that counts needs a teacher."""
+        """True if any loss with a weight needs a teacher."""
         return any(term.loss.asks_teacher for term in self.terms)
 
     @model_validator(mode="after")
     def _something_is_learned(self) -> Self:
         if not self.terms:
-            raise ValueError("objective has no loss of a weight above 0: nothing would be learned")
+            raise ValueError("objective needs a loss with a weight above 0")
         return self
 
     @model_validator(mode="after")
@@ -78,13 +78,15 @@ class StudentParams(Section):
         kinds = ", ".join(term.loss.kind for term in self.objective if term.loss.asks_teacher)
         learns_alone = self.targets == "data/prepared/train.parquet"
         if learns_alone and self.asks_teacher:
-            raise ValueError(f"objective asks a teacher ({kinds}), so targets must be data/logits or models/teacher")
+            raise ValueError(f"objective needs a teacher ({kinds}), so targets must be data/logits or models/teacher")
         if not learns_alone and not self.asks_teacher:
-            raise ValueError("objective asks no teacher, so targets must be data/prepared/train.parquet")
+            raise ValueError("objective does not need a teacher, so targets must be data/prepared/train.parquet")
         if not learns_alone and self.init == "models/base":
             raise ValueError("targets come from the teacher, so init must be models/teacher or models/mlm/student")
         if self.asks_features and "models/teacher" not in {self.init, self.targets}:
             raise ValueError("objective reads the teacher's features, so init or targets must be models/teacher")
         if learns_alone and self.rows != "data/prepared/train.parquet":
-            raise ValueError("targets are hard labels, so rows must be data/prepared/train.parquet: others have none")
+            raise ValueError(
+                "targets are hard labels, so rows must be data/prepared/train.parquet: other rows are unlabelled"
+            )
         return self

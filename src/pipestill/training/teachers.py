@@ -1,6 +1,6 @@
-"""The two teachers a student can ask: its logits in the cache (offline), or the model itself in the loop (online).
+"""The two sources of a teacher's targets: the logit cache (offline), or the model itself in the loop (online).
 
-Both answer the same question, so that offline and online distillation are one code path.
+Both have one interface, so that offline and online distillation are one code path.
 """
 
 import time
@@ -37,9 +37,9 @@ class OnlineTeacher:
     """Online distillation: the teacher runs in the loop, in evaluation mode and without gradients.
 
     Args:
-        teacher: reads the tokens that the student reads.
+        teacher: model that reads the student's tokens.
         precision: arithmetic of its matrix products.
-        sites: the features to give beside the logits.
+        sites: features to return beside the logits.
         old_ids: the teacher's id of each of the student's tokens; None where they are the same.
     """
 
@@ -72,20 +72,20 @@ class OnlineTeacher:
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """What is read of a cache beside its logits, and how large the teacher was."""
+    """The features to read from a cache beside the logits, and the sizes of the teacher."""
 
     reads: Reads
     sizes: Sizes
 
 
 class CachedTeacher:
-    """Offline distillation: the logits are looked up.
+    """Offline distillation: logits are looked up in a cache.
 
     Args:
-        cache: an open cache.
-        content_ids: of the rows of the training set, in its order.
-        in_the_loop: the same teacher, asked for the features that the cache does not hold; None where none are needed.
-        features: what is read of the features in the cache; None where none are, or the loop gives them.
+        cache: open logit cache.
+        content_ids: content ids of the training rows, in order.
+        in_the_loop: the same teacher, run for features that the cache does not hold; None if they are not needed.
+        features: features to read from the cache; None if they are not needed, or come from the loop.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class CachedTeacher:
 
     @property
     def seconds(self) -> float:
-        """Time spent answering so far."""
+        """Seconds spent on targets so far."""
         return self._seconds + (self._in_the_loop.seconds if self._in_the_loop else 0.0)
 
     def answer(self, batch: Batch) -> Answer:
@@ -124,7 +124,7 @@ class CachedTeacher:
         expected = batch["attention_mask"].sum(dim=1).cpu().numpy()
         if wanted.reads.tokens == "all" and not np.array_equal(num_tokens, expected):
             raise CacheError(
-                "the cached features are about other tokens than the student reads",
+                "the cached features belong to other tokens than the student reads",
                 found=f"rows of {num_tokens[:5].tolist()} tokens in the cache, {expected[:5].tolist()} here",
                 next_step="give the student the teacher's tokenizer and max_length, or losses of first tokens only",
             )
@@ -134,9 +134,9 @@ class CachedTeacher:
 
 
 def holds_features(folder: Path, reads: Reads) -> bool:
-    """Whether a logit cache holds what is read of a teacher's features; one that cannot be read holds none.
+    """Return whether a logit cache holds the required features of a teacher.
 
-    What is wrong with such a cache `open_cached_teacher` says.
+    An unreadable cache counts as one without them; `open_cached_teacher` then raises the error.
     """
     try:
         identity = read_stored(folder).identity
@@ -154,19 +154,19 @@ def open_cached_teacher(
     in_the_loop: OnlineTeacher | None = None,
     features: CachedFeatures | None = None,
 ) -> CachedTeacher:
-    """Open the logit cache of a teacher for some rows, and make sure that it is that.
+    """Open the logit cache of a teacher for some rows, and verify that it belongs to this teacher.
 
     Args:
-        folder: the logit cache.
-        teacher_folder: the teacher whose logits it must hold.
+        folder: folder of the logit cache.
+        teacher_folder: folder of the teacher whose logits it must hold.
         teacher: the same teacher, loaded, to run some rows again.
-        rows: the rows to train on: columns content_id and text.
-        in_the_loop: see `CachedTeacher`.
-        features: see `CachedTeacher`.
+        rows: rows to train on: columns content_id and text.
+        in_the_loop: teacher run for features, see `CachedTeacher`.
+        features: features to read, see `CachedTeacher`.
 
     Raises:
-        StaleCacheError: the cache belongs to another teacher, or says other things than the teacher.
-        CacheError: it lacks some of the rows.
+        StaleCacheError: the cache belongs to another teacher, or its logits do not match the teacher.
+        CacheError: the cache lacks some of the rows.
         CorruptCacheError: its bytes are not those that were written.
     """
     stored = read_stored(folder).identity
@@ -180,7 +180,7 @@ def open_cached_teacher(
         features=stored.features,
         feature_tokens=stored.feature_tokens,
     )
-    # The cache may hold more rows than these; that it holds each of these, `positions` makes sure.
+    # The cache may hold more rows than these; `positions` raises if it lacks one of these.
     rows_of_cache = {"num_rows": stored.num_rows, "rows_sha256": stored.rows_sha256}
     cache = LogitCache.open(folder, expected.model_copy(update=rows_of_cache))
     drawn = np.random.default_rng(derive_seed(0, stored.rows_sha256)).permutation(len(rows))[:CHECKED_ROWS]
@@ -198,19 +198,20 @@ def open_cached_teacher(
 def open_logits(
     folder: Path, labels: LabelSet, rows: Dataset, in_the_loop: OnlineTeacher | None = None
 ) -> CachedTeacher:
-    """Open a cache whose teacher is not at hand for some rows, as what it says it is: DVC knows whose it is.
+    """Open a cache for some rows without checking it against its teacher: DVC's dependencies vouch for it.
 
-    That is a committee's, which no model can say again, or one that a student reads which has not begun as the teacher.
+    This serves a committee's cache, which a single model cannot recompute, and students that are not initialised from
+    the teacher.
 
     Args:
-        folder: the logit cache.
-        labels: of the data.
-        rows: the rows to train on: column content_id.
+        folder: folder of the logit cache.
+        labels: label names of the data.
+        rows: rows to train on: column content_id.
         in_the_loop: the teacher whose features go with a committee's logits; None where none are needed.
 
     Raises:
         ModelError: the cache has other labels than the data.
-        CacheError: it lacks some of the rows.
+        CacheError: the cache lacks some of the rows.
         CorruptCacheError: its bytes are not those that were written.
     """
     cache = open_member(folder)

@@ -1,4 +1,4 @@
-"""The teacher over texts, its features kept: what the feature cache is filled with, and how large it will be."""
+"""Hidden-state capture for the cache: running the teacher over texts, and the size its features will take."""
 
 from collections.abc import Iterable, Sequence
 
@@ -22,9 +22,9 @@ def tell(
     """Run a teacher over texts, in batches of similar length, and keep logits and features.
 
     Args:
-        teacher: in evaluation mode.
+        teacher: model in evaluation mode.
         texts: any number of texts.
-        params: which features of which tokens.
+        params: features to keep, and of which tokens.
         batch_size: rows in one forward pass.
         precision: arithmetic of the teacher's matrix products.
     """
@@ -51,21 +51,21 @@ def tell(
 def check_size(
     teacher: Classifier, params: FeaturesParams, storage_dtype: StorageDtype, texts: Iterable[Sequence[str]]
 ) -> int:
-    """How many bytes the features will take.
+    """Check that the features fit into the limit of params.yaml.
 
     Args:
-        teacher: whose features they are.
-        params: which, and how many bytes at most.
-        storage_dtype: of the stored numbers.
-        texts: all of them, part by part.
+        teacher: model whose features are kept.
+        params: sites to keep, and the largest size in bytes.
+        storage_dtype: type of the stored numbers.
+        texts: all texts, in parts.
 
     Raises:
-        CacheError: they are more than params allow, or the teacher has no such site.
+        CacheError: the features exceed the limit, or the teacher lacks a site.
     """
     sizes = sizes_of(teacher.model)
     if wrong := [site for site in params.sites if Site.parse(site).layer > sizes.num_layers]:
         raise CacheError(
-            "the teacher has no such features",
+            "features.sites names a layer that the teacher does not have",
             found=", ".join(wrong),
             expected=f"layers up to {sizes.num_layers}",
             next_step="correct features.sites of cache_logits in params.yaml",

@@ -30,21 +30,21 @@ from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Signal
 
 PATIENCE = 3
-"""Epochs without a better one on dev after which `epochs: auto` stops."""
+"""Epochs without improvement on dev after which `epochs: auto` stops."""
 STATE_FILE = "trainer_state.json"
 """The last file of a checkpoint to be written: a folder without it was cut short."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Whom a training tells of its curves as they grow."""
+    """Receiver of a training's curves as they grow."""
 
     on_step: Callable[[int, float, float], None]
     on_epoch: Callable[[EpochPoint], None]
 
 
 class ObjectiveTrainer(Trainer):
-    """Trainer of a `Learner`, on what a signal answers.
+    """Trainer of a `Learner` on the targets of a signal.
 
     The loss of an optimiser step is a sum over rows divided by the step's rows, so that accumulation over several
     forward passes changes no gradient.
@@ -76,7 +76,7 @@ class ObjectiveTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: int | None = None,
     ) -> Tensor:
-        """The objective of one forward pass, divided by the rows of the whole optimiser step."""
+        """Compute the objective of one forward pass, divided by the rows of the whole optimiser step."""
         progress = self.state.global_step / max(1, self.state.max_steps - 1)
         total: Tensor = model(batch=inputs, answer=self._signal.answer(inputs), progress=progress)
         loss = total / (num_items_in_batch or len(inputs["label_id"]))
@@ -108,17 +108,17 @@ def train(
     A run that was killed resumes at its last checkpoint in the scratch folder and ends with the same weights.
 
     Args:
-        name: the model's name, for progress and the record.
-        classifier: trained in place.
+        name: name of the model for progress and record.
+        classifier: model to train in place.
         rows: token ids and labels.
-        material: the dev split, and the scratch folder that holds the checkpoints.
-        objective: the losses and their weights.
-        signal: the teacher's answers.
+        material: dev split, and the scratch folder that holds the checkpoints.
+        objective: losses and their weights.
+        signal: source of targets.
         settings: optimiser, schedule and time limit; `auto` ones are chosen here.
-        seed: of the order of rows and the dropouts.
-        listener: receives the curves.
-        start: scores of a classifier whose head is fitted already: its weights then take part in the choice as epoch
-            0. None where the head is random.
+        seed: random seed of the order of rows and the dropouts.
+        listener: receiver of the curves.
+        start: dev scores of a classifier with a fitted head, which then competes as epoch 0. None where the head is
+            random.
 
     Raises:
         ModelError: the loss is not finite.
@@ -213,13 +213,13 @@ def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
 def training_arguments(
     params: OptimiserParams, precision: Precision, seed: int, checkpoints: Path
 ) -> TrainingArguments:
-    """What transformers' Trainer is told; it evaluates, selects and reports nothing of its own accord.
+    """Make the arguments of transformers' Trainer, with its own evaluation, selection and reporting turned off.
 
     Args:
-        params: how the model is trained.
-        precision: the precision used.
-        seed: of the dropouts.
-        checkpoints: the folder in which they lie.
+        params: settings of the training.
+        precision: arithmetic of matrix products.
+        seed: random seed of the dropouts.
+        checkpoints: folder of the checkpoints.
     """
     on_cpu = not torch.cuda.is_available()
     arguments = TrainingArguments(
@@ -259,7 +259,7 @@ def _dev_scores(classifier: Classifier, dev: Rows, batch_size: int, precision: P
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The latest whole checkpoint; ones cut short by a kill are deleted."""
+    """Find the latest complete checkpoint, and delete those cut short by a kill."""
     whole: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*"):
         step = int(path.name.rpartition("-")[2])
@@ -271,7 +271,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def _is_whole(checkpoint: Path, step: int) -> bool:
-    """Whether a checkpoint's last file is there, readable, and of the step that the folder is named after."""
+    """Return whether a checkpoint's last file is readable and of the step in the folder's name."""
     try:
         return TrainerState.load_from_json(str(checkpoint / STATE_FILE)).global_step == step
     except (OSError, ValueError, TypeError):

@@ -1,7 +1,7 @@
 """A student's tokens and their embeddings, as its params `vocabulary` and `embedding` name them.
 
-The vocabulary is pruned in the model that the student is built from, so that every architecture takes what is left; the
-embedding is factorised in the student itself. The student's tokenizer is the pruned one, in training and ever after.
+The vocabulary is pruned in the model that the student is built from, so that this works for every architecture; the
+embedding is factorised in the student itself. The student keeps the pruned tokenizer for good.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,14 +19,14 @@ from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import PrunedVocabulary, VocabularySpec, count_tokens, prune_tokenizer, unknown_fraction
 
 OldIds = Sequence[int] | None
-"""The id that a token had in the whole vocabulary, by its id in the pruned one; None where nothing was pruned."""
+"""Map from a token's id in the pruned vocabulary to its id in the whole one; None without pruning."""
 
 BATCH_ROWS = 1000
 """Rows in memory while tokens are counted."""
 
 
 class FullEmbedding(Section):
-    """One table, as wide as the architecture wants it."""
+    """One table, as wide as the architecture's hidden size."""
 
     kind: Literal["full"]
 
@@ -39,16 +39,16 @@ class FactorisedEmbeddingSpec(Section):
 
 
 EmbeddingSpec = Annotated[FullEmbedding | FactorisedEmbeddingSpec, Field(discriminator="kind")]
-"""How a student keeps its token embeddings."""
+"""Specification of a student's token embedding."""
 
 
 class Pruned(NamedTuple):
-    """What a student is built from.
+    """The model that a student is built from, its vocabulary pruned.
 
     Attributes:
-        initial: the model and the tokenizer that knows its tokens.
-        old_ids: see `OldIds`.
-        facts: how many tokens were kept, what that saves and what it costs on dev.
+        initial: model, and tokenizer with the pruned vocabulary.
+        old_ids: map to the ids of the whole vocabulary, see `OldIds`.
+        facts: tokens kept, parameters saved, and the effects on dev texts.
     """
 
     initial: Classifier
@@ -60,10 +60,10 @@ def prune_vocabulary(spec: VocabularySpec, initial: Classifier, table: Dataset, 
     """Cut a classifier down to the tokens that a student's training rows need.
 
     Args:
-        spec: which tokens to keep.
+        spec: rule for the tokens to keep.
         initial: model and whole tokenizer; the model is changed in place.
-        table: the rows that the student trains on, column text; read in batches.
-        dev_texts: the texts on which unknown tokens and longer inputs are measured.
+        table: rows that the student trains on, column text; read in batches.
+        dev_texts: texts on which unknown tokens and longer inputs are measured.
 
     Raises:
         ModelError: the tokenizer or the embedding is of a kind that cannot be pruned.
@@ -87,10 +87,10 @@ def prune_vocabulary(spec: VocabularySpec, initial: Classifier, table: Dataset, 
 
 
 def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Fact, ...]:
-    """Factorise a student's token embedding in place where its params say so.
+    """Factorise a student's token embedding in place, if its params ask for it.
 
     Returns:
-        The energy kept; nothing where the embedding stays whole.
+        The share of energy kept; empty where the embedding stays whole.
 
     Raises:
         ModelError: the embedding cannot be factorised, or would not be smaller.

@@ -1,4 +1,4 @@
-"""What an augmentation is: new texts made of train or unlabelled rows, on which the teacher's logits are the target."""
+"""The base of augmentations: new texts made from train or unlabelled rows, with the teacher's logits as targets."""
 
 import random
 import re
@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pipestill.params import Section
 from pipestill.seeding import derive_seed
 
-# Thai to Burmese, Khmer, kana and Han: scripts that put no space between words.
+# Thai to Burmese, Khmer, kana and Han: scripts without spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 MIN_UNITS = 2
-"""A text of one word can be neither masked nor cropped."""
+"""Least words or characters of a text to be masked or cropped."""
 
 
 class Row(NamedTuple):
@@ -25,20 +25,20 @@ class Row(NamedTuple):
 
 
 class NewRow(NamedTuple):
-    """A text that an augmentation made, and the content ids of the rows it is made of; none where it is a row as is."""
+    """A text that an augmentation made, and the content ids of its parent rows; empty for an unchanged row."""
 
     text: str
     parent_ids: tuple[str, ...]
 
 
 class Ingredients(NamedTuple):
-    """What augmentations work on.
+    """The inputs of augmentations.
 
     Attributes:
-        train: the train rows, sorted by content id; read from disk as they are asked for.
-        unlabelled: the unlabelled rows, likewise.
-        seed: of the transfer section.
-        mask_token: the one token that stands for a hidden word to the teacher base; None where the base has none.
+        train: train rows, sorted by content id; read from disk on access.
+        unlabelled: unlabelled rows, read likewise.
+        seed: random seed of the transfer section.
+        mask_token: mask token of the teacher base, or None.
     """
 
     train: Sequence[Row]
@@ -50,7 +50,7 @@ class Ingredients(NamedTuple):
 class AugmentationSpec(Section, ABC):
     """Base of every augmentation's specification.
 
-    An implementation draws from `stream` only, so that what a row becomes depends on the seed and on that row.
+    An implementation draws from `stream` only, so that a row's copies depend on the seed and on that row.
     """
 
     kind: str
@@ -60,22 +60,22 @@ class AugmentationSpec(Section, ABC):
         """Make rows, one parent at a time.
 
         Yields:
-            New rows, duplicates and unchanged ones among them: the driver drops those.
+            New rows, including duplicates and unchanged ones, which the driver drops.
 
         Raises:
-            DataError: the ingredients lack something that this augmentation needs.
+            DataError: the inputs lack rows or a token that this augmentation needs.
         """
 
     def stream(self, seed: int, content_id: str, copy: int) -> random.Random:
-        """The random numbers of one copy of one row."""
+        """Return the random numbers of one copy of one row."""
         return random.Random(derive_seed(seed, self.kind, content_id, copy))  # noqa: S311 (no secret)
 
 
 def split_units(text: str) -> tuple[list[str], str]:
-    """Cut a text into what can be masked or cropped.
+    """Cut a text into units that can be masked or cropped.
 
     Returns:
-        The units and what joins them: words and a space, or characters and nothing in scripts without spaces.
+        The units and their joiner: words and a space, or characters and an empty string in scripts without spaces.
     """
     words = text.split()
     if len(words) < len(text) / 12 and _UNSPACED.search(text):

@@ -1,4 +1,4 @@
-"""Building the transfer set: train rows and what the augmentations make, once each, nothing of dev or test.
+"""Building the transfer set: train rows and augmented rows, each text once, without texts of dev and test.
 
 Dev and test are read for one purpose: a row whose text normalises to one of theirs is dropped.
 """
@@ -36,14 +36,14 @@ class OriginCard(Record):
 
 
 class TransferCard(Record):
-    """What the transfer set is made of; `held_out` rows equal a dev or test text, `duplicates` a row that is kept."""
+    """Counts of the transfer set by origin; `held_out` rows equal a dev or test text, `duplicates` a kept row."""
 
     num_rows: int
     origins: dict[str, OriginCard]
 
 
 class TableRows(Sequence[Row]):
-    """The rows of a table on disk, in order, read as they are asked for."""
+    """The rows of a table on disk, in order, read on access."""
 
     def __init__(self, table: "datasets.Dataset") -> None:
         self._table = table
@@ -58,7 +58,7 @@ class TableRows(Sequence[Row]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        """One row; slices are not needed."""
+        """Return one row; slices are not needed."""
         if isinstance(index, slice):
             raise TypeError("rows of a table are read one by one")
         return Row(self._ids[index].as_py(), self._texts[index].as_py())
@@ -74,17 +74,17 @@ def build_transfer(
     """Write the transfer set and its card.
 
     Args:
-        prepared: the folder of the prepared tables.
-        out: the folder for rows.parquet and card.json.
-        params: the augmentations.
-        scratch: a folder for the database and the memory-mapped views.
-        mask_token: the teacher base's; None where it has none.
+        prepared: folder of the prepared tables.
+        out: folder for rows.parquet and card.json.
+        params: settings of the augmentations.
+        scratch: folder for the database and the memory-mapped views.
+        mask_token: mask token of the teacher base, or None.
 
     Returns:
         The card, as written.
 
     Raises:
-        DataError: a prepared table is missing, or an augmentation needs what is not there.
+        DataError: a prepared table is missing, or an augmentation lacks rows or a mask token.
     """
     train = open_table(prepared / TRAIN.name, scratch / "tables")
     unlabelled = TableRows(open_table(prepared / UNLABELLED.name, scratch / "tables"))
@@ -101,7 +101,7 @@ def build_transfer(
         _insert_made(database, "train", 0, ((text, label_id, ()) for text, label_id in _rows_of(train)))
         for rank, augmentation in enumerate(params.augmentations, start=2):
             made = augmentation.new_rows(given)
-            # Rows as they are come before what was made of rows: of two equal texts, the made one is the duplicate.
+            # Unchanged rows come before made ones, so that of two equal texts the made one is the duplicate.
             precedence = 1 if augmentation.kind == "unlabelled" else rank
             rows_made = ((row.text, NO_LABEL, row.parent_ids) for row in made)
             _insert_made(database, augmentation.kind, precedence, rows_made)

@@ -1,7 +1,7 @@
 """crop_ngrams: a run of words of a text, of random length.
 
-Source: Tang et al. 2019, arXiv 1903.12136 (n-gram sampling), with the length given as a share of the
-words, so that long texts do not all shrink to five words. The crop has no label: it may lack what decided the label.
+Source: Tang et al. 2019, arXiv 1903.12136 (n-gram sampling), with the length given as a share of the words, so that
+long texts do not all shrink to five words. The crop has no label: it may lack the words that decided the label.
 """
 
 import random
@@ -17,13 +17,13 @@ def crop_ngrams(text: str, min_fraction: float, max_fraction: float, numbers: ra
     """Crop a text to a run of its words.
 
     Args:
-        text: the text.
-        min_fraction: the shortest run, as a share of the words.
-        max_fraction: the longest run, likewise; at least one word is always cut off.
-        numbers: the random numbers.
+        text: text to crop.
+        min_fraction: shortest run, as a share of the words.
+        max_fraction: longest run, as a share of the words; at least one word is always cut off.
+        numbers: random numbers of this copy.
 
     Returns:
-        The run; None where there are fewer than two words.
+        The run; None for a text of fewer than two words.
     """
     units, joiner = split_units(text)
     if len(units) < MIN_UNITS:
@@ -49,7 +49,7 @@ class CropNgrams(AugmentationSpec):
         return self
 
     def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
-        """See `AugmentationSpec.new_rows`."""
+        """Crop each train row; see `AugmentationSpec.new_rows`."""
         for row in given.train:
             for copy in range(self.copies):
                 numbers = self.stream(given.seed, row.content_id, copy)

@@ -1,8 +1,7 @@
 """mask_words: each word becomes the mask token with probability `fraction`.
 
 Source: Tang et al. 2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", arXiv 1903.12136
-(masking). A word may carry the meaning, so the copy has no label: the teacher's logits on it
-say what the word was worth.
+(masking). A word may carry the meaning, so the copy has no label: the teacher's logits on it show the word's effect.
 """
 
 import random
@@ -19,13 +18,13 @@ def mask_words(text: str, fraction: float, mask_token: str, numbers: random.Rand
     """Mask words of a text; at least one, and never all.
 
     Args:
-        text: the text.
+        text: text to mask.
         fraction: probability of each word, in (0, 1).
-        mask_token: the teacher base's own, so that it is one token for both models.
-        numbers: the random numbers.
+        mask_token: mask token of the teacher base.
+        numbers: random numbers of this copy.
 
     Returns:
-        The masked text; None where there are fewer than two words.
+        The masked text; None for a text of fewer than two words.
     """
     units, joiner = split_units(text)
     if len(units) < MIN_UNITS:
@@ -48,12 +47,12 @@ class MaskWords(AugmentationSpec):
     fraction: Annotated[float, Field(gt=0, lt=1)]
 
     def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
-        """See `AugmentationSpec.new_rows`."""
+        """Mask words of each train row; see `AugmentationSpec.new_rows`."""
         if given.mask_token is None:
             raise DataError(
-                "mask_words needs a mask token, and the teacher base has none",
+                "mask_words needs a mask token, which the teacher base lacks",
                 found="no mask_token in models/base/tokenizer_config.json",
-                next_step="take mask_words out of transfer.augmentations in params.yaml, or name another base",
+                next_step="remove mask_words from transfer.augmentations in params.yaml, or choose another base",
             )
         for row in given.train:
             for copy in range(self.copies):

@@ -3,8 +3,8 @@
 Source: the idea of mixing two inputs is of Zhang et al. 2018, "mixup", arXiv 1710.09412; mixing the words themselves
 rather than numbers follows Guo et al. 2020, arXiv 2011.09039 (sequence-level mixing). The mix has no label.
 
-The partner is the first row whose content id is not below a random one: adding a row to the data can change the
-partner of the few rows that now meet the new one, and of no other.
+The partner is the first row whose content id is not below a random one: an added row can change the partners of only
+the few rows that now draw it.
 """
 
 import random
@@ -34,7 +34,7 @@ def mix_rows(first: str, second: str) -> str | None:
 
 
 def pick_partner(rows: Sequence[Row], own_id: str, numbers: random.Random) -> Row | None:
-    """Draw another row by a random content id, in the sorted table; None where there is no other."""
+    """Draw another row by a random content id, in the sorted table; None in a table of one row."""
     if len(rows) == 1:
         return None
     wanted = f"{numbers.getrandbits(_ID_BITS):032x}"
@@ -50,7 +50,7 @@ class MixRows(AugmentationSpec):
     copies: Annotated[int, Field(ge=1)]
 
     def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
-        """See `AugmentationSpec.new_rows`."""
+        """Mix each train row with another; see `AugmentationSpec.new_rows`."""
         for row in given.train:
             for copy in range(self.copies):
                 partner = pick_partner(given.train, row.content_id, self.stream(given.seed, row.content_id, copy))

@@ -13,7 +13,7 @@ Augmentations = Annotated[
 
 
 class TransferParams(Section):
-    """What the student learns on besides the train rows."""
+    """Settings of the rows that are added to the train rows for the student."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     augmentations: Augmentations
@@ -22,5 +22,5 @@ class TransferParams(Section):
     def _one_of_a_kind(self) -> "TransferParams":
         kinds = [augmentation.kind for augmentation in self.augmentations]
         if len(set(kinds)) != len(kinds):
-            raise ValueError("each kind of augmentation may stand here once; use `copies` for more of one")
+            raise ValueError("each kind of augmentation may occur once; use `copies` for more rows of a kind")
         return self

@@ -1,4 +1,4 @@
-"""unlabelled: text without a label, as it is; a share of it, chosen by the hash of each row.
+"""unlabelled: a share of the unlabelled texts, unchanged, chosen by the hash of each row.
 
 Source: distillation needs no labels (Hinton et al. 2015, arXiv 1503.02531: the transfer set "could consist
 entirely of unlabeled data").
@@ -19,7 +19,7 @@ class Unlabelled(AugmentationSpec):
     fraction: Annotated[float, Field(gt=0, le=1)]
 
     def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
-        """See `AugmentationSpec.new_rows`."""
+        """Choose unlabelled rows; see `AugmentationSpec.new_rows`."""
         for row in given.unlabelled:
             if self.stream(given.seed, row.content_id, 0).random() < self.fraction:
                 yield NewRow(row.text, ())

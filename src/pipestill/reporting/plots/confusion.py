@@ -1,4 +1,4 @@
-"""Which label is taken for which."""
+"""The confusion matrix."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ MAX_LABELS_WITH_NUMBERS = 12
 MAX_LABELS_WITH_NAMES = 60
 MAX_NAME_CHARACTERS = 24
 MAX_CHARACTERS_LYING = 40
-"""Characters of all names together that fit side by side under the matrix."""
+"""Most characters of all names together that fit side by side under the matrix."""
 PALE_TO_BLUE = LinearSegmentedColormap.from_list("pale_to_blue", ["#ffffff", "#cfe1f0", "#6aa5d0", "#1f5f97"])
 
 
 def plot_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], title: str) -> Figure:
-    """The confusion matrix: colour is the share of the hard label's rows, numbers are rows.
+    """Plot the confusion matrix: colour is the share of the hard label's rows, numbers are rows.
 
     Args:
-        matrix: `[label, label]`, hard label by predicted label.
-        labels: by label_id. Beyond 12, numbers are left out; beyond 60, names.
-        title: of the figure.
+        matrix: counts `[label, label]`, hard label by predicted label.
+        labels: names by label_id. Beyond 12, numbers are left out; beyond 60, names.
+        title: title of the figure.
     """
     counts = np.asarray(matrix, dtype=np.float64)
     totals = counts.sum(axis=1, keepdims=True)
@@ -66,7 +66,7 @@ def drawn_names(labels: Sequence[str]) -> list[str]:
 
 
 def substitutes(labels: Sequence[str]) -> dict[str, str]:
-    """List the labels that the figure draws by number, by that number; none where it draws no names at all."""
+    """Return the labels that the figure draws by number, by that number; empty where it does not draw names."""
     if len(labels) > MAX_LABELS_WITH_NAMES:
         return {}
     names = drawn_names(labels)

@@ -1,4 +1,4 @@
-"""How each model learned: its loss over the course of training, and its dev split after each epoch."""
+"""Training curves of each model: loss over training, and dev accuracy after each epoch."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,16 @@ from pipestill.reporting.rows import TEACHER
 from pipestill.training.records import TrainingRecord
 
 LABEL_GAP = 0.055
-"""Least distance between two labels, as a share of the height of the axes."""
+"""Least distance between two labels, as a share of the axes' height."""
 MAX_POINTS = 60
-"""Points of a loss curve that are drawn; more steps are averaged into as many."""
+"""Most points of a loss curve; more steps are averaged into this many."""
 
 
 def plot_curves(records: Sequence[TrainingRecord]) -> Figure:
-    """Loss relative to its first value (objectives differ, so their sizes do not compare), and dev accuracy by epoch.
+    """Plot loss relative to its first value (since objectives differ in scale), and dev accuracy by epoch.
 
     Args:
-        records: of the teacher and the students, at least one.
+        records: training records of the teacher and the students, at least one.
     """
     names = [record.model for record in records if record.model != TEACHER]
     colours = student_colours(names) | {TEACHER: TEACHER_COLOUR}

@@ -1,9 +1,9 @@
-"""Texts of users in figures: the fonts of this machine that have their characters, and a substitute where none has.
+"""Fonts for user texts in figures: those of this machine that have the characters, and a substitute without one.
 
 matplotlib's own DejaVu Sans comes first. It has Latin, Greek, Cyrillic, Arabic, Hebrew and many symbols, so a figure
-that needs no other characters looks the same on every machine. For others (Chinese, Hindi, emoji, ...) matplotlib goes
-on to the next font of a list, character by character. No package brings one font for all of them in a few megabytes,
-so what the machine has decides.
+that needs no other characters looks the same on every machine. For others (Chinese, Hindi, emoji, ...) matplotlib falls
+back to the next font of a list, character by character. A font for all of them is too large to ship, so those installed
+on the machine are used.
 """
 
 import re
@@ -28,13 +28,13 @@ PREFERRED = (
     "Noto Sans Thai", "Thonburi", "Leelawadee UI",
     # emoji, in one colour: matplotlib draws no bitmaps
     "Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola",
-    # nearly everything
+    # most scripts
     "Arial Unicode MS",
 )  # fmt: skip
-"""Families to look into first, script by script; any other font that has the character comes after them, by name."""
+"""Families to search first, script by script; any other font that has the character comes after them, by name."""
 NORMAL_WEIGHT = 400
 _MISLEADING = re.compile(r"\.?Last ?Resort.*|cm[a-z]{1,3}10|STIX(NonUnicode|Size).*", re.IGNORECASE)
-"""Fonts that have other things than the character at its place: boxes for whole scripts, parts of formulas."""
+"""Fonts with misleading glyphs: boxes for whole scripts, or parts of formulas, in place of the character."""
 
 
 def families(texts: Iterable[str]) -> list[str]:
@@ -47,7 +47,7 @@ def families(texts: Iterable[str]) -> list[str]:
 
 
 def is_drawable(text: str) -> bool:
-    """Whether the fonts of this machine have every character of a text."""
+    """Return whether the fonts of this machine have every character of a text."""
     return all(family_of(char) for char in text)
 
 
@@ -58,7 +58,7 @@ def drawable(text: str) -> str:
 
 @cache
 def family_of(char: str) -> str | None:
-    """The first family that has a character; None where this machine has none."""
+    """Find the first family that has a character, or None."""
     if _has(FIRST, char):
         return FIRST
     return next((family for family in _others() if _has(family, char)), None)
@@ -66,7 +66,7 @@ def family_of(char: str) -> str | None:
 
 @cache
 def _others() -> tuple[str, ...]:
-    """All other families of this machine, the preferred ones first."""
+    """List all other families of this machine, the preferred ones first."""
     _add_new_fonts()
     names = {font.name for font in fontManager.ttflist} - {FIRST}
     useful = sorted(name for name in names if not _MISLEADING.fullmatch(name))
@@ -85,7 +85,7 @@ def _add_new_fonts() -> None:
 
 @cache
 def _has(family: str, char: str) -> bool:
-    """Whether a family has a character, with an outline unless it is a space."""
+    """Return whether a family has a character, with an outline unless it is a space."""
     try:
         font = font_manager.get_font(_path_of(family))
         glyph = font.get_char_index(ord(char))
@@ -99,14 +99,14 @@ def _has(family: str, char: str) -> bool:
 
 @cache
 def _path_of(family: str) -> FontPath:
-    """The file of a family's upright face of normal weight, or of what comes nearest."""
+    """Return the file of a family's upright face of normal weight, or of the nearest face."""
     faces = [font for font in fontManager.ttflist if font.name == family]
     best = min(faces, key=lambda font: (font.style != "normal", _distance(font.weight), font.fname))
     return FontPath(best.fname, best.index)
 
 
 def _distance(weight: str | int) -> int:
-    """How far a weight is from the normal one; a weight that is a word is near enough."""
+    """Measure a weight's distance from the normal one; a weight given as a word counts as normal."""
     return abs(weight - NORMAL_WEIGHT) if isinstance(weight, int) else 0
 
 

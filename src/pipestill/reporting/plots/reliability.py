@@ -1,4 +1,4 @@
-"""Does the confidence hold? Accuracy against confidence, bin by bin."""
+"""The reliability diagram: accuracy against confidence, bin by bin."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from pipestill.reporting.plots.style import QUIET, new_figure, styled
 
 
 def plot_reliability(curves: Sequence[tuple[str, str, SplitQuality]], num_labels: int) -> Figure:
-    """The reliability diagram: on the diagonal a confidence of 80% is right 80 times in 100.
+    """Plot the reliability diagram: on the diagonal a confidence of 80% is right 80 times in 100.
 
     Args:
-        curves: name, colour and quality of each; a dot's area is its share of the rows.
-        num_labels: confidence starts at 1 / num_labels.
+        curves: name, colour and quality of each model; a dot's area is its share of the rows.
+        num_labels: number of labels; confidence starts at 1 / num_labels.
     """
     lowest = 1 / num_labels
     handles = []

@@ -1,4 +1,4 @@
-"""One look for all figures, and files that are the same bytes for the same figure."""
+"""The common style of all figures, and rendering with equal bytes for equal figures."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ DOTS_PER_INCH = 160
 
 STYLE = {
     "font.size": 9.5,
-    "text.parse_math": False,  # a label `$0-$50` is no formula
+    "text.parse_math": False,  # a label such as `$0-$50` must not be read as a formula
     "text.usetex": False,
     "text.color": INK,
     "axes.edgecolor": QUIET,
@@ -64,17 +64,17 @@ class Drawing(NamedTuple):
 
 
 def halo() -> withStroke:
-    """A white rim that keeps a label readable on a line."""
+    """Make a white rim that keeps a label readable on a line."""
     return withStroke(linewidth=3, foreground="white")
 
 
 def student_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each student, in the order of params.yaml, the same in every figure."""
+    """Assign each student a colour, in the order of params.yaml, the same in every figure."""
     return {name: STUDENT_COLOURS[number % len(STUDENT_COLOURS)] for number, name in enumerate(names)}
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of a size in inches, that lays itself out and needs no display. Use within `styled`."""
+    """Make an empty figure of a size in inches, with automatic layout and without a display. Use within `styled`."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
     return figure
@@ -82,14 +82,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 @contextmanager
 def styled(*texts: str) -> Iterator[None]:
-    """The context in which figures are made and written: texts are drawn literally, `$` and all.
+    """Set the context in which figures are made and written: texts are drawn literally, `$` included.
 
     Args:
-        texts: those of users that the figure shows, which may need more fonts than ours do.
+        texts: user texts in the figure, which may need additional fonts.
     """
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level
-    log.setLevel(logging.ERROR)  # that a font has no bold face is no news for whoever reads a stage's lines
+    log.setLevel(logging.ERROR)  # a missing bold face does not matter to readers of a stage's lines
     try:
         with mpl.rc_context(STYLE | {"font.family": families(texts)}):  # type: ignore[arg-type]  # the stubs list every key
             yield
@@ -111,11 +111,11 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     """Move values apart as little as needed, so that labels at them do not overlap.
 
     Args:
-        values: where labels would like to be.
-        gap: the least distance between two.
+        values: preferred positions of the labels.
+        gap: least distance between two labels.
 
     Returns:
-        The new places, in the order of the values.
+        The new positions, in the order of the values.
     """
     order = sorted(range(len(values)), key=lambda number: (values[number], number))
     groups: list[tuple[float, list[int]]] = []  # centre of each run of touching labels, and its members
@@ -136,8 +136,8 @@ def place_labels(axes: Axes, labels: Sequence[tuple[float, float, str, str]], ob
     """Write a label beside each point, where it covers neither an obstacle nor another label.
 
     Args:
-        axes: with its limits set.
-        labels: x, y, text, colour.
+        axes: axes with their limits set.
+        labels: x, y, text and colour of each label.
         obstacles: boxes in pixels that labels should leave free.
     """
     figure = axes.get_figure(root=True)

@@ -1,4 +1,4 @@
-"""Quality against cost: what a millisecond and a megabyte buy."""
+"""The trade-off figure: accuracy against latency and against size."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -24,13 +24,13 @@ from pipestill.reporting.tables import table_rows
 
 MARKERS = {"torch": "s", "onnx_fp32": "o", "onnx_int8": "o"}
 POINTS_OF_A_LINE = 60
-"""Small boxes along a line, which labels keep clear of."""
+"""Number of small boxes along a line, which labels avoid."""
 HOLLOW = ("torch", "onnx_fp32")
 Cost = Callable[[ComparisonRow], float]
 
 
 def plot_tradeoff(summary: Summary) -> Figure | None:
-    """Accuracy on test with its interval against p50 latency and against size, one line a model.
+    """Plot accuracy on test with its interval against p50 latency and against size, one line per model.
 
     Returns:
         The figure, or None if nothing was timed.
@@ -91,7 +91,7 @@ def _point(axes: Axes, x: float, row: ComparisonRow, colour: str) -> None:
 
 
 def _boxes(axes: Axes, rows: Sequence[ComparisonRow], cost: Cost) -> list[Bbox]:
-    """The pixels that lines, points and their intervals cover."""
+    """List the boxes in pixels that lines, points and their intervals cover."""
     boxes = []
     figure = axes.get_figure(root=True)
     assert figure is not None, "axes belong to a figure"
@@ -120,7 +120,7 @@ def _set_quality_limits(axes: Axes, rows: Sequence[ComparisonRow], baseline: Com
 
 
 def _round_ticks(axes: Axes, low: float, high: float) -> None:
-    """Ticks at 1, 2, 5, 10, ... written out, since latencies span little more than a decade."""
+    """Set ticks at 1, 2, 5, 10, ... written out, since latencies span little more than a decade."""
     steps = [digit * 10.0**power for power in range(-4, 6) for digit in (1, 2, 5)]
     axes.xaxis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
