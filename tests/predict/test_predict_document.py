@@ -1,4 +1,4 @@
-"""docs/predict.md and README.md: their commands and blocks of Python about artifacts are run as they stand there."""
+"""docs/predict.md: its commands and blocks of Python are run as they stand there."""
 
 import json
 import os
@@ -21,13 +21,8 @@ COMMANDS = [
     if not command.startswith("pip ")  # tests/services/test_real_champion.py runs it
 ]
 SNIPPETS = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-"""The class, and optimum, which tests/services runs in an environment of its own."""
-(PLAIN,) = (
-    snippet
-    for snippet in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    if "pipestill" not in snippet
-)
-"""Ten lines of onnxruntime."""
+"""The class, ten lines of onnxruntime, and optimum, which tests/services runs in an environment of its own."""
+PLAIN = SNIPPETS[1]
 REVIEWS = ("good", "bad good good")
 
 
@@ -67,7 +62,7 @@ def test_a_command_of_the_page_does_what_the_page_says(folder: Path, command: st
 
 
 def test_the_page_s_python_runs(folder: Path) -> None:
-    assert len(SNIPPETS) == 2
+    assert len(SNIPPETS) == 3
     done = run(folder, sys.executable, "-W", "error", "-c", SNIPPETS[0])
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["yes", "yes", "yes", "yes"]
