@@ -100,7 +100,7 @@ def test_a_number_typed_by_hand_makes_the_block_stale(repository: Path, page: Pa
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
 def test_markers_that_are_missing_or_out_of_order_are_refused(repository: Path, text: str) -> None:
     (repository / "README.md").write_text(text, encoding="utf-8")
-    with pytest.raises(RecordError, match="no place for the results"):
+    with pytest.raises(RecordError, match="lacks the markers of the result block"):
         update_page(PAGES[0], *PLACES)
 
 
