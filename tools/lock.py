@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 
 LOCK = Path("requirements.lock")
 SERVICES_LOCK = Path("requirements-services.lock")
-HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml explains each direct dependency."
-SERVICES_HEAD = "# Packages that `make services` adds to requirements.lock, pinned by `make lock`."
+HEAD = "# Every package of .venv, pinned by `make lock`. pyproject.toml says what each direct dependency is for."
+SERVICES_HEAD = "# What `make services` adds to requirements.lock, pinned by `make lock`."
 
 
 def main() -> None:

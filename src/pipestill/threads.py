@@ -32,7 +32,7 @@ Out = TypeVar("Out")
 
 @cache
 def num_threads() -> int:
-    """Threads to compute with: PIPESTILL_THREADS, or else the physical cores that this process may use.
+    """Return the threads to compute with: PIPESTILL_THREADS, or else the physical cores that this process may use.
 
     A container's limit counts as cores: torch by itself would start a thread for each core of the host.
 

@@ -51,5 +51,5 @@ def test_rows_are_paired_so_that_what_both_have_wrong_says_nothing() -> None:
 
 
 def test_cells_of_other_rows_are_refused() -> None:
-    with pytest.raises(RecordError, match="other rows"):
+    with pytest.raises(RecordError, match="different rows"):
         compare(np.ones(3), np.ones(4), bootstrap())

@@ -123,5 +123,5 @@ def test_a_benchmark_times_text_to_logits_of_the_files_as_they_are(
 
 def test_a_benchmark_without_rows_is_an_error() -> None:
     params = BenchmarkParams(num_rows=3, warmup_runs=1, rounds=2, throughput_batch_size=2, throughput_batches=2)
-    with pytest.raises(ModelError, match="no rows"):
+    with pytest.raises(ModelError, match="at least one row"):
         run_benchmark([], [], params, print)

@@ -44,10 +44,10 @@ def test_a_row_that_was_not_scored_is_refused() -> None:
 
 
 def test_an_unknown_variant_or_split_or_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no logits 'linear'"):
+    with pytest.raises(RecordError, match="lack the logits 'linear'"):
         join_logits(make("abc"), "linear", ("a",))
     write_predictions(tmp_path / "p.parquet", {"dev": make("abc")})
-    with pytest.raises(RecordError, match="no split 'test'"):
+    with pytest.raises(RecordError, match="lack the split 'test'"):
         read_predictions(tmp_path / "p.parquet", "test")
     with pytest.raises(RecordError, match="cannot be read"):
         read_predictions(tmp_path / "absent.parquet", "test")

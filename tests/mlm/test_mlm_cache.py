@@ -179,7 +179,9 @@ def test_right_bytes_in_wrong_rows_are_found_by_asking_again(taught: Path) -> No
         opened()
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"max_bytes": 100}, "too large"), ({"k": 47}, "no cut")])
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"max_bytes": 100}, "too large"), ({"k": 47}, "must be smaller than the vocabulary")]
+)
 def test_what_cannot_be_kept_is_refused_before_anything_is_written(
     taught: Path, changes: dict[str, Any], message: str
 ) -> None:

@@ -81,5 +81,5 @@ def test_a_token_without_an_embedding_is_refused_before_training(tmp_path: Path)
     tokenizer = load_tokenizer(folder)
     tokenizer.add_tokens(["[URL]"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(ModelError, match=r"(?s)no embedding of.*ids up to 47.*ids below 47"):
+    with pytest.raises(ModelError, match=r"(?s)without an embedding.*ids up to 47.*ids below 47"):
         load_masked_lm(folder)

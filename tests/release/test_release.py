@@ -91,7 +91,7 @@ def test_what_is_no_release_is_refused_and_leaves_no_tag(project: Project, tmp_p
     other.run("dvc", "remote", "modify", "shared", "url", str(tmp_path / "file/that/is"))
     (tmp_path / "file").write_text("")
     other.run("git", "commit", "-qam", "a remote that cannot be")
-    assert "the commit is in no branch of origin" in refusal("2.0.0")
+    assert "no branch of origin holds the commit" in refusal("2.0.0")
     other.run("git", "push", "-q", "origin", "main")
     assert "the data could not be pushed" in refusal("2.0.0")
 

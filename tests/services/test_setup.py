@@ -191,6 +191,6 @@ def test_an_environment_of_another_python_is_made_anew(project: Path, tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     version = ".".join(map(str, sys.version_info[:3]))
     assert done.stdout.startswith(
-        f"setting up .venv with Python {version} and 5 packages; pip's own words go to .venv/pip.log\n"
+        f"setting up .venv with Python {version} and 5 packages; pip's output goes to .venv/pip.log\n"
     )
     assert f"version = {version}\n" in (stale / "pyvenv.cfg").read_text()

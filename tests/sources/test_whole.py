@@ -51,7 +51,7 @@ def test_weights_cut_anywhere_are_refused(kept: int, tmp_path: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[:kept])
     with pytest.raises(
-        SourceError, match=r"(?s)data/local/teacher/model\.safetensors is cut short.*git lfs pull"
+        SourceError, match=r"(?s)data/local/teacher/model\.safetensors is truncated.*git lfs pull"
     ) as caught:
         fetch_base(LOCAL_BASE, tmp_path)
     assert str(len(whole[:kept])) in str(caught.value.found)
@@ -62,7 +62,7 @@ def test_weights_cut_anywhere_are_refused(kept: int, tmp_path: Path) -> None:
 def test_weights_with_another_header_are_refused(tmp_path: Path) -> None:
     file = save_model(tmp_path / "teacher") / "model.safetensors"
     file.write_bytes((10).to_bytes(8, "little") + b"[1, 2, 3 ]")
-    with pytest.raises(SourceError, match=r"no safetensors file"):
+    with pytest.raises(SourceError, match=r"not a safetensors file"):
         fetch_base(LOCAL_BASE, tmp_path)
 
 

@@ -61,7 +61,7 @@ def test_saving_twice_gives_the_same_bytes_and_no_path_of_this_machine(teacher_f
 
 
 def test_a_base_too_short_for_the_longest_input_is_refused(base: Path, labels: LabelSet) -> None:
-    with pytest.raises(ModelError, match=r"(?s)max_length is more than.*65.*at most 64"):
+    with pytest.raises(ModelError, match=r"(?s)max_length exceeds.*65.*at most 64"):
         new_classifier(base, labels=labels, max_length=65, dropout=0.0)
 
 

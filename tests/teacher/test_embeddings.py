@@ -65,7 +65,7 @@ def test_a_model_that_counts_positions_from_its_padding_id_is_refused_when_that_
 
 
 def test_a_token_without_an_embedding_is_refused(teacher: Classifier) -> None:
-    with pytest.raises(ModelError, match=r"(?s)no embedding.*id 1000"):
+    with pytest.raises(ModelError, match=r"(?s)without an embedding.*id 1000"):
         pick_tokens(teacher.model, [0, 1000])
 
 

@@ -161,7 +161,7 @@ def test_a_tokenizer_without_any_padding_token_is_refused(tmp_path: Path, labels
 
 def test_a_trained_folder_whose_tokenizer_was_extended_since_is_refused(teacher_folder: Path, tmp_path: Path) -> None:
     folder = add_tokens(shutil.copytree(teacher_folder, tmp_path / "teacher"))
-    with pytest.raises(ModelError, match=r"(?s)no embedding of.*ids up to 48 \('\[URL\]'\).*ids below 47"):
+    with pytest.raises(ModelError, match=r"(?s)without an embedding.*ids up to 48 \('\[URL\]'\).*ids below 47"):
         load_classifier(folder)
 
 

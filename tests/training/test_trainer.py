@@ -193,7 +193,7 @@ def test_online_a_student_that_reads_more_or_less_than_its_teacher_is_refused(wo
 
 
 def test_a_student_that_reads_more_than_its_initial_model_can_is_refused(workspace: Path) -> None:
-    with pytest.raises(ModelError, match=r"(?s)max_length is more than.*65.*at most 64"):
+    with pytest.raises(ModelError, match=r"(?s)max_length exceeds.*65.*at most 64"):
         distil("long", max_length=65)
 
 

@@ -1,4 +1,4 @@
-"""What the losses share that compare attention score by score: layer pairs, and scores out of queries and keys."""
+"""The base of losses that compare attention score by score: layer pairs, and scores from queries and keys."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -29,16 +29,16 @@ class AttentionSpec(LossSpec):
         teacher_scores: Float[Tensor, "batch head token token"],
         real: Bool[Tensor, "batch token"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each row at one pair of layers."""
+        """Compute the loss of each row at one pair of layers."""
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `compare`."""
+        """Compute the loss of each row; see `compare`."""
         pair = require_features(inputs, self.kind)
         pairs = layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=1)
         losses = [self.compare(student, teacher, pair.real) for student, teacher in score_pairs(pair, pairs)]
         return torch.stack(losses).mean(dim=0)
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Queries and keys of the layers mapped."""
+        """Return the queries and keys of the paired layers."""
         same_heads(student, teacher, self.kind)
         return reads_pairs(("query", "key"), layer_pairs(self.layers, student, teacher, first=1), "all")

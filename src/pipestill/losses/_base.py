@@ -1,7 +1,7 @@
-"""What every loss is: a pure function from logits or features to one number a row, and a frozen specification of it.
+"""The base of losses: each is a pure function from logits or features to one number per row, with a frozen spec.
 
-A loss gives one value a row, `[batch]`, and the objective takes the mean. So a batch in four parts, accumulated, gives
-the gradients of the whole batch, and a row without a label counts nothing.
+A loss gives one value per row, `[batch]`, and the objective takes the mean. So a batch in four parts, accumulated,
+gives the gradients of the whole batch, and a row without a label counts as 0.
 """
 
 from abc import abstractmethod
@@ -20,17 +20,17 @@ __all__ = ["NO_LABEL", "LossInputs", "LossSpec", "require_features", "require_te
 
 @dataclass(frozen=True)
 class LossInputs:
-    """What a loss may read of one batch.
+    """The inputs of a loss for one batch.
 
     Attributes:
-        student_logits: `[batch, label]`.
-        teacher_logits: `[batch, label]`, the same label order; None where the student learns without a teacher.
-        label_ids: `[batch]`; `NO_LABEL` where a row has none.
-        progress: of the training, 0 at the first optimiser step and 1 at the last; what schedules read.
+        student_logits: logits of the student, `[batch, label]`.
+        teacher_logits: logits of the teacher, `[batch, label]`, in the same label order; None without a teacher.
+        label_ids: label ids `[batch]`; `NO_LABEL` for a row without a label.
+        progress: progress of the training for schedules, 0 at the first optimiser step and 1 at the last.
         attention_mask: `[batch, token]`, 1 on tokens and 0 on padding; None where no loss reads features.
-        student_features: at the sites that the losses read.
-        teacher_features: the same.
-        projection: this loss's own learned map from the student's hidden size to the teacher's.
+        student_features: features of the student at the sites that the losses read.
+        teacher_features: features of the teacher at the sites that the losses read.
+        projection: learned map of this loss from the student's hidden size to the teacher's.
     """
 
     student_logits: Float[Tensor, "batch label"]
@@ -47,7 +47,7 @@ class LossSpec(Section):
     """Base of every loss: a `kind`, its settings, and `per_row`.
 
     Attributes:
-        asks_teacher: whether it needs a teacher; one that does not reads hard labels.
+        asks_teacher: whether it needs a teacher; otherwise it reads hard labels.
         asks_features: whether it reads features of teacher and student, at the sites that `reads` names.
     """
 
@@ -56,10 +56,10 @@ class LossSpec(Section):
 
     @abstractmethod
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row of a batch."""
+        """Compute the loss of each row of a batch."""
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:  # noqa: ARG002 (no sites, whatever the sizes)
-        """The sites it reads of a student and a teacher.
+        """Return the sites that the loss reads of a student and a teacher.
 
         Raises:
             ModelError: the two do not fit this loss.
@@ -67,15 +67,15 @@ class LossSpec(Section):
         return Reads()
 
     def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:  # noqa: ARG002 (none)
-        """What it learns beside the student, with random weights: a map of hidden states, where it needs one."""
+        """Make the learned map of hidden states with random weights, or None if the loss does not need one."""
         return None
 
 
 def require_teacher(inputs: LossInputs, kind: str) -> Float[Tensor, "batch label"]:
-    """The teacher's logits, without a gradient.
+    """Return the teacher's logits, without a gradient.
 
     Raises:
-        ValueError: there are none; the objective refuses such a specification before training starts.
+        ValueError: the logits are missing; the objective refuses such a specification before training starts.
     """
     if inputs.teacher_logits is None:
         raise ValueError(f"loss {kind} needs the teacher's logits")
@@ -83,10 +83,10 @@ def require_teacher(inputs: LossInputs, kind: str) -> Float[Tensor, "batch label
 
 
 def require_features(inputs: LossInputs, kind: str) -> FeaturePair:
-    """The features of both, the teacher's without a gradient.
+    """Return the features of both, the teacher's without a gradient.
 
     Raises:
-        ValueError: there are none; the objective refuses such a specification before training starts.
+        ValueError: the features are missing; the objective refuses such a specification before training starts.
     """
     student, teacher = inputs.student_features, inputs.teacher_features
     if student is None or teacher is None or inputs.attention_mask is None:

@@ -1,6 +1,6 @@
 """Features of teacher and student, as the losses read them: tensors by site, layer maps, attention from q and k.
 
-Values at padding never count: they are set to 0 before any arithmetic, so that not even a NaN there reaches a loss.
+Values at padding are ignored: they are set to 0 before any arithmetic, so that not even a NaN there reaches a loss.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from pipestill.sites import Part, Site, Tokens
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large an encoder is.
+    """The sizes of an encoder.
 
     Attributes:
-        num_layers: Transformer layers; 0 where there are none.
+        num_layers: number of Transformer layers; 0 without layers.
         hidden_size: width of its hidden states.
-        num_heads: attention heads of a layer; 0 where there is no attention.
+        num_heads: attention heads of a layer; 0 without attention.
     """
 
     num_layers: int
@@ -33,11 +33,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder computed on the way, for one batch.
+    """Intermediate values of an encoder for one batch.
 
     Attributes:
-        tensors: `[batch, token, hidden]` by site; one token where only the first was kept.
-        sizes: of the encoder.
+        tensors: tensors `[batch, token, hidden]` by site; one token where only the first was kept.
+        sizes: sizes of the encoder.
     """
 
     tensors: Mapping[Site, Float[Tensor, "batch token hidden"]]
@@ -46,7 +46,7 @@ class Features:
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """The features of student and teacher, and which tokens are real."""
+    """The features of student and teacher, and the mask of real tokens."""
 
     student: Features
     teacher: Features
@@ -58,9 +58,9 @@ class Reads:
     """The sites that a loss reads, known before training starts.
 
     Attributes:
-        student: of the student.
-        teacher: of the teacher.
-        tokens: which tokens of them.
+        student: sites of the student.
+        teacher: sites of the teacher.
+        tokens: tokens whose features are read.
     """
 
     student: frozenset[Site] = frozenset()
@@ -84,16 +84,16 @@ LayerMap = Annotated[Literal["uniform"] | LayerPairs, BeforeValidator(_as_pairs)
 
 
 def layer_pairs(layers: Literal["uniform"] | LayerPairs, student: Sizes, teacher: Sizes, *, first: int) -> LayerPairs:
-    """The pairs of layers that a layer map stands for.
+    """Return the pairs of layers of a layer map.
 
     Args:
-        layers: the map; `uniform` pairs layer m of M with layer m * N / M of N, rounded.
-        student: has M layers.
-        teacher: has N layers.
-        first: the lowest layer there is: 0 for hidden states, 1 for attention.
+        layers: layer map; `uniform` pairs layer m of M with layer m * N / M of N, rounded.
+        student: sizes of the student with M layers.
+        teacher: sizes of the teacher with N layers.
+        first: lowest layer: 0 for hidden states, 1 for attention.
 
     Raises:
-        ModelError: there is no such layer.
+        ModelError: a layer does not exist.
     """
     if layers == "uniform":
         per = teacher.num_layers / max(1, student.num_layers)
@@ -115,7 +115,7 @@ def layer_pairs(layers: Literal["uniform"] | LayerPairs, student: Sizes, teacher
 
 
 def reads_pairs(parts: tuple[Part, ...], pairs: LayerPairs, tokens: Tokens) -> Reads:
-    """The sites of some parts at some pairs of layers."""
+    """Return the sites of some parts at some pairs of layers."""
     return Reads(
         student=frozenset(Site(part, one) for part in parts for one, _ in pairs),
         teacher=frozenset(Site(part, other) for part in parts for _, other in pairs),
@@ -124,10 +124,10 @@ def reads_pairs(parts: tuple[Part, ...], pairs: LayerPairs, tokens: Tokens) -> R
 
 
 def same_heads(student: Sizes, teacher: Sizes, kind: str) -> None:
-    """Make sure that attention can be compared head by head.
+    """Check that attention can be compared head by head.
 
     Raises:
-        ModelError: teacher and student have other numbers of heads, or no attention.
+        ModelError: teacher and student have different numbers of heads, or lack attention.
     """
     if student.num_heads != teacher.num_heads or not student.num_heads:
         raise ModelError(
@@ -139,7 +139,7 @@ def same_heads(student: Sizes, teacher: Sizes, kind: str) -> None:
 
 
 def new_projection(student: Sizes, teacher: Sizes) -> nn.Module | None:
-    """A learned map from the student's hidden size to the teacher's, `[..., hidden]`; None where they are equal."""
+    """Make a learned map from the student's hidden size to the teacher's, `[..., hidden]`, or None for equal sizes."""
     if student.hidden_size == teacher.hidden_size:
         return None
     return nn.Linear(student.hidden_size, teacher.hidden_size, bias=False)
@@ -148,12 +148,12 @@ def new_projection(student: Sizes, teacher: Sizes) -> nn.Module | None:
 def clean(
     feature: Float[Tensor, "batch token hidden"], real: Bool[Tensor, "batch token"]
 ) -> Float[Tensor, "batch token hidden"]:
-    """A feature as float32, 0 at padding."""
+    """Convert a feature to float32, 0 at padding."""
     return feature.float().masked_fill(~real[..., None], 0.0)
 
 
 def token_mean(values: Float[Tensor, "batch token"], real: Bool[Tensor, "batch token"]) -> Float[Tensor, " batch"]:
-    """The mean over the real tokens of each row."""
+    """Compute the mean over the real tokens of each row."""
     return values.masked_fill(~real, 0.0).sum(dim=-1) / real.sum(dim=-1).clamp(min=1)
 
 
@@ -166,14 +166,14 @@ def split_heads(feature: Float[Tensor, "batch token hidden"], heads: int) -> Flo
 def scaled_products(
     one: Float[Tensor, "batch token hidden"], other: Float[Tensor, "batch token hidden"], heads: int
 ) -> Float[Tensor, "batch head token token"]:
-    """Dot products between tokens, head by head, over the root of the heads' width: of q and k, attention scores."""
+    """Compute dot products between tokens, head by head, over the root of the heads' width: for q and k, the scores."""
     first, second = split_heads(one, heads), split_heads(other, heads)
     products: Tensor = first @ second.transpose(-1, -2) / first.shape[-1] ** 0.5
     return products
 
 
 def score_pairs(pair: FeaturePair, layers: LayerPairs) -> list[tuple[Tensor, Tensor]]:
-    """Attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
+    """Yield attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
 
     def scores(features: Features, layer: int) -> Tensor:
         query, key = (clean(features.tensors[site], pair.real) for site in (Site("query", layer), Site("key", layer)))
@@ -187,7 +187,7 @@ def products_kl(
     teacher: Float[Tensor, "batch head token token"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """KL(teacher || student) between softmaxes over the real tokens, in nats: mean over heads and real tokens."""
+    """Compute KL(teacher || student) of softmaxes over the real tokens, in nats: mean over heads and real tokens."""
     keys = real[:, None, None, :]
     low = finfo(float32).min / 2
     teacher_log = functional.log_softmax(teacher.masked_fill(~keys, low), dim=-1)

@@ -1,4 +1,4 @@
-"""What the losses share that compare hidden states: a learned projection where the widths differ."""
+"""The base of losses that compare hidden states, with a learned projection where the widths differ."""
 
 from typing import ClassVar
 
@@ -14,5 +14,5 @@ class HiddenSpec(LossSpec):
     asks_features: ClassVar[bool] = True
 
     def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
-        """From the student's width to the teacher's, where they differ."""
+        """Make the projection from the student's width to the teacher's, where they differ."""
         return new_projection(student, teacher)

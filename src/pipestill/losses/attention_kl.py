@@ -3,10 +3,10 @@
     loss = mean over layer pairs, heads and real tokens of KL(teacher_attention || student_attention)
     attention = softmax over real tokens of q k^T / sqrt(width of a head)
 
-Attention is computed from queries and keys, since fast attention keeps none. `layers` lists pairs [student layer,
-teacher layer], counted from 1, -1 is the last; `uniform` pairs layer m of M with m * N / M of N. Teacher and student
-need the same number of heads, of any width. Shapes: queries and keys `[batch, token, hidden]` of both and `[batch,
-token]` to `[batch]`. Unit: nats. Zero when the distributions are equal.
+Attention is computed from queries and keys, since fast attention does not return it. `layers` lists pairs [student
+layer, teacher layer], counted from 1, -1 is the last; `uniform` pairs layer m of M with m * N / M of N. Teacher and
+student need the same number of heads, of any width. Shapes: queries and keys `[batch, token, hidden]` of both and
+`[batch, token]` to `[batch]`. Unit: nats. Zero when the distributions are equal.
 """
 
 from typing import Literal
@@ -23,7 +23,7 @@ def attention_kl(
     teacher_scores: Float[Tensor, "batch head token token"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """KL(teacher || student) of each row's attention, averaged over heads and real tokens."""
+    """Compute KL(teacher || student) of each row's attention, averaged over heads and real tokens."""
     return products_kl(student_scores, teacher_scores, real)
 
 
@@ -38,5 +38,5 @@ class AttentionKlSpec(AttentionSpec):
         teacher_scores: Float[Tensor, "batch head token token"],
         real: Bool[Tensor, "batch token"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each row at one pair of layers; see `attention_kl`."""
+        """Compute the loss of each row at one pair of layers; see `attention_kl`."""
         return attention_kl(student_scores, teacher_scores, real)

@@ -22,7 +22,7 @@ def attention_scores_mse(
     teacher_scores: Float[Tensor, "batch head token token"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """Mean squared difference of each row's scores over heads and pairs of real tokens."""
+    """Compute the mean squared difference of each row's scores over heads and pairs of real tokens."""
     pairs = (real[:, :, None] & real[:, None, :])[:, None]
     squares = (student_scores - teacher_scores).masked_fill(~pairs, 0.0).square()
     return squares.mean(dim=1).sum(dim=(-1, -2)) / pairs.sum(dim=(-1, -2, -3)).clamp(min=1)
@@ -39,5 +39,5 @@ class AttentionScoresMseSpec(AttentionSpec):
         teacher_scores: Float[Tensor, "batch head token token"],
         real: Bool[Tensor, "batch token"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each row at one pair of layers; see `attention_scores_mse`."""
+        """Compute the loss of each row at one pair of layers; see `attention_scores_mse`."""
         return attention_scores_mse(student_scores, teacher_scores, real)

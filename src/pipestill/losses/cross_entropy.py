@@ -18,7 +18,7 @@ from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
 def cross_entropy(
     student_logits: Float[Tensor, "batch label"], label_ids: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Cross-entropy of each row with its hard label, in nats."""
+    """Compute the cross-entropy of each row with its hard label, in nats."""
     return functional.cross_entropy(student_logits.float(), label_ids, ignore_index=NO_LABEL, reduction="none")
 
 
@@ -29,5 +29,5 @@ class CrossEntropySpec(LossSpec):
     kind: Literal["cross_entropy"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `cross_entropy`."""
+        """Compute the loss of each row; see `cross_entropy`."""
         return cross_entropy(inputs.student_logits, inputs.label_ids)

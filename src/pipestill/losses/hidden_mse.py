@@ -2,10 +2,10 @@
 
     loss = mean over layer pairs, real tokens and hidden of (W student_hidden - teacher_hidden)^2
 
-`layers` lists pairs [student layer, teacher layer]: 0 is what the first layer reads (the embeddings), -1 the last;
+`layers` lists pairs [student layer, teacher layer]: 0 is the input of the first layer (the embeddings), -1 the last;
 `uniform` pairs layer m of M with m * N / M of N, the embeddings included. W is learned with the student and shared by
-all pairs, as in TinyBERT; where the widths are equal there is none. Shapes: `[batch, token, hidden]` twice and
-`[batch, token]` to `[batch]`. Unit: squared activations. Zero when the (projected) hidden states are equal.
+all pairs, as in TinyBERT; it is omitted where the widths are equal. Shapes: `[batch, token, hidden]` twice and `[batch,
+token]` to `[batch]`. Unit: squared activations. Zero when the (projected) hidden states are equal.
 """
 
 from typing import Literal
@@ -33,7 +33,7 @@ def hidden_mse(
     teacher_hidden: Float[Tensor, "batch token hidden"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """Mean squared difference of each row's hidden states over real tokens and hidden."""
+    """Compute the mean squared difference of each row's hidden states over real tokens and hidden."""
     difference = clean(student_hidden, real) - clean(teacher_hidden, real)
     return token_mean(difference.square().mean(dim=-1), real)
 
@@ -45,7 +45,7 @@ class HiddenMseSpec(HiddenSpec):
     layers: LayerMap
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `hidden_mse`."""
+        """Compute the loss of each row; see `hidden_mse`."""
         pair = require_features(inputs, self.kind)
         losses = []
         for one, other in layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=0):
@@ -56,5 +56,5 @@ class HiddenMseSpec(HiddenSpec):
         return torch.stack(losses).mean(dim=0)
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """The hidden states of the layers mapped."""
+        """Return the hidden states of the paired layers."""
         return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=0), "all")

@@ -24,7 +24,7 @@ def last_hidden_cosine(
     teacher_hidden: Float[Tensor, "batch token hidden"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """1 - cosine of each row, averaged over its real tokens."""
+    """Compute 1 - cosine of each row, averaged over its real tokens."""
     student, teacher = clean(student_hidden, real), clean(teacher_hidden, real)
     return token_mean(1 - functional.cosine_similarity(student, teacher, dim=-1), real)
 
@@ -35,7 +35,7 @@ class LastHiddenCosineSpec(HiddenSpec):
     kind: Literal["last_hidden_cosine"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `last_hidden_cosine`."""
+        """Compute the loss of each row; see `last_hidden_cosine`."""
         pair = require_features(inputs, self.kind)
         student = pair.student.tensors[Site("hidden", pair.student.sizes.num_layers)].float()
         if inputs.projection is not None:
@@ -45,5 +45,5 @@ class LastHiddenCosineSpec(HiddenSpec):
         )
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """The last hidden states."""
+        """Return the last hidden states."""
         return reads_pairs(("hidden",), layer_pairs(((-1, -1),), student, teacher, first=1), "all")

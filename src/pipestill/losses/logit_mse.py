@@ -17,7 +17,7 @@ from pipestill.losses._base import LossInputs, LossSpec, require_teacher
 def logit_mse(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"]
 ) -> Float[Tensor, " batch"]:
-    """Mean squared difference of each row's logits."""
+    """Compute the mean squared difference of each row's logits."""
     return (student_logits.float() - teacher_logits.float()).square().mean(dim=-1)
 
 
@@ -27,5 +27,5 @@ class LogitMseSpec(LossSpec):
     kind: Literal["logit_mse"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `logit_mse`."""
+        """Compute the loss of each row; see `logit_mse`."""
         return logit_mse(inputs.student_logits, require_teacher(inputs, self.kind))

@@ -28,7 +28,7 @@ def relation_kl(
     real: Bool[Tensor, "batch token"],
     relation_heads: int,
 ) -> Float[Tensor, " batch"]:
-    """KL(teacher || student) of each row's relations, averaged over relation heads and real tokens."""
+    """Compute KL(teacher || student) of each row's relations, averaged over relation heads and real tokens."""
     student, teacher = clean(student, real), clean(teacher, real)
     return products_kl(
         scaled_products(student, student, relation_heads), scaled_products(teacher, teacher, relation_heads), real
@@ -39,10 +39,10 @@ class MinilmRelationsSpec(LossSpec):
     """See the module.
 
     Attributes:
-        parts: whose relations: `query`, `key`, `value`.
-        relation_heads: into how many heads they are cut; divides both widths.
-        student_layer: counted from 1; -1 is the last.
-        teacher_layer: the same.
+        parts: parts whose relations are compared: `query`, `key`, `value`.
+        relation_heads: number of heads they are cut into; divides both widths.
+        student_layer: layer of the student, counted from 1; -1 is the last.
+        teacher_layer: layer of the teacher, counted from 1; -1 is the last.
     """
 
     asks_features: ClassVar[bool] = True
@@ -57,7 +57,7 @@ class MinilmRelationsSpec(LossSpec):
     teacher_layer: int
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `relation_kl`."""
+        """Compute the loss of each row; see `relation_kl`."""
         pair = require_features(inputs, self.kind)
         ((one, other),) = self._layers(pair.student.sizes, pair.teacher.sizes)
         losses = [
@@ -72,7 +72,7 @@ class MinilmRelationsSpec(LossSpec):
         return torch.stack(losses).mean(dim=0)
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Queries, keys and values of one layer."""
+        """Return the queries, keys and values of one layer."""
         if student.hidden_size % self.relation_heads or teacher.hidden_size % self.relation_heads:
             raise ModelError(
                 "relation_heads has to divide the hidden sizes of student and teacher",

@@ -3,10 +3,10 @@
     loss = mean over layer pairs of || s / ||s|| - t / ||t|| ||^2
 
 with s and t the hidden states of the first token, [CLS], of student and teacher. `layers` lists pairs [student layer,
-teacher layer]; `uniform` pairs layer m of M with m * N / M of N. The paper leaves out the last layers, whose work the
-logits do. Where the widths differ s first goes through a learned projection, shared by all pairs. Shapes:
-`[batch, token, hidden]` twice to `[batch]`. Unit: squared distance on the unit sphere, 0 to 4. Zero when the vectors
-point the same way.
+teacher layer]; `uniform` pairs layer m of M with m * N / M of N. The paper leaves out the last layer, which the logits
+cover. Where the widths differ s first goes through a learned projection, shared by all pairs. Shapes: `[batch, token,
+hidden]` twice to `[batch]`. Unit: squared distance on the unit sphere, 0 to 4. Zero when the vectors point the same
+way.
 """
 
 from typing import Literal
@@ -25,7 +25,7 @@ from pipestill.sites import Site
 def patient_kd(
     student_hidden: Float[Tensor, "batch hidden"], teacher_hidden: Float[Tensor, "batch hidden"]
 ) -> Float[Tensor, " batch"]:
-    """Squared distance of each row's first-token states, both scaled to length 1."""
+    """Compute the squared distance of each row's first-token states, both scaled to length 1."""
     student = functional.normalize(student_hidden.float(), dim=-1)
     teacher = functional.normalize(teacher_hidden.float(), dim=-1)
     return (student - teacher).square().sum(dim=-1)
@@ -38,7 +38,7 @@ class PatientKdSpec(HiddenSpec):
     layers: LayerMap
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `patient_kd`."""
+        """Compute the loss of each row; see `patient_kd`."""
         pair = require_features(inputs, self.kind)
         losses = []
         for one, other in layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=1):
@@ -49,5 +49,5 @@ class PatientKdSpec(HiddenSpec):
         return torch.stack(losses).mean(dim=0)
 
     def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """The first token's hidden states of the layers mapped."""
+        """Return the first token's hidden states of the paired layers."""
         return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=1), "first")

@@ -21,7 +21,7 @@ from pipestill.schedules import Temperature, number_at
 def probability_mse(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
-    """T^2 times the squared distance of each row's probabilities at temperature T."""
+    """Compute T^2 times the squared distance of each row's probabilities at temperature T."""
     teacher = functional.softmax(teacher_logits.float() / temperature, dim=-1)
     student = functional.softmax(student_logits.float() / temperature, dim=-1)
     return temperature**2 * (teacher - student).square().sum(dim=-1)
@@ -34,6 +34,6 @@ class ProbabilityMseSpec(LossSpec):
     temperature: Temperature
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `probability_mse`."""
+        """Compute the loss of each row; see `probability_mse`."""
         temperature = number_at(self.temperature, inputs.progress)
         return probability_mse(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

@@ -21,7 +21,7 @@ from pipestill.schedules import Temperature, number_at
 def soft_target_cross_entropy(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
-    """T^2 times the cross-entropy of each row with the teacher's probabilities at temperature T."""
+    """Compute T^2 times the cross-entropy of each row with the teacher's probabilities at temperature T."""
     targets = functional.softmax(teacher_logits.float() / temperature, dim=-1)
     student_log = functional.log_softmax(student_logits.float() / temperature, dim=-1)
     return -(temperature**2) * (targets * student_log).sum(dim=-1)
@@ -34,6 +34,6 @@ class SoftTargetCrossEntropySpec(LossSpec):
     temperature: Temperature
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `soft_target_cross_entropy`."""
+        """Compute the loss of each row; see `soft_target_cross_entropy`."""
         temperature = number_at(self.temperature, inputs.progress)
         return soft_target_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

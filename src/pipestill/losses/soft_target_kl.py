@@ -21,7 +21,7 @@ from pipestill.schedules import Temperature, number_at
 def soft_target_kl(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
-    """T^2 * KL(teacher || student) of each row at temperature T."""
+    """Compute T^2 * KL(teacher || student) of each row at temperature T."""
     teacher_log = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
     student_log = functional.log_softmax(student_logits.float() / temperature, dim=-1)
     divergence = functional.kl_div(student_log, teacher_log, log_target=True, reduction="none").sum(dim=-1)
@@ -35,6 +35,6 @@ class SoftTargetKlSpec(LossSpec):
     temperature: Temperature
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `soft_target_kl`."""
+        """Compute the loss of each row; see `soft_target_kl`."""
         temperature = number_at(self.temperature, inputs.progress)
         return soft_target_kl(inputs.student_logits, require_teacher(inputs, self.kind), temperature)

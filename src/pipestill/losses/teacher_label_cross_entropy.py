@@ -2,9 +2,9 @@
 
     loss = -log softmax(student_logits)[argmax over labels of teacher_logits]
 
-Of the teacher it keeps the decision alone: what soft targets add is the difference to this loss. It needs no label, so
-that every row of the transfer set counts; of two labels with equal logits the first is taken. Shapes: `[batch, label]`
-twice to `[batch]`. Unit: nats. Zero when the student gives the teacher's label all its probability.
+It uses only the teacher's decision, so that a comparison with soft targets shows the gain from them. It needs no label,
+so that every row of the transfer set counts; of two labels with equal logits the first is taken. Shapes: `[batch,
+label]` twice to `[batch]`. Unit: nats. Zero when the student gives the teacher's label all its probability.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ from pipestill.losses._base import LossInputs, LossSpec, require_teacher
 def teacher_label_cross_entropy(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"]
 ) -> Float[Tensor, " batch"]:
-    """Cross-entropy of each row with the teacher's most probable label, in nats."""
+    """Compute the cross-entropy of each row with the teacher's most probable label, in nats."""
     return functional.cross_entropy(student_logits.float(), teacher_logits.argmax(dim=-1), reduction="none")
 
 
@@ -29,5 +29,5 @@ class TeacherLabelCrossEntropySpec(LossSpec):
     kind: Literal["teacher_label_cross_entropy"]
 
     def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """The loss of each row; see `teacher_label_cross_entropy`."""
+        """Compute the loss of each row; see `teacher_label_cross_entropy`."""
         return teacher_label_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind))

@@ -91,7 +91,7 @@ def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
     finite = bool(np.isfinite(kept.top_log_probabilities).all() and np.isfinite(kept.hidden).all())
     if not finite or len(kept.top_ids) != kept.num_masked.sum():
         raise CacheError(
-            "the teacher's outputs at masked positions are not finite",
+            "the teacher's outputs at masked positions cannot be cached",
             found=f"{len(kept.top_ids)} positions, finite as {identity.storage_dtype}: {finite}",
             expected=f"{kept.num_masked.sum()} positions, all finite",
             next_step="set storage_dtype of mlm_cache to float32, and check the teacher's dev scores",

@@ -69,7 +69,7 @@ class DatasetReader(Section):
         return self
 
     def reader(self) -> Reader:
-        """Reader settings in the record that fetch writes for prepare."""
+        """Return the reader settings as the record that fetch writes for prepare."""
         return Reader.model_validate(self.model_dump(include=set(Reader.model_fields)))
 
 

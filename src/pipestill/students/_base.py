@@ -1,4 +1,4 @@
-"""What every student architecture is: a frozen specification that builds a classifier out of another one."""
+"""The base of student architectures: each is a frozen specification that builds a classifier from another one."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ Batch = Mapping[str, Tensor]
 
 
 class Built(NamedTuple):
-    """A new student, and what its architecture says of it: facts end in the training record and in MLflow."""
+    """A new student, and the diagnostics of its architecture, which go into the training record and MLflow."""
 
     model: PreTrainedModel
     facts: tuple[Fact, ...] = ()
@@ -26,19 +26,19 @@ class StudentSpec(Section):
 
     @property
     def num_rows_read(self) -> int:
-        """How many rows of those that the student will learn on `build` looks at; most kinds look at none."""
+        """Number of the student's training rows that `build` reads; 0 for most kinds."""
         return 0
 
     @abstractmethod
     def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a new student from a model with the same labels and vocabulary, which is left as it is.
+        """Build a new student from a model with the same labels and vocabulary, which stays unchanged.
 
         Weights that are not taken from `initial` are random: seed torch first.
 
         Args:
             initial: the teacher, or the base.
-            batches: `num_rows_read` rows, or as many as there are.
+            batches: batches of `num_rows_read` training rows, or of all if there are fewer.
 
         Raises:
-            ModelError: the architecture cannot be made of this model.
+            ModelError: the architecture cannot be made from this model.
         """

@@ -1,4 +1,4 @@
-"""What the students have in common that begin with a teacher's token table and are random above it."""
+"""Building students from a teacher's token table, with random weights above it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +18,12 @@ def build_on_table(
     """Build a student on a model's token embeddings, cut to their principal directions.
 
     Args:
-        initial: any model; left as it is.
+        initial: model of any kind; stays unchanged.
         size: width of the student's table, at most the model's.
-        new_model: makes the student, its weights random; given the part of its config that the model decides:
-            vocabulary and labels.
-        to_unit: whether the table is scaled to a root mean square of 1, as random weights expect that no normalisation
-            comes before.
+        new_model: function that makes the student with random weights, from the part of its config that the model
+            decides: vocabulary and labels.
+        to_unit: whether to scale the table to a root mean square of 1, which random weights expect without a
+            normalisation before them.
 
     Returns:
         The student, and the share of the table's energy that it keeps.

@@ -1,4 +1,4 @@
-"""A student that is an ALBERT (Lan et al. 2019, arXiv:1909.11942), made of a BERT.
+"""A student that is an ALBERT (Lan et al. 2019, arXiv:1909.11942), made from a BERT.
 
 One layer is shared by all depths, and the embedding is a product of two factors. The arithmetic, which the training
 record states for each student (V words, H hidden, d embedding_size, n num_layers, theta parameters of a layer):
@@ -8,12 +8,12 @@ record states for each student (V words, H hidden, d embedding_size, n num_layer
 
 **Embedding.** BERT normalises word + position + type over the hidden axis, which removes its mean, so rows are centred
 first. Their d principal directions (see surgery/directions.py; words and positions count alike) carry the tables; the
-share of the energy that they keep is reported. The directions are turned so that what ALBERT's own normalisation takes
-away, the mean over the d axes, is the weakest of them, and its gain sqrt(H / d) restores the length: with d = H the
+share of the energy that they keep is reported. The directions are rotated so that the mean over the d axes, which
+ALBERT's own normalisation removes, is the weakest of them, and its gain sqrt(H / d) restores the length: with d = H the
 output is BERT's, exactly. BERT's gain and bias go into the projection from d to H.
 
-**Layer.** `layers` names the teacher's layers that the shared one is made of: a single one is copied, of several the
-weights are averaged. Units of different layers do not correspond, so an average is a rougher start than a copy.
+**Layer.** `layers` names the teacher's layers that the shared one is made from: a single one is copied, several are
+averaged. Units of different layers do not correspond, so an average is a rougher start than a copy.
 Pooler, classifier and activation are BERT's. With d = H, one layer and num_layers 1 the student equals the teacher cut
 to that layer.
 """
@@ -52,8 +52,8 @@ class AlbertSpec(StudentSpec):
 
     Attributes:
         embedding_size: d, at most the teacher's hidden size.
-        num_layers: n, how often the shared layer is applied.
-        layers: the teacher's layers that the shared one is made of, counted from 0, or a preset.
+        num_layers: n, the number of times the shared layer is applied.
+        layers: the teacher's layers that the shared one is made from, counted from 0, or a preset.
     """
 
     kind: Literal["albert"]
@@ -102,7 +102,7 @@ def _config(bert: BertConfig, embedding_size: int, num_layers: int) -> AlbertCon
 
 
 def _fill_embedding(albert: AlbertModel, bert: BertEmbeddings) -> Directions:
-    """Project BERT's embeddings on their principal directions; returns these, for words and positions."""
+    """Project BERT's embeddings on their principal directions, and return these, for words and positions."""
     tables = {
         name: _centred(getattr(bert, name).weight)
         for name in ("word_embeddings", "position_embeddings", "token_type_embeddings")
@@ -127,7 +127,7 @@ def _centred(table: Tensor) -> Tensor:
 
 
 def _last_to_mean(size: int) -> Tensor:
-    """A reflection `[size, size]` that lays the last axis on (1, ..., 1) / sqrt(size)."""
+    """Return a reflection `[size, size]` that maps the last axis to (1, ..., 1) / sqrt(size)."""
     mean = torch.full((size,), size**-0.5, dtype=torch.float64)
     last = torch.zeros(size, dtype=torch.float64)
     last[-1] = 1
@@ -147,7 +147,7 @@ def _fill_layer(shared: AlbertLayer, layers: list[BertLayer]) -> None:
 
 
 def _facts(student: AlbertForSequenceClassification, bert: BertConfig, directions: Directions) -> tuple[Fact, ...]:
-    """The arithmetic of the module's docstring, and what the embedding keeps."""
+    """Return the arithmetic of the module's docstring, and the energy that the embedding keeps."""
     config = student.config
     words, hidden, size = bert.vocab_size, bert.hidden_size, config.embedding_size
     theta = sum(parameter.numel() for parameter in student.albert.encoder.albert_layer_groups.parameters())

@@ -34,11 +34,11 @@ def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrained
     """Build a model that keeps some layers of another.
 
     Args:
-        initial: the model to copy from.
-        layers: its layers to keep, in the order in which the new model has them.
+        initial: model to copy from.
+        layers: layers to keep, in the order of the new model.
 
     Returns:
-        A new model of the same class; nothing in it is random.
+        A new model of the same class, without random weights.
 
     Raises:
         ModelError: the encoder's weights do not name their layers.

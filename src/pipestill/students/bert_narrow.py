@@ -1,7 +1,7 @@
-"""A BERT with fewer layers and narrower ones: hidden size, heads and feed-forward units, all cut out of the teacher.
+"""A BERT with fewer layers and narrower ones: hidden size, heads and feed-forward units are cut.
 
-What is kept is chosen by the size of weights, which needs no data (as Michel et al. 2019, arXiv:1905.10650, and Hou et
-al. 2020, arXiv:2004.04037, cut heads and units, there by their gradients):
+The kept parts are chosen by the size of weights, which needs no data (as Michel et al. 2019, arXiv:1905.10650, and Hou
+et al. 2020, arXiv:2004.04037, cut heads and units, there by their gradients):
 
     hidden dimension j   sum over the matrices M of the chosen layers and over the token table that read or write j, of
                          |M_j|^2 / |M|^2, so that each matrix counts the same: its share of the energy
@@ -9,11 +9,11 @@ al. 2020, arXiv:2004.04037, cut heads and units, there by their gradients):
     dimension in a head  |Q_i| * |K_i| for queries and keys, |V_i| * |O_i| for values and output: the largest are kept
     feed-forward unit u  |W_in,u| * |W_out,u|
 
-The same hidden dimensions are kept everywhere, in their order, since every layer adds to them; directions (SVD) would
-not do, because normalisation gains belong to single dimensions. Heads and units are chosen for each layer by itself.
-Queries are scaled so that attention scores keep their temperature. Pooler and classifier are cut alike. The shares of
-importance kept are facts; nothing is random. hidden_states are narrower than the teacher's: a loss that matches them
-needs a learned projection.
+The same hidden dimensions are kept everywhere, in their order, since every layer adds to them; principal directions
+(SVD) are not possible, because normalisation gains belong to single dimensions. Heads and units are chosen for each
+layer separately. Queries are scaled so that attention scores keep their temperature. Pooler and classifier are cut
+likewise. The shares of importance kept are recorded (`facts`); there are no random weights. hidden_states are narrower
+than the teacher's: a loss that matches them needs a learned projection.
 """
 
 import copy
@@ -105,7 +105,7 @@ class BertNarrowSpec(StudentSpec):
 
 
 class Kept(NamedTuple):
-    """Which of several parts are kept, int64 in ascending order, and their share of the importance."""
+    """The kept parts, int64 in ascending order, and their share of the importance."""
 
     kept: Tensor
     share: float
@@ -115,15 +115,15 @@ def keep(importance: Tensor, count: int) -> Kept:
     """Keep the most important parts; of equal ones the earlier.
 
     Args:
-        importance: float `[part]`, at least 0.
-        count: how many to keep.
+        importance: importance of each part, float `[part]`, at least 0.
+        count: number of parts to keep.
     """
     kept = torch.sort(importance, descending=True, stable=True).indices[:count].sort().values
     return Kept(kept, float(importance[kept].sum() / importance.sum().clamp(min=1e-300)))
 
 
 def hidden_importance(teacher: BertForSequenceClassification, layers: Iterable[BertLayer]) -> Tensor:
-    """The importance of each hidden dimension, float64 `[hidden]`; see the module."""
+    """Compute the importance of each hidden dimension, float64 `[hidden]`; see the module."""
     table = teacher.bert.embeddings.word_embeddings.weight.detach().double()
     total = _shares((table - table.mean(dim=0)).T)
     for layer in layers:
@@ -138,7 +138,7 @@ def hidden_importance(teacher: BertForSequenceClassification, layers: Iterable[B
 
 
 def _shares(rows: Tensor) -> Tensor:
-    """Each row's share of a matrix's energy."""
+    """Compute each row's share of a matrix's energy."""
     energy = rows.square().sum(dim=1)
     return energy / energy.sum().clamp(min=1e-300)
 
@@ -154,7 +154,7 @@ def _fill_ends(student: BertForSequenceClassification, teacher: BertForSequenceC
 
 
 def _fill_layer(student: BertLayer, teacher: BertLayer, hidden: Tensor, config: BertConfig) -> tuple[float, float]:
-    """Cut one layer; returns the shares of importance that its heads and its feed-forward units keep."""
+    """Cut one layer, and return the shares of importance that its heads and its feed-forward units keep."""
     mine, theirs = student.attention.self, teacher.attention.self
     out = teacher.attention.output.dense.weight.double()
     heads, scores, values = _head_cut(theirs, out, config, mine.num_attention_heads, mine.attention_head_size)
@@ -176,7 +176,7 @@ def _fill_layer(student: BertLayer, teacher: BertLayer, hidden: Tensor, config: 
 def _head_cut(
     attention: BertSelfAttention, out: Tensor, config: BertConfig, num_heads: int, width: int
 ) -> tuple[Kept, Tensor, Tensor]:
-    """The heads that are kept, and the rows of theirs that are kept of queries and keys, and of values."""
+    """Choose the heads to keep, and their rows to keep in queries and keys, and in values."""
     shape = (config.num_attention_heads, -1)
     query, key, value = (
         part.weight.double().norm(dim=1).view(shape) for part in (attention.query, attention.key, attention.value)

@@ -1,12 +1,13 @@
-"""An encoder with fewer layers and fewer feed-forward units, which are refitted on rows to say what all of them said.
+"""An encoder with fewer layers, each pruned to fewer feed-forward units, whose weights are refit by least squares.
 
-Feed-forward units are two thirds of a layer's arithmetic, and most of what one says is in others too. Of each layer
-those stay that explain most of what the block writes on real rows, and their weights take over what can be said with
-them of the rest: see pipestill/surgery/units.py for the formula and its source. Embeddings, attention, normalisation,
-pooler and classification head are copied whole, so before any training the student already says nearly what its teacher
-says, where one that keeps the units with the largest weights says next to nothing.
+Feed-forward units are two thirds of a layer's arithmetic, and highly redundant. Each layer keeps the units that explain
+most of the block's output on real rows, and their weights are refit to reproduce the full layer's output: see
+pipestill/surgery/units.py for the formula and its source. Embeddings, attention, normalisation, pooler and
+classification head are copied whole, so that the student's labels nearly equal its teacher's before any training;
+keeping the units with the largest weights instead loses most of the accuracy.
 
-Works for every encoder whose layers are named as in BERT: BERT, MiniLM, RoBERTa, ELECTRA, XLM-R. Nothing is random.
+Works for every encoder whose layers are named as in BERT: BERT, MiniLM, RoBERTa, ELECTRA, XLM-R. There are no random
+weights.
 """
 
 import copy
@@ -27,7 +28,7 @@ from pipestill.surgery.layers import LayerChoice, chosen_layers
 from pipestill.surgery.units import Moments, Thinned, thin
 
 _READER = re.compile(r"(.*\.layer\.\d+)\.output\.dense")
-"""What reads the units of a layer; the attention's own output is called `...layer.N.attention.output.dense`."""
+"""Name of the output layer of a feed-forward block; that of attention is `...layer.N.attention.output.dense`."""
 
 
 class BertThinSpec(StudentSpec):
@@ -36,7 +37,7 @@ class BertThinSpec(StudentSpec):
     Attributes:
         layers: the teacher's layers to keep, counted from 0, or a preset.
         intermediate_size: feed-forward units of each layer, at most the teacher's.
-        calibration_rows: rows of those it will learn on, on which units are chosen and refitted.
+        calibration_rows: number of training rows on which units are chosen and refit.
     """
 
     kind: Literal["bert_thin"]
@@ -50,7 +51,7 @@ class BertThinSpec(StudentSpec):
         return self.calibration_rows
 
     def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a thin encoder."""
+        """Build the pruned encoder."""
         layers = pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers)))
         available = getattr(initial.config, "intermediate_size", None)
         readers = {name: module for name, module in layers.named_modules() if _READER.fullmatch(name)}
@@ -86,10 +87,10 @@ class BertThinSpec(StudentSpec):
 def measure_units(
     model: PreTrainedModel, readers: Mapping[str, nn.Module], batches: Sequence[Batch]
 ) -> dict[str, Moments]:
-    """Run rows through a model and take the moments of what some of its modules read, padding left out.
+    """Run rows through a model and compute the moments of some modules' inputs, without padding.
 
     Args:
-        model: left as it is.
+        model: model to run, which stays unchanged.
         readers: modules of the model by name.
         batches: input_ids and attention_mask, both `[batch, token]`.
     """

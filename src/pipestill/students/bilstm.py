@@ -1,10 +1,10 @@
-"""The BiLSTM student of Tang et al. 2019 (arXiv:1903.12136); made of any teacher's token embeddings.
+"""The BiLSTM student of Tang et al. 2019 (arXiv:1903.12136); made from any teacher's token embeddings.
 
 See architectures/bilstm.py for its arithmetic. In the paper the embeddings are word2vec's, 300 wide, the LSTM has 150
 or 300 units and the dense layer 200 or 400. Here the token table is the teacher's, cut to its `embedding_size`
-principal directions where that is less than the teacher's width (surgery/directions.py; the share of the energy kept
-is reported) and scaled to a root mean square of 1, which is what the LSTM's random weights expect. LSTM and head are
-random. It reads texts of any length, and ONNX Runtime quantises its LSTM.
+principal directions where that is less than the teacher's width (surgery/directions.py; the share of the energy kept is
+reported) and scaled to a root mean square of 1, which the LSTM's random weights expect. LSTM and head are random. It
+reads texts of any length, and ONNX Runtime quantises its LSTM.
 """
 
 from collections.abc import Sequence

@@ -1,17 +1,18 @@
-"""A student that is a DistilBERT (Sanh et al. 2019, arXiv:1910.01108), made of some layers of a BERT.
+"""A student that is a DistilBERT (Sanh et al. 2019, arXiv:1910.01108), made from some layers of a BERT.
 
-DistilBERT has no token types, which a single text does not need, and another head. What becomes of the teacher:
+DistilBERT has no token types, which a single text does not need, and another head. The teacher's parts are used as
+follows:
 
     words, normalisations, attention, feed-forward   copied; layer i of the student is the i-th chosen layer
-    positions                 position_embeddings + token_type_embeddings[0]: for a single text nothing is lost, so
+    positions                 position_embeddings + token_type_embeddings[0]: this is exact for a single text, so
                               the last hidden state equals that of the same layers in the teacher
     pooler -> pre_classifier  weights and bias copied, but DistilBERT's activation is ReLU where BERT's is tanh: what
                               tanh makes of negative values, and its saturation, are not carried over
     classifier                copied
     token type 1              left out: no text here has a second segment
 
-Nothing in it is random. The head has to learn anew what ReLU changed, so an untrained student's logits differ from
-those of the teacher's layers even where every layer is kept.
+There are no random weights. Training has to compensate for ReLU in the head, so an untrained student's logits differ
+from those of the teacher's layers even where every layer is kept.
 """
 
 import re
@@ -84,7 +85,7 @@ def _config(bert: BertConfig, num_layers: int) -> DistilBertConfig:
 
 
 def _weights(bert: dict[str, Tensor], layers: tuple[int, ...]) -> dict[str, Tensor]:
-    """The student's weights by name, out of the teacher's."""
+    """Return the student's weights by name, from the teacher's."""
     weights = {mine: bert[theirs] for theirs, mine in _COPIED.items()}
     positions = bert["bert.embeddings.position_embeddings.weight"]
     first_type = bert["bert.embeddings.token_type_embeddings.weight"][0]

@@ -1,11 +1,11 @@
-"""A student with a bidirectional GRU under a few Transformer layers; made of any teacher's token embeddings.
+"""A student with a bidirectional GRU under a few Transformer layers; made from any teacher's token embeddings.
 
 See architectures/gru_transformer.py for its arithmetic. The token table is the teacher's, cut to its `embedding_size`
 principal directions where that is less than the teacher's width (surgery/directions.py; the share of the energy kept is
 reported) and normalised by a layer of its own. GRU, Transformer layers and head are random. The GRU takes the place of
 position embeddings, so the student reads texts of any length.
 
-ONNX Runtime has no int8 GRU: its weights stay float, which the export's record and the model card say in bytes.
+ONNX Runtime has no int8 GRU: its weights stay float, and the export's record and the model card state their bytes.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ class GruTransformerSpec(StudentSpec):
     Attributes:
         embedding_size: width of the token table, at most the teacher's.
         hidden_size: width of the GRU's output and of the Transformer layers; half of it is each direction of the GRU.
-        num_layers: Transformer layers.
+        num_layers: number of Transformer layers.
         num_heads: attention heads of each, a divisor of hidden_size.
         intermediate_size: units of each feed-forward part.
-        pooling: what the head reads, the first token or the mean of all.
+        pooling: input of the head, the first token or the mean of all.
     """
 
     kind: Literal["gru_transformer"]

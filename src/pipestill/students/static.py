@@ -3,7 +3,7 @@
 See architectures/static.py for its arithmetic. The token table is the teacher's, cut to its `embedding_size` principal
 directions where that is less than the teacher's width (surgery/directions.py; the share of the energy kept is reported)
 and scaled to a root mean square of 1. Every token's weight starts out the same; perceptron and head are random. Word
-order is lost: "not good, bad" and "not bad, good" are one text to it. It is made of any teacher.
+order is lost: "not good, bad" and "not bad, good" are the same text to it. It can be made from any teacher.
 """
 
 from collections.abc import Sequence
