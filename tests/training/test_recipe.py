@@ -15,9 +15,10 @@ from pipestill.teacher import load_classifier
 from pipestill.training import max_length
 from pipestill.training.distillation import build_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.max_length import choose_max_length, fit_texts, fit_texts_and_limit, shorten
+from pipestill.training.max_length import choose_max_length, fit_texts_and_limit, shorten
 from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.recipe import (
+    MAX_ATTENTION,
     MAX_EPOCHS,
     Recipe,
     Traits,
@@ -28,16 +29,26 @@ from pipestill.training.rows import TrainingRows
 from pipestill.training.trainer import read_traits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
-AUTO = dict.fromkeys(("epochs", "batch_size", "learning_rate", "warmup_fraction", "selection_metric"), "auto")
+AUTO = dict.fromkeys(
+    ("epochs", "batch_size", "accumulation_steps", "learning_rate", "warmup_fraction", "selection_metric"), "auto"
+)
 
 
-def choose(counts: list[int], *, hidden_size: int = 384, num_heads: int = 6, **settings: Any) -> Recipe:
-    traits = Traits(np.array(counts), sum(counts), num_heads, hidden_size)
+def choose(
+    counts: list[int],
+    *,
+    hidden_size: int = 384,
+    num_heads: int = 6,
+    longest_row: int = 64,
+    device: str = "cpu",
+    **settings: Any,
+) -> Recipe:
+    traits = Traits(np.array(counts), sum(counts), num_heads, hidden_size, longest_row, device)
     return choose_recipe(TrainingSettings(**{**TRAINING, **AUTO, **settings}), traits)
 
 
 def test_explicit_settings_stay_and_are_no_choices() -> None:
-    traits = Traits(np.array([5, 5]), 10, 6, 384)
+    traits = Traits(np.array([5, 5]), 10, 6, 384, 512, "cpu")
     recipe = choose_recipe(TrainingSettings(**TRAINING), traits)
     assert recipe == Recipe(TrainingParams(**TRAINING), ())
 
@@ -47,6 +58,7 @@ def test_every_auto_setting_is_recorded_with_its_reason() -> None:
     used = {choice.setting: choice.used for choice in recipe.choices}
     assert used == {
         "batch_size": "32",
+        "accumulation_steps": "1",
         "epochs": "2",
         "learning_rate": "0.0001",
         "warmup_fraction": "0.1",
@@ -54,6 +66,27 @@ def test_every_auto_setting_is_recorded_with_its_reason() -> None:
     }
     assert all(choice.asked == "auto" and choice.reason for choice in recipe.choices)
     assert (recipe.params.epochs, recipe.params.batch_size, recipe.params.learning_rate) == (2, 32, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "longest_row", "device", "parts"),
+    [
+        (64, 128, "cpu", 1),
+        (64, 256, "cpu", 2),
+        (32, 512, "cpu", 4),
+        (64, 512, "cuda", 1),
+        (6, 1024, "cpu", 3),
+        (6, 100_000, "cpu", 6),
+    ],
+)
+def test_long_rows_are_computed_in_parts_that_divide_the_batch(
+    batch_size: int, longest_row: int, device: str, parts: int
+) -> None:
+    recipe = choose([900, 900], batch_size=batch_size, longest_row=longest_row, device=device)
+    assert recipe.params.accumulation_steps == parts
+    rows = batch_size // parts
+    assert rows * longest_row**2 <= MAX_ATTENTION[device] or rows == 1
+    assert choose([900, 900], batch_size=64, longest_row=512, num_heads=0).params.accumulation_steps == 1
 
 
 @pytest.mark.parametrize(
@@ -113,7 +146,8 @@ def test_the_longest_input_fits_the_texts(lengths: list[int], readable: int | No
 def test_lengths_are_read_uncut(workspace: Path) -> None:
     classifier = load_classifier(Path("models/teacher"))
     classifier.tokenizer.model_max_length = 4
-    choice = fit_texts(classifier, material("lengths").table)
+    settings = TrainingSettings(**TRAINING)
+    choice = fit_texts_and_limit(classifier, material("lengths").table, settings, 3, Path("max_length.json"))
     assert choice.used == "64"
     assert "up to 14 tokens" in choice.reason  # twelve words and two special tokens
     assert classifier.max_length == 64
@@ -177,7 +211,7 @@ def test_a_teacher_and_its_student_train_with_every_setting_on_auto(
 
 
 def sorted_as_chosen() -> list[str]:
-    return ["batch_size", "epochs", "learning_rate", "warmup_fraction", "selection_metric"]
+    return ["batch_size", "accumulation_steps", "epochs", "learning_rate", "warmup_fraction", "selection_metric"]
 
 
 @pytest.mark.parametrize(

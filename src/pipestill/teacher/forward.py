@@ -42,7 +42,7 @@ def compute_outputs(
         texts: any number of texts.
         width: numbers that the model gives for a text: the labels, or with its last layer taken out the inputs of that.
         batch_size: rows in one forward pass.
-        precision: see `Precision`.
+        precision: arithmetic of matrix products, see `Precision`.
         show: name of this work in a display of progress; None for none, where the caller shows its own.
 
     Returns:
@@ -71,7 +71,7 @@ def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
-    """The largest difference of two tensors, as a fraction of the largest expected value."""
+    """Compute the largest difference of two tensors, as a fraction of the largest expected value."""
     return float((found - expected).abs().max() / expected.abs().max())
 
 

@@ -41,12 +41,12 @@ class Difference(NamedTuple):
 
 
 def shorten(text: str) -> str:
-    """The first characters of a text, quoted, for a message."""
+    """Quote the first characters of a text for a message."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
 
 
 def shorten_ids(ids: Sequence[int]) -> str:
-    """The number of token ids and the first of them, for a message."""
+    """Write the number of token ids and the first of them for a message."""
     return f"{len(ids)} tokens {[*ids[:SHOWN_IDS]]}{'...' if len(ids) > SHOWN_IDS else ''}"
 
 

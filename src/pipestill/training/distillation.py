@@ -20,7 +20,7 @@ from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
-from pipestill.training.max_length import fit_texts
+from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.recorder import sizes_of
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher, Signal
@@ -109,12 +109,14 @@ def build_student(params: StudentParams, material: Material) -> Student:
 
 
 def _set_max_length(initial: Classifier, params: StudentParams, material: Material) -> tuple[Choice, ...]:
-    """Set the longest input of a student; `auto` is the teacher's, or else fits the texts."""
+    """Set the longest input of a student; `auto` is the teacher's, or else fits the texts and the time limit."""
     if params.max_length != "auto":
         initial.tokenizer.model_max_length = params.max_length
         return ()
     if Path(params.init) != TEACHER:
-        choice = fit_texts(initial, material.table)
+        file = material.scratch / "max_length.json"
+        num_labels = material.labels.num_labels
+        choice = fit_texts_and_limit(initial, material.table, params.training, num_labels, file)
     else:
         choice = Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's")
     print(choice, flush=True)

@@ -113,7 +113,7 @@ def plan_epochs(
     epochs, batch_size = recipe.params.epochs, recipe.params.batch_size
     if file.is_file():
         return read_record(file, Plan)
-    seconds = seconds_per_epoch(steps, lengths, batch_size)
+    seconds = seconds_per_epoch(steps, lengths, batch_size // recipe.params.accumulation_steps)
     seconds *= 1 + FORWARD_SHARE * num_dev_rows / len(lengths)
     chosen = next((choice for choice in recipe.choices if choice.setting == "epochs"), None)
     plan, warning = fit_limit(epochs, chosen, num_rows=len(lengths), epoch_seconds=seconds, max_minutes=max_minutes)

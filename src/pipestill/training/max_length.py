@@ -16,12 +16,12 @@ from torch import Tensor
 
 from pipestill.choices import Choice
 from pipestill.records import read_record, write_json
-from pipestill.teacher import Classifier, choose_device_precision, readable_length
+from pipestill.teacher import Classifier, choose_device_precision, fastest_device, readable_length
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import count_tokens, encode
 from pipestill.training.duration import Steps, seconds_per_epoch
 from pipestill.training.params import TrainingSettings
-from pipestill.training.recipe import epochs_and_batch_size
+from pipestill.training.recipe import epochs_and_pass_size
 
 QUANTILE = 0.99
 MULTIPLE = 64
@@ -29,16 +29,6 @@ SHORTENED_TO = 128
 """Shortest input that the time limit may cause; beyond it, passes are dropped instead."""
 SAMPLE_ROWS = 20_000
 """Rows whose lengths are measured: the first of a table that is sorted by a hash of the text."""
-
-
-def fit_texts(classifier: Classifier, table: Dataset) -> Choice:
-    """Set the longest input of a classifier to fit the texts of a table.
-
-    Args:
-        classifier: model whose tokenizer will truncate at the chosen length.
-        table: rows with a text, sorted by a hash of it.
-    """
-    return _fit(classifier, _token_lengths(classifier, table))
 
 
 def fit_texts_and_limit(
@@ -58,23 +48,19 @@ def fit_texts_and_limit(
         classifier.tokenizer.model_max_length = int(choice.used)
         return choice
     lengths = _token_lengths(classifier, table)
-    choice = _fit(classifier, lengths)
+    choice = choose_max_length(lengths, readable_length(classifier.model))
+    classifier.tokenizer.model_max_length = int(choice.used)
     if settings.max_minutes and classifier.max_length > SHORTENED_TO:
-        epochs, batch_size = epochs_and_batch_size(settings, len(table), num_labels)
+        longest = min(max(lengths), classifier.max_length)
+        epochs, num_rows = epochs_and_pass_size(settings, len(table), num_labels, longest, fastest_device().type)
         choice = shorten(
             choice,
             lengths,
-            minutes=epochs * _seconds_per_epoch(classifier, table, settings, batch_size) / 60,
+            minutes=epochs * _seconds_per_epoch(classifier, table, settings, num_rows) / 60,
             max_minutes=settings.max_minutes,
         )
         classifier.tokenizer.model_max_length = int(choice.used)
     write_json(file, choice)
-    return choice
-
-
-def _fit(classifier: Classifier, lengths: Sequence[int]) -> Choice:
-    choice = choose_max_length(lengths, readable_length(classifier.model))
-    classifier.tokenizer.model_max_length = int(choice.used)
     return choice
 
 

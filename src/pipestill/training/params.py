@@ -34,7 +34,6 @@ MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AU
 class _Optimiser(Section):
     """Settings of the optimiser that never depend on the data."""
 
-    accumulation_steps: int = Field(ge=1)
     schedule: Literal["linear", "cosine", "constant"]
     weight_decay: float = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
@@ -65,6 +64,7 @@ class OptimiserParams(_Optimiser):
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    accumulation_steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     warmup_fraction: float = Field(ge=0, lt=1)
 
@@ -93,6 +93,7 @@ class TrainingSettings(_Optimiser):
         epochs: `auto` makes the passes that see a number of rows growing with the labels, and stops early when dev no
             longer improves.
         batch_size: `auto` takes fewer rows a step where there are few.
+        accumulation_steps: `auto` computes a batch in as many forward passes as keep attention's memory small.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.
         selection_metric: `auto` is macro_f1 where labels are skewed, else accuracy.
@@ -102,6 +103,7 @@ class TrainingSettings(_Optimiser):
 
     epochs: CountOrAuto
     batch_size: CountOrAuto
+    accumulation_steps: CountOrAuto
     learning_rate: RateOrAuto
     warmup_fraction: FractionOrAuto
     selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
@@ -109,6 +111,7 @@ class TrainingSettings(_Optimiser):
 
     @model_validator(mode="after")
     def _parts_are_whole(self) -> Self:
-        if isinstance(self.batch_size, int) and self.batch_size % self.accumulation_steps:
+        sizes = (self.batch_size, self.accumulation_steps)
+        if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
             raise ValueError("accumulation_steps must divide batch_size")
         return self

@@ -24,6 +24,12 @@ GROWTH = 0.25
 MAX_EPOCHS = 20
 SMALL_SET_ROWS = 2_000
 """Rows below which batches have 16 rows, which doubles the steps of a pass."""
+MAX_ATTENTION = {"cpu": 2**21, "cuda": 2**24}
+"""Rows times tokens squared in one forward pass: on a CPU 8 rows of 512 tokens, or 128 of 128.
+
+Attention keeps several numbers for each head, row and pair of tokens until the backward pass: about 3 GB at 2**21, for
+a base of 6 layers with 12 heads. A batch of 64 rows of 512 tokens at once takes 24 GB.
+"""
 RATE_TIMES_WIDTH = 1e-4 * 384
 LAYERLESS_RATE = 2e-3
 """The learning rate of models without attention, which start from random weights."""
@@ -42,12 +48,16 @@ class Traits:
         num_rows: rows to train on.
         num_attention_heads: heads of its attention; 0 for a model without attention, which starts from random weights.
         hidden_size: width of its layers.
+        longest_row: tokens of the longest row, as far as the model reads it.
+        device: type of the device that trains, `cpu` or `cuda`.
     """
 
     label_counts: npt.NDArray[np.int64]
     num_rows: int
     num_attention_heads: int
     hidden_size: int
+    longest_row: int
+    device: str
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,13 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
         traits: properties of rows and model.
     """
     batch_size, batch_reason = _batch_size(settings, traits.num_rows)
+    longest_row = traits.longest_row if traits.num_attention_heads else None
+    parts, parts_reason = _accumulation_steps(settings, batch_size, longest_row, traits.device)
     steps = math.ceil(traits.num_rows / batch_size)
     epochs, epochs_reason = _epochs(settings, traits.num_rows, len(traits.label_counts))
     rules: list[tuple[str, object, object, str]] = [
         ("batch_size", settings.batch_size, batch_size, batch_reason),
+        ("accumulation_steps", settings.accumulation_steps, parts, parts_reason),
         ("epochs", settings.epochs, epochs, epochs_reason),
         ("learning_rate", settings.learning_rate, *_learning_rate(settings, traits)),
         ("warmup_fraction", settings.warmup_fraction, *_warmup_fraction(settings, steps * epochs)),
@@ -91,19 +104,43 @@ def floor_rows(num_labels: int) -> int:
     return round(MIN_ROWS_SEEN * (1 + GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
-def epochs_and_batch_size(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, int]:
-    """Choose the passes and the batch size of a training, before any time limit."""
+def epochs_and_pass_size(
+    settings: TrainingSettings, num_rows: int, num_labels: int, longest_row: int, device: str
+) -> tuple[int, int]:
+    """Choose the epochs of a training, before any time limit, and the rows of one forward pass.
+
+    Args:
+        settings: the `training` part of a section of params.yaml.
+        num_rows: rows to train on.
+        num_labels: labels of the data.
+        longest_row: tokens of the longest row.
+        device: type of the device that trains, `cpu` or `cuda`.
+    """
     batch_size, _ = _batch_size(settings, num_rows)
+    parts, _ = _accumulation_steps(settings, batch_size, longest_row, device)
     epochs, _ = _epochs(settings, num_rows, num_labels)
-    return epochs, batch_size
+    return epochs, batch_size // parts
 
 
 def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
     if settings.batch_size != "auto":
         return settings.batch_size, ""
     size = 16 if num_rows < SMALL_SET_ROWS else 32
-    parts = settings.accumulation_steps
+    parts = 1 if settings.accumulation_steps == "auto" else settings.accumulation_steps
     return math.ceil(size / parts) * parts, f"{num_rows:,} rows"
+
+
+def _accumulation_steps(
+    settings: TrainingSettings, batch_size: int, longest_row: int | None, device: str
+) -> tuple[int, str]:
+    if settings.accumulation_steps != "auto":
+        return settings.accumulation_steps, ""
+    if longest_row is None:
+        return 1, "a model without attention"
+    divisors = [parts for parts in range(1, batch_size + 1) if batch_size % parts == 0]
+    fitting = (parts for parts in divisors if batch_size // parts * longest_row**2 <= MAX_ATTENTION[device])
+    parts = next(fitting, batch_size)
+    return parts, f"{batch_size // parts} rows of up to {longest_row:,} tokens in one forward pass"
 
 
 def _epochs(settings: TrainingSettings, num_rows: int, num_labels: int) -> tuple[int, str]:

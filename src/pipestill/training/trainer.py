@@ -16,7 +16,14 @@ from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
-from pipestill.teacher import Classifier, choose_device_precision, predict_logits, quiet_transformers, set_dropout
+from pipestill.teacher import (
+    Classifier,
+    choose_device_precision,
+    fastest_device,
+    predict_logits,
+    quiet_transformers,
+    set_dropout,
+)
 from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, dev_scores, epoch_points
 from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner
@@ -207,6 +214,8 @@ def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
         num_rows=len(rows),
         num_attention_heads=int(getattr(config, "num_attention_heads", 0)),
         hidden_size=int(getattr(config, "hidden_size", 0)),
+        longest_row=int(rows.lengths.max()),
+        device=fastest_device().type,
     )
 
 
