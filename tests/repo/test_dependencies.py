@@ -15,11 +15,11 @@ from typing import Any
 
 import grimp
 import pytest
+from pipestill.closure import training_code
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipestill.closure import training_code
 from pipestill.training.student_params import StudentParams
 
 ROOT = Path(__file__).parents[2]

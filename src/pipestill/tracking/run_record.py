@@ -81,7 +81,8 @@ class RunRecord(Record):
     """One execution of one stage.
 
     `key` addresses what was asked for (cmd, md5 of deps, params); `execution_id` this one execution of it; `run_id` the
-    MLflow run that was written live, None if there was no store to write to.
+    MLflow run that was written live, None if there was no store to write to. `code` has the digest of every module that
+    the stage is made of, by path (docs/decisions/0017); a record of an older run has none.
     """
 
     schema_version: Literal[1] = 1
@@ -92,6 +93,7 @@ class RunRecord(Record):
     status: Status
     cmd: str
     deps: dict[str, str]
+    code: dict[str, str] = {}
     outs: dict[str, str]
     dvc_params: dict[str, dict[str, Any]]
     params: dict[str, str]
