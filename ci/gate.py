@@ -3,8 +3,9 @@
 python ci/gate.py                 exit 1 if the lock is stale or an object is missing
 python ci/gate.py --allow-stale   say which stages are stale; exit 1 only if an object is missing
 
-No stage is run, and of the remote only listings, the lists of folders and the code lists are read: where code changed,
-the gate names the modules of each stage that `check` would rerun. Of the other pipelines it says which locks are stale; that is no failure: they run when somebody asks for them.
+No stage is run. Of the remote only listings, the lists of folders and the code lists are read; where code changed, the
+gate names the modules of each stage that would rerun. Of the other pipelines it says which locks are stale; that is no
+failure: they run when somebody asks for them.
 """
 
 import argparse

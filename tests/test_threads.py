@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pipestill.code.closure import closure
 
 from pipestill import threads
+from pipestill.code.closure import closure
 from pipestill.errors import ParamsError
 
 ROOT = Path(__file__).parents[1]

@@ -157,14 +157,28 @@ def first_cells(grid: Mapping[str, Any]) -> list[str]:
 
 
 def _replace(stage: CommentedMap, key: str, wanted: list[str], computed: tuple[str, ...]) -> None:
-    """Replace the entries of a list that begin with one of some prefixes; the others, and comments, stay."""
+    """Replace the entries of a list that begin with one of some prefixes; the others, and comments, stay.
+
+    ruamel.yaml keeps the blank line before the next stage as a comment on the last entry: it goes to the new last one.
+    """
     old = stage.get(key) or CommentedSeq()
     kept = [entry for entry in old if not entry.startswith(computed) or entry in OF_THE_BASELINE]
     if [*kept, *wanted] != list(old):
+        blank = _blank_line_after(old)
         for index in reversed([index for index, entry in enumerate(old) if entry not in kept]):
             del old[index]
         old.extend(wanted)
         stage[key] = old
+        if blank:
+            old.ca.items[len(old) - 1] = blank
+
+
+def _blank_line_after(entries: CommentedSeq) -> Any:  # noqa: ANN401 (ruamel.yaml's own)
+    """Take the blank line after a list off its last entry; None if there is none, or a comment stands there."""
+    last = entries.ca.items.get(len(entries) - 1)
+    if last and last[0] is not None and not last[0].value.strip():
+        return entries.ca.items.pop(len(entries) - 1)
+    return None
 
 
 def _each(patterns: Patterns, groups: dict[str, list[str]]) -> list[str]:

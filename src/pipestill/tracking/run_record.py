@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pipestill.choices import Choice
 from pipestill.environment import Environment
@@ -93,7 +93,7 @@ class RunRecord(Record):
     status: Status
     cmd: str
     deps: dict[str, str]
-    code: dict[str, str] = {}
+    code: dict[str, str] = Field(default_factory=dict)
     outs: dict[str, str]
     dvc_params: dict[str, dict[str, Any]]
     params: dict[str, str]
