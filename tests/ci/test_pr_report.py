@@ -117,6 +117,6 @@ def test_changed_code_is_named_by_module_where_both_lists_are_to_be_had() -> Non
     lists = {"1": {kl: "x", "stages/distill.py": "x"}, "2": {kl: "y", new: "y", "stages/distill.py": "x"}}
     said = list(pr_report.reasons(before, after, lists))
     assert said == ["code: `losses/soft_target_kl.py`, `text/new.py`", "file `models/teacher`"]
-    assert list(pr_report.reasons(before, after, {"1": lists["1"]}))[0] == f"file `{path}`"
+    assert f"file `{path}`" in pr_report.reasons(before, after, {"1": lists["1"]})
     row = ["`distill@a`", "came from the remote", "; ".join(said)]
     assert list(pr_report.stage_rows(state(before), state(after), [], lists)) == [row]
