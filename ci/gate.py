@@ -95,9 +95,12 @@ def stale_stages(repo: Any, stages: list[Any] | None = None) -> dict[str, list[s
 
 
 def locked_code(stages: list[Any]) -> dict[str, CodeList]:
-    """The code lists that dvc.lock names as dependencies of some stages, by md5; what is not to be had is left out."""
+    """The code lists in dvc.lock that stages of one pipeline depend on, by md5; one that is not to be had is left out."""
     deps = [dep for stage in stages for dep in stage.deps if is_code_list(dep.def_path) and dep.hash_info]
-    return Lock(Path()).code_lists(dep.hash_info.value for dep in deps) if deps else {}
+    if not deps:
+        return {}
+    lock = Lock(Path(), Path(stages[0].path_in_repo).parent)
+    return lock.code_lists(dep.hash_info.value for dep in deps)
 
 
 def reasons(stage: Any, made: dict[str, Any], lists: dict[str, CodeList]) -> Iterator[str]:  # noqa: ANN401
