@@ -95,7 +95,7 @@ def stale_stages(repo: Any, stages: list[Any] | None = None) -> dict[str, list[s
 
 
 def locked_code(stages: list[Any]) -> dict[str, CodeList]:
-    """The code lists in dvc.lock that stages of one pipeline depend on, by md5; one that is not to be had is left out."""
+    """The code lists in dvc.lock that stages of one pipeline depend on, by md5; those not to be had are left out."""
     deps = [dep for stage in stages for dep in stage.deps if is_code_list(dep.def_path) and dep.hash_info]
     if not deps:
         return {}
