@@ -123,7 +123,7 @@ def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_pa
     assert "  next: run `dvc repro` and `dvc push`, then commit dvc.lock" in done.stdout
     assert "distill" not in done.stdout  # whether a student follows shows when the transfer set is made
     assert clone.run("python", "ci/gate.py", "--allow-stale").stdout == done.stdout
-    assert clone.cached() == clone.md5s("data/code/"), "of all files only the code lists were fetched"
+    assert set() < clone.cached() <= clone.md5s("data/code/"), "of all files only code lists were fetched"
 
 
 def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: Path) -> None:
