@@ -81,7 +81,7 @@ format: setup ## format the code and mend what ruff can
 	@ruff check --fix .
 	@ruff format .
 
-deps: setup ## write the computed dependencies into dvc.yaml
+deps: setup ## list a new student's, teacher's or cell's files in dvc.yaml
 	@python tools/sync_deps.py
 
 lock: ## pin what is installed in .venv into requirements.lock

@@ -3,8 +3,9 @@
 python ci/gate.py                 exit 1 if the lock is stale or an object is missing
 python ci/gate.py --allow-stale   say which stages are stale; exit 1 only if an object is missing
 
-No stage is run, and of the remote only listings and the lists of folders are read. Of the other pipelines
-it says which locks are stale; that is no failure: they run when somebody asks for them.
+No stage is run. Of the remote only listings, the lists of folders and the code lists are read; where code changed, the
+gate names the modules of each stage that would rerun. Of the other pipelines it says which locks are stale; that is no
+failure: they run when somebody asks for them.
 """
 
 import argparse
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipestill.code.lists import CodeList, changed_since, is_code_list, short
+from pipestill.tracking.lock import Lock
 from pipestill.tracking.run_record import flatten
 
 MAIN = "dvc.yaml"
@@ -86,16 +89,27 @@ def stale_stages(repo: Any, stages: list[Any] | None = None) -> dict[str, list[s
     """
     stages = main_stages(repo) if stages is None else stages
     made = {out.fs_path: out.hash_info for stage in pipeline_stages(repo) for out in stage.outs}
-    found = {stage.addressing: list(reasons(stage, made)) for stage in stages}
+    lists = locked_code(stages)
+    found = {stage.addressing: list(reasons(stage, made, lists)) for stage in stages}
     return {stage: why for stage, why in found.items() if why}
 
 
-def reasons(stage: Any, made: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 (dvc has no types for us)
+def locked_code(stages: list[Any]) -> dict[str, CodeList]:
+    """The code lists in dvc.lock that stages of one pipeline depend on, by md5; those not to be had are left out."""
+    deps = [dep for stage in stages for dep in stage.deps if is_code_list(dep.def_path) and dep.hash_info]
+    if not deps:
+        return {}
+    lock = Lock(Path(), Path(stages[0].path_in_repo).parent)
+    return lock.code_lists(dep.hash_info.value for dep in deps)
+
+
+def reasons(stage: Any, made: dict[str, Any], lists: dict[str, CodeList]) -> Iterator[str]:  # noqa: ANN401
     """Say in which ways a stage differs from its entry in dvc.lock.
 
     Args:
         stage: DVC's stage, from dvc.yaml and dvc.lock.
         made: what dvc.lock says of every out, by path: a clone need not have the files.
+        lists: the code lists that stages were made with, by md5.
     """
     if not any(out.hash_info for out in stage.outs):
         yield "dvc.lock has no entry for it: it never ran, or its result was not committed"
@@ -104,7 +118,10 @@ def reasons(stage: Any, made: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 
         yield "cmd changed"
     for dep in stage.deps:
         if dep.fs_path in made and not hasattr(dep, "params"):
-            if dep.hash_info != made[dep.fs_path]:
+            changed = changed_since(lists.get(dep.hash_info.value, {})) if dep.hash_info else []
+            if changed:
+                yield f"code: {', '.join(map(short, changed))}"
+            elif dep.hash_info != made[dep.fs_path]:
                 yield f"{dep} is not the one that it was made from"
             continue
         state = dep.status().get(str(dep))

@@ -19,8 +19,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipestill.code.lists import CodeList, changed_files, is_code_list, short
 from pipestill.markdown import escaped
-from pipestill.tracking.lock import LOCK, PIPELINES, Made, pipelines_with_lock, read_lock
+from pipestill.tracking.lock import LOCK, PIPELINES, Lock, Made, pipelines_with_lock, read_lock
 from pipestill.tracking.run_record import flatten
 
 SUMMARY = "reports/summary.json"
@@ -32,6 +33,9 @@ FIGURES = (".png",)
 NOTHING = "nothing"
 ESTIMATES = ("accuracy", "macro_f1", "agreement", "retention")
 UNITS = {"size_bytes": "bytes", "p50_ms": "ms"}
+
+Lists = Mapping[str, CodeList]
+"""Code lists by md5."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,17 @@ def main() -> int:
     ran = re.findall(r"^Running stage '([^']+)'", repro.read_text(encoding="utf-8"), flags=re.MULTILINE)
     gate = chosen.out / "gate.txt"
     figures = copied_figures(Path("reports"), chosen.out / "figures")
-    text = report(
-        commit, state_at(commit), state_here(), ran, gate.read_text(encoding="utf-8") if gate.exists() else "", figures
-    )
+    base, here = state_at(commit), state_here()
+    said = gate.read_text(encoding="utf-8") if gate.exists() else ""
+    text = report(commit, base, here, ran, said, figures, changed_lists(base, here))
     (chosen.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
 
 
-def report(commit: str, base: State, here: State, ran: list[str], gate: str, figures: list[str]) -> str:
+def report(
+    commit: str, base: State, here: State, ran: list[str], gate: str, figures: list[str], lists: Lists | None = None
+) -> str:
     """The whole report.
 
     Args:
@@ -79,6 +85,7 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
         ran: the stages that ran here, in order.
         gate: what the gate said before the run.
         figures: the names of the figures.
+        lists: see `changed_lists`.
     """
     moved = [
         [f"`{subject} {name}`", shown(before, name), shown(after, name), change(before, after)]
@@ -94,7 +101,7 @@ def report(commit: str, base: State, here: State, ran: list[str], gate: str, fig
             f"# Pipeline report against {commit[:8]}\n",
             f"{outcome(base, here, ran)}\n",
             "## Stages\n",
-            table(["stage", "here", "why"], list(stage_rows(base, here, ran)), "Every stage is the base's."),
+            table(["stage", "here", "why"], list(stage_rows(base, here, ran, lists)), "Every stage is the base's."),
             "## Params\n",
             table(["param", "base", "here"], params, "No value of params.yaml differs."),
             "## Results on test\n",
@@ -128,10 +135,20 @@ def models_of(made: Made) -> dict[str, str]:
     return {path: md5 for path, md5 in made.outs.items() if path.startswith(MODELS) and path != CHAMPION}
 
 
-def stage_rows(base: State, here: State, ran: list[str]) -> Iterator[list[str]]:
+def changed_lists(base: State, here: State) -> Lists:
+    """The code lists in which two states differ, by md5, as the cache or the remote has them."""
+    md5s: set[str] = set()
+    for stage, made in here.stages.items():
+        before = base.stages[stage].identity.deps if stage in base.stages else {}
+        differing = differences(before, made.identity.deps)
+        md5s |= {md5 for path, old, new in differing if is_code_list(path) for md5 in (old, new) if md5}
+    return Lock(Path()).code_lists(md5s) if md5s else {}
+
+
+def stage_rows(base: State, here: State, ran: list[str], lists: Lists | None = None) -> Iterator[list[str]]:
     """A row for each stage that ran, is gone or differs from the base's: its name, what was done here, and why."""
     for stage, made in here.stages.items():
-        why = list(reasons(base.stages.get(stage), made))
+        why = list(reasons(base.stages.get(stage), made, lists))
         if stage in ran:
             outs = base.stages[stage].outs if stage in base.stages else {}
             done = "ran, the same files came out" if outs == made.outs else "ran"
@@ -143,7 +160,7 @@ def stage_rows(base: State, here: State, ran: list[str]) -> Iterator[list[str]]:
             yield [f"`{stage}`", "gone", "dvc.yaml has it no more"]
 
 
-def reasons(before: Made | None, after: Made) -> Iterator[str]:
+def reasons(before: Made | None, after: Made, lists: Lists | None = None) -> Iterator[str]:
     """Say in which ways a stage was asked for something else than on the base."""
     if before is None:
         yield "new stage"
@@ -152,8 +169,10 @@ def reasons(before: Made | None, after: Made) -> Iterator[str]:
         yield "its command"
     for key, old, new in differences(flat_params(before), flat_params(after)):
         yield f"param `{key}`: {escaped(old or NOTHING)} → {escaped(new or NOTHING)}"
-    for path, _, _ in differences(before.identity.deps, after.identity.deps):
-        yield f"file `{path}`"
+    for path, old, new in differences(before.identity.deps, after.identity.deps):
+        old_list, new_list = ((lists or {}).get(md5 or "", {}) for md5 in (old, new))
+        files = changed_files(old_list, new_list) if is_code_list(path) and old_list and new_list else []
+        yield f"code: {', '.join(f'`{short(file)}`' for file in files)}" if files else f"file `{path}`"
 
 
 def flat_params(made: Made) -> dict[str, str]:

@@ -1,32 +1,32 @@
 """Parse every section of params.yaml, so that a mistake in the last one shows before the first stage runs.
 
-Its outs hold no params: the stages after it do not rerun because this one did. For each student it says of which source
-files its losses and its architecture are made: the student reruns when one of those changes, and no other does.
+Its outs hold no params: the stages after it do not rerun because this one did. It also writes the code lists, one for
+each stage: it alone depends on all code, and every other stage on the digests of the modules that it is made of.
 """
 
 from pathlib import Path
 
-from pipestill.closure import loading_code, training_code
-from pipestill.fingerprint import sha256_file
+from pipestill.code.closure import loading_code, training_code
+from pipestill.code.lists import write_code_lists
 from pipestill.params import read_params
 from pipestill.records import write_json
 from pipestill.settings import PIPELINE, check_settings
 from pipestill.tracking import run_main, stage_run
 
 OUT = Path("data/params-ok.json")
-CODE = Path("data/code")
 
 
 def main() -> None:
-    """Read params.yaml and dvc.yaml, check, write the mark that says so and what each student is made of."""
+    """Read params.yaml and dvc.yaml, check, write the mark that says so and the code lists."""
     content = read_params()
     with stage_run(content) as run:
-        students = check_settings(content, read_params(PIPELINE))
+        pipeline = read_params(PIPELINE)
+        students = check_settings(content, pipeline)
         run.log_metrics({"num_students": len(students)})
         write_json(OUT, {"params": "every section of params.yaml fits its specification"})
-        for name, student in students.items():
-            for purpose, files in (("training", training_code(student)), ("loading", loading_code(student))):
-                write_json(CODE / f"{name}-{purpose}.json", {path: sha256_file(Path(path)) for path in files})
+        loading = {name: loading_code(student) for name, student in students.items()}
+        training = {name: training_code(student) for name, student in students.items()}
+        write_code_lists(pipeline, "check", {"distill": training, "export": loading, "evaluate": loading})
 
 
 if __name__ == "__main__":

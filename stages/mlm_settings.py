@@ -1,7 +1,11 @@
-"""Parse every section of pipelines/mlm/params.yaml, so that a mistake in any of them shows before the first stage."""
+"""Parse every section of pipelines/mlm/params.yaml, so that a mistake in any of them shows before the first stage.
+
+It also writes the code lists of the pipeline's stages.
+"""
 
 from pathlib import Path
 
+from pipestill.code.lists import write_code_lists
 from pipestill.mlm.settings import PARAMS, check_mlm_settings
 from pipestill.params import read_params
 from pipestill.records import write_json
@@ -16,6 +20,7 @@ def main() -> None:
     with stage_run(content):
         check_mlm_settings(content)
         write_json(OUT, {"params": "every section of pipelines/mlm/params.yaml fits its specification"})
+        write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "mlm_settings", {})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipestill import threads
-from pipestill.closure import closure
+from pipestill.code.closure import closure
 from pipestill.errors import ParamsError
 
 ROOT = Path(__file__).parents[1]

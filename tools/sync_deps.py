@@ -1,12 +1,8 @@
-"""Write into each dvc.yaml the dependencies that can be computed: each stage's code, each student's artifacts.
+"""Write into each dvc.yaml what is listed name by name: the artifacts and code lists of students, teachers and cells.
 
-Code: the script of a stage and every module of pipestill that it imports, directly or not. The members of a
-registration package (losses, students) count only for the stages that check params (`check`, `<pipeline>_check`):
-they write down which of them each student is made of, so that adding one reruns no student. Tracking never counts.
-
-Artifacts, in the main pipeline: `check` writes two files for each student, and the stages that read every student's
-results list them one by one. A folder as a dependency would do with plain `dvc repro`, but with `--pull
---allow-missing` DVC would run the stage on the few folders that happen to be there.
+The stages that read every student's results list them one by one, and `check` the code lists that it writes for each.
+A folder as a dependency would do with plain `dvc repro`, but with `--pull --allow-missing` DVC would run the stage on
+the few folders that happen to be there. All else in a dvc.yaml is written by hand.
 
 A stage that is gone from dvc.yaml, as that of a deleted student, goes from dvc.lock too: DVC leaves it there, and
 whatever reads the lock would go on showing it.
@@ -25,7 +21,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from pipestill.ablation.grid import timed_cells
-from pipestill.closure import closure
 
 PIPELINE = Path("dvc.yaml")
 OTHERS = Path("pipelines")
@@ -44,16 +39,6 @@ class Place(NamedTuple):
     student: str
     recipe: str
 
-
-CHECK = "check"
-"""The stage that reads every member of a registration package; in another pipeline `<pipeline>_check`."""
-
-WRITES_DOWN = {"ablation_check": "stages/ablation_cell.py"}
-"""Stages that write down, for each cell, which code another script is made of: that code is theirs too.
-
-The script's own stage depends on what they wrote and on no module: its many cells with a hundred modules each would
-cost every `dvc repro` a second more.
-"""
 
 READ = {
     "benchmark": (("models", "models/onnx/{name}"),),
@@ -81,8 +66,12 @@ OF_THE_BASELINE = ("metrics/evaluate/baseline.json", "metrics/predictions/baseli
 """What stages read of the linear baseline, which is in no group: listed by hand."""
 
 WRITTEN = {
-    "check": (("students", "data/code/{name}-training.json"), ("students", "data/code/{name}-loading.json")),
-    "ablation_check": (("cells", "data/ablation/code/{name}.json"),),
+    "check": (
+        ("students", "data/code/distill-{name}.json"),
+        ("students", "data/code/export-{name}.json"),
+        ("students", "data/code/evaluate-{name}.json"),
+    ),
+    "ablation_check": (("cells", "data/ablation/code/ablation_cell-{name}.json"),),
 }
 """What a stage writes for each name in a group."""
 
@@ -139,7 +128,7 @@ def pipelines() -> list[Path]:
 
 
 def synced(pipeline: str, students: list[str], more_teachers: list[str], grid: Mapping[str, Any] | None = None) -> str:
-    """The text of a dvc.yaml with its computed dependencies brought up to date.
+    """The text of a dvc.yaml with what is listed name by name brought up to date.
 
     Args:
         pipeline: the text.
@@ -153,24 +142,12 @@ def synced(pipeline: str, students: list[str], more_teachers: list[str], grid: M
         groups |= {"cells": list(grid["cells"]), "timed_cells": first_cells(grid)}
     for name, definition in content["stages"].items():
         stage: CommentedMap = definition.get("do", definition)
-        read, written = READ.get(name, ()), WRITTEN.get(name, ())
-        code = code_deps(name, str(stage["cmd"]).split()[1])
-        _replace(stage, "deps", [*_each(read, groups), *code], ("src/", "stages/", *_heads(read)))
-        if written:
-            _replace(stage, "outs", _each(written, groups), _heads(written))
+        for key, table in (("deps", READ), ("outs", WRITTEN)):
+            if name in table:
+                _replace(stage, key, _each(table[name], groups), _heads(table[name]))
     buffer = io.StringIO()
     _yaml().dump(content, buffer)
     return buffer.getvalue()
-
-
-def code_deps(stage: str, script: str) -> list[str]:
-    """The script of a stage and the files it imports, sorted; none for a stage whose code another one writes down."""
-    if script in WRITES_DOWN.values():
-        return []
-    files = {script, *closure(Path(script), follow_lists=follows_lists(stage))}
-    if stage in WRITES_DOWN:
-        files |= {WRITES_DOWN[stage], *closure(Path(WRITES_DOWN[stage]))}
-    return sorted(files)
 
 
 def first_cells(grid: Mapping[str, Any]) -> list[str]:
@@ -179,20 +156,29 @@ def first_cells(grid: Mapping[str, Any]) -> list[str]:
     return list(timed_cells(cells, list(grid["students"]), list(grid["recipes"])).values())
 
 
-def follows_lists(stage: str) -> bool:
-    """Whether a stage reads every member of a registration package."""
-    return stage == CHECK or stage.endswith(f"_{CHECK}")
-
-
 def _replace(stage: CommentedMap, key: str, wanted: list[str], computed: tuple[str, ...]) -> None:
-    """Replace the entries of a list that begin with one of some prefixes; the others, and comments, stay."""
+    """Replace the entries of a list that begin with one of some prefixes; the others, and comments, stay.
+
+    ruamel.yaml keeps the blank line before the next stage as a comment on the last entry: it goes to the new last one.
+    """
     old = stage.get(key) or CommentedSeq()
     kept = [entry for entry in old if not entry.startswith(computed) or entry in OF_THE_BASELINE]
     if [*kept, *wanted] != list(old):
+        blank = _blank_line_after(old)
         for index in reversed([index for index, entry in enumerate(old) if entry not in kept]):
             del old[index]
         old.extend(wanted)
         stage[key] = old
+        if blank:
+            old.ca.items[len(old) - 1] = blank
+
+
+def _blank_line_after(entries: CommentedSeq) -> Any:  # noqa: ANN401 (ruamel.yaml's own)
+    """Take the blank line after a list off its last entry; None if there is none, or a comment stands there."""
+    last = entries.ca.items.get(len(entries) - 1)
+    if last and last[0] is not None and not last[0].value.strip():
+        return entries.ca.items.pop(len(entries) - 1)
+    return None
 
 
 def _each(patterns: Patterns, groups: dict[str, list[str]]) -> list[str]:

@@ -108,3 +108,15 @@ def test_a_summary_of_another_schema_gives_the_numbers_it_has() -> None:
     rows = [{"model": "a", "variant": "x"}, {"model": "b", "variant": "x", "test": {"ece": 0.1, "accuracy": None}}]
     assert pr_report.numbers(json.dumps({"rows": rows})) == {"a/x": {}, "b/x": {"ece": 0.1}}
     assert pr_report.numbers("{}") == {}
+
+
+def test_changed_code_is_named_by_module_where_both_lists_are_to_be_had() -> None:
+    path = "data/code/distill-a.json"
+    before, after = made("distill@a", {}, {path: "1", "models/teacher": "3"}), made("distill@a", {}, {path: "2"})
+    kl, new = "src/pipestill/losses/soft_target_kl.py", "src/pipestill/text/new.py"
+    lists = {"1": {kl: "x", "stages/distill.py": "x"}, "2": {kl: "y", new: "y", "stages/distill.py": "x"}}
+    said = list(pr_report.reasons(before, after, lists))
+    assert said == ["code: `losses/soft_target_kl.py`, `text/new.py`", "file `models/teacher`"]
+    assert f"file `{path}`" in pr_report.reasons(before, after, {"1": lists["1"]})
+    row = ["`distill@a`", "came from the remote", "; ".join(said)]
+    assert list(pr_report.stage_rows(state(before), state(after), [], lists)) == [row]

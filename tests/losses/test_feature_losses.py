@@ -9,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipestill.errors import ModelError
 from pipestill.losses import Loss
-from pipestill.losses._features import Sizes, layer_pairs, products_kl, scaled_products
+from pipestill.losses._features import Sizes
+from pipestill.losses._layers import layer_pairs
+from pipestill.losses._products import products_kl, scaled_products
 from pipestill.losses.attention_kl import attention_kl
 from pipestill.losses.attention_scores_mse import attention_scores_mse
 from pipestill.losses.hidden_mse import hidden_mse

@@ -1,5 +1,6 @@
 """What a change reruns, what a kill leaves, what a fresh clone pulls: through a real `dvc repro`, on tiny data."""
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.tiny_pipeline import TinyPipeline
+from pipeline.tiny_pipeline import STUDENTS, TinyPipeline
+from pipestill.records import read_json
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -38,12 +40,104 @@ def test_the_benchmark_s_settings_rerun_the_leaves(changed: TinyPipeline) -> Non
     assert sorted(changed.repro()) == ["benchmark", "check", "package", "report"]
 
 
-def test_a_comment_reruns_exactly_one_stage(changed: TinyPipeline) -> None:
-    with (changed.root / "stages/prepare.py").open("a") as file:
-        file.write("# a comment\n")
+EDITED = (
+    "stages/prepare.py",
+    "src/pipestill/data/prepare.py",
+    "src/pipestill/losses/soft_target_kl.py",
+    "src/pipestill/training/trainer.py",
+    "src/pipestill/exporters/trace.py",
+    "src/pipestill/evaluation/scoring.py",
+)
+
+
+def edit(pipeline: TinyPipeline, path: str, before: str, after: str) -> None:
+    """Replace a text that occurs once in a file."""
+    text = (pipeline.root / path).read_text()
+    assert text.count(before) == 1, (path, before)
+    (pipeline.root / path).write_text(text.replace(before, after))
+
+
+def test_comments_and_docstrings_rerun_check_alone_which_writes_the_same_bytes(changed: TinyPipeline) -> None:
+    for path in EDITED:
+        text = (changed.root / path).read_text()
+        (changed.root / path).write_text(f'"""Other words.{text.removeprefix(chr(34) * 3)}# a comment\n')
+    assert "no stage's code changed" in changed.run("python", "-m", "pipestill.code").stdout
     before = changed.lock()
-    assert changed.repro() == ["prepare"]
-    assert {stage for stage, entry in changed.lock().items() if entry != before[stage]} == {"prepare"}
+    assert changed.repro() == ["check"]
+    after = changed.lock()
+    assert {stage for stage, entry in after.items() if entry != before[stage]} == {"check"}
+    outs = [{out["path"]: out["md5"] for out in lock["check"]["outs"]} for lock in (before, after)]
+    assert {path for path, md5 in outs[1].items() if outs[0][path] != md5} == {"runs/check.json"}
+
+
+def test_a_new_loss_student_and_exporter_with_their_lines_rerun_check_alone(changed: TinyPipeline) -> None:
+    """One file and a line in the list beside it: no stage is made of it until params name it."""
+    for room, kind, union in (
+        ("losses", "logit_mse", "Loss = Annotated[\n"),
+        ("students", "bert_layers", "StudentKind = Annotated[\n"),
+        ("exporters", "onnx_fp32", "ExportFormat = Annotated["),
+    ):
+        folder = changed.root / "src/pipestill" / room
+        spec = re.search(
+            r"^class (\w+)\((?:LossSpec|StudentSpec|Exporter)\)", (folder / f"{kind}.py").read_text(), re.MULTILINE
+        )
+        assert spec
+        name = f"My{spec[1]}"
+        text = (folder / f"{kind}.py").read_text().replace(f'Literal["{kind}"]', 'Literal["mine"]')
+        (folder / "mine.py").write_text(text.replace(f"class {spec[1]}(", f"class {name}("))
+        path = f"src/pipestill/{room}/__init__.py"
+        edit(
+            changed,
+            path,
+            "from pydantic import Field\n",
+            f"from pydantic import Field\nfrom pipestill.{room}.mine import {name}\n",
+        )
+        edit(changed, path, union, f"{union}{name} | ")
+    assert changed.repro() == ["check"]
+
+
+def stale(pipeline: TinyPipeline) -> set[str]:
+    """The stages that an edit of code reruns: `check` is run, and what DVC then says is asked."""
+    assert pipeline.repro("check") == ["check"]
+    found = json.loads(pipeline.run("dvc", "status", "--json", "dvc.yaml").stdout)
+    code = {
+        stage: [path for change in why if "changed deps" in change for path in change["changed deps"]]
+        for stage, why in found.items()
+    }
+    assert all(path.startswith("data/code/") for paths in code.values() for path in paths)
+    return {stage.rpartition(":")[2] for stage in code}
+
+
+def test_arithmetic_in_a_loss_reruns_exactly_the_students_that_use_it(changed: TinyPipeline) -> None:
+    using = {
+        f"distill@{name}"
+        for name, student in changed.params()["students"].items()
+        if any(term["loss"]["kind"] == "soft_target_kl" for term in student["objective"])
+    }
+    assert using == {"distill@bert_thin"}
+    edit(
+        changed, "src/pipestill/losses/soft_target_kl.py", "temperature**2 * divergence", "divergence * temperature**2"
+    )
+    said = changed.run("python", "-m", "pipestill.code").stdout
+    assert said == "distill@bert_thin: code: losses/soft_target_kl.py\n"
+    assert stale(changed) == using
+
+
+def test_arithmetic_on_features_reruns_no_stage_where_no_student_reads_them(changed: TinyPipeline) -> None:
+    edit(changed, "src/pipestill/losses/_products.py", "return feature.float()", "return 1.0 * feature.float()")
+    assert stale(changed) == set()
+
+
+def test_the_trainer_reruns_the_teacher_and_the_students(changed: TinyPipeline) -> None:
+    with (changed.root / "src/pipestill/training/trainer.py").open("a") as file:
+        file.write("\nMORE = 1\n")
+    assert stale(changed) == {"finetune_teacher", *(f"distill@{name}" for name in STUDENTS)}
+
+
+def test_a_run_record_keeps_every_module_with_its_digest(built: TinyPipeline) -> None:
+    record = read_json(built.root / "runs/distill-bert_thin.json")
+    assert record["code"] == read_json(built.root / "data/code/distill-bert_thin.json")
+    assert record["code"]["src/pipestill/losses/soft_target_kl.py"]
 
 
 @pytest.fixture(scope="module")

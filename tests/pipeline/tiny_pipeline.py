@@ -221,5 +221,5 @@ def slim_python(folder: Path) -> tuple[str, ...]:
         for path in site.glob(f"{package}*"):
             (folder / path.name).symlink_to(path)
     path = json.dumps([str(ROOT / "src"), str(folder)])
-    start = f"import sys; sys.path[:0] = {path}; from pipestill.predict import main; sys.exit(main())"
+    start = f"import sys; sys.path[:0] = {path}; from pipestill.predict.command import main; sys.exit(main())"
     return (sys.executable, "-S", "-I", "-c", start)

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from pipestill.errors import PredictError
-from pipestill.predict import Classifier, Row, command, main
+from pipestill.predict import Classifier, Row, command
+from pipestill.predict.command import main
 
 # Hides everything an application would not have, then runs the command line.
 WITHOUT_TRAINING_CODE = """
 import sys
 for name in ("torch", "transformers", "onnx", "pydantic", "datasets"):
     sys.modules[name] = None
-from pipestill.predict import main
+from pipestill.predict.command import main
 sys.exit(main(sys.argv[1:]))
 """
 

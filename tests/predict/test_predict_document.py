@@ -39,7 +39,7 @@ def folder(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = folder / "bin/pipestill"
     command.parent.mkdir()
     command.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom pipestill.predict import main\nsys.exit(main(sys.argv[1:]))\n"
+        f"#!{sys.executable}\nimport sys\nfrom pipestill.predict.command import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     command.chmod(0o755)
     return folder

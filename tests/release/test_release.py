@@ -41,7 +41,7 @@ def test_each_revision_and_stage_gives_its_exact_bytes_and_they_run(project: Pro
     assert sha256_files(second) == made
     assert sha256_files(first) == sha256_files(in_production)
     assert {name for name, digest in sha256_files(first).items() if digest != made[name]} == {"README.md"}
-    code = "import sys; from pipestill.predict import main; sys.exit(main())"
+    code = "import sys; from pipestill.predict.command import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "predict", str(in_production)]
     done = subprocess.run(command, input="good\n", capture_output=True, text=True, check=True)
     assert '"label": "yes"' in done.stdout

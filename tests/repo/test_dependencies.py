@@ -1,6 +1,6 @@
 """A stage's dependencies are what it reads: no more, or a change reruns too much; no less, or results go stale.
 
-The import graph here is grimp's; tools/sync_deps.py, which writes dvc.yaml, reads the sources its own way.
+The import graph here is grimp's; pipestill.code, from which the code lists come, reads the sources its own way.
 """
 
 import json
@@ -19,15 +19,16 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipestill.closure import training_code
+from pipestill.code.closure import loading_code, training_code
+from pipestill.code.lists import code_list, is_code_list
 from pipestill.training.student_params import StudentParams
 
 ROOT = Path(__file__).parents[2]
-TRACKING = "pipestill.tracking"
-"""No dependency of any stage: docs/decisions/0003."""
-FOLLOWS_LISTS = re.compile(r"check|\w+_check")
-"""Stages that read every member of the registration packages: those that check a pipeline's params."""
-REGISTRATIONS = {"pipestill.losses", "pipestill.students"}
+EXEMPT = ("pipestill.tracking", "pipestill.progress")
+"""In no code list: docs/decisions/0003, 0017."""
+REGISTRATIONS = {"pipestill.losses", "pipestill.students", "pipestill.exporters"}
+CHECKS = {".": "check", "pipelines/ablation": "ablation_check", "pipelines/mlm": "mlm_settings"}
+"""By pipeline the stage that writes its code lists: it depends on all code."""
 IMPORTER = """
 import json, os, runpy, sys
 # Once for all scripts: these take seconds.
@@ -75,11 +76,10 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grimp.ImportGrap
         yield grimp.build_graph("pipestill", "stage_scripts", cache_dir=None)
 
 
-def closure(graph: grimp.ImportGraph, module: str, *, follow_lists: bool) -> set[str]:
+def closure(graph: grimp.ImportGraph, module: str) -> set[str]:
     """What importing a module runs, by grimp: its imports, theirs, and the packages they lie in.
 
-    Tracking is left out. A registration list never counts because a module of its package was imported; if one is
-    imported itself, `follow_lists` says whether it counts.
+    Registration lists and exempt modules are left out.
     """
     found: set[str] = set()
     todo = {module}
@@ -88,23 +88,13 @@ def closure(graph: grimp.ImportGraph, module: str, *, follow_lists: bool) -> set
         found.add(name)
         for imported in graph.find_modules_directly_imported_by(name):
             parts = imported.split(".")
-            packages = {".".join(parts[:length]) for length in range(1, len(parts))} - REGISTRATIONS
-            todo |= {imported, *packages}
-        if not follow_lists:
-            todo -= REGISTRATIONS
-        todo = {name for name in todo - found if not is_tracking(name)}
+            todo |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+        todo = {name for name in todo - found - REGISTRATIONS if not is_exempt(name)}
     return found - {module}
 
 
-def is_tracking(module: str) -> bool:
-    return module == TRACKING or module.startswith(f"{TRACKING}.")
-
-
-def modules_of(graph: grimp.ImportGraph, stage: str) -> set[str]:
-    """The modules a stage depends on; the members that a student's params name are not among them."""
-    return closure(
-        graph, f"stage_scripts.{Path(script(stage)).stem}", follow_lists=bool(FOLLOWS_LISTS.fullmatch(stage))
-    )
+def is_exempt(module: str) -> bool:
+    return any(module == exempt or module.startswith(f"{exempt}.") for exempt in EXEMPT)
 
 
 def file_of(module: str) -> str:
@@ -112,48 +102,81 @@ def file_of(module: str) -> str:
     return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")).as_posix()
 
 
-def code_of(stage: str) -> set[str]:
-    return {dep for dep in STAGES[stage]["deps"] if dep.startswith(("src/", "stages/"))}
+@pytest.fixture
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
 
 
-WRITTEN_DOWN = {"ablation_cell": "ablation_check"}
-"""A stage with very many cells, whose code another stage writes into a file for each cell: docs/ablation.md."""
+@pytest.mark.usefixtures("in_the_repository")
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_the_code_list_of_a_script_names_what_it_imports(graph: grimp.ImportGraph, path: str) -> None:
+    """The members that a student's params name come on top."""
+    listed = set(code_list(Path(path)))
+    expected = {path, *map(file_of, closure(graph, f"stage_scripts.{Path(path).stem}"))}
+    assert listed - expected == set(), "not imported"
+    assert expected - listed == set(), "imported, but not listed"
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_the_code_a_stage_depends_on_is_what_its_script_imports(graph: grimp.ImportGraph, stage: str) -> None:
-    if stage in WRITTEN_DOWN:
-        assert code_of(stage) == set()
-        assert "data/ablation/code/${key}.json" in STAGES[stage]["deps"]
-        return
-    expected = {script(stage), *map(file_of, modules_of(graph, stage))}
-    for other in (one for one, writer in WRITTEN_DOWN.items() if writer == stage):
-        expected |= {script(other), *map(file_of, modules_of(graph, other))}
-    assert code_of(stage) - expected == set(), "not imported"
-    assert expected - code_of(stage) == set(), "imported, but no dependency"
+PER_ITEM = {"distill", "export", "evaluate", "ablation_cell"}
+"""Stages whose items are made of different modules."""
+
+
+def list_of(pipeline: str, stage: str) -> str:
+    """The code list that a stage has to depend on."""
+    folder = "data/code" if pipeline == "." else f"data/{Path(pipeline).name}/code"
+    return f"{folder}/{Path(script(stage)).stem}{'-${key}' if stage in PER_ITEM else ''}.json"
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+class TestCodeLists:
+    def test_a_stage_depends_on_the_code_list_of_its_script_and_on_no_module(self, pipeline: str) -> None:
+        for stage, definition in PIPELINES[pipeline].items():
+            code = [dep for dep in definition["deps"] if is_code_list(dep) or dep.startswith(("src", "stages"))]
+            expected = ["src/pipestill", "stages"] if stage == CHECKS[pipeline] else [list_of(pipeline, stage)]
+            assert code == expected, stage
+
+    def test_the_lists_that_check_writes_are_those_that_stages_depend_on(self, pipeline: str) -> None:
+        params = YAML(typ="safe", pure=True).load((ROOT / pipeline / "params.yaml").read_text())
+        items = {"ablation_cell": params.get("cells", {})}
+        expected = {
+            dep.replace("${key}", item)
+            for stage in PIPELINES[pipeline]
+            if stage != CHECKS[pipeline]
+            for dep in [list_of(pipeline, stage)]
+            for item in (items.get(stage, params.get("students", {})) if stage in PER_ITEM else [""])
+        }
+        outs = PIPELINES[pipeline][CHECKS[pipeline]]["outs"]
+        assert sorted(filter(is_code_list, outs)) == sorted(expected)
 
 
 STUDENTS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["students"]
 
 
+@pytest.mark.usefixtures("in_the_repository")
 @pytest.mark.parametrize("name", STUDENTS)
-def test_the_code_a_student_is_made_of_is_what_its_kinds_import(
-    graph: grimp.ImportGraph, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_code_a_student_is_made_of_is_what_its_kinds_import(graph: grimp.ImportGraph, name: str) -> None:
     student = TypeAdapter(StudentParams).validate_python(STUDENTS[name])
     kinds = re.findall(r"'kind': '(\w+)'", str(STUDENTS[name]))
     named = {f"{package}.{kind}" for package in REGISTRATIONS for kind in kinds if f"{package}.{kind}" in graph.modules}
     assert len(named) >= 2, "a loss and an architecture"
-    imported = set().union(*(closure(graph, member, follow_lists=False) for member in named))
-    assert set(training_code(student)) == {file_of(module) for module in named | imported}
+    imported = set().union(*(closure(graph, member) for member in named))
+    files = {file_of(module) for module in named | imported}
+    assert set(training_code(student)) == files
+    assert set(loading_code(student)) == {file for file in files if file.startswith("src/pipestill/architectures/")}
 
 
-@pytest.mark.parametrize("stage", ["distill", "export", "evaluate"])
-def test_every_stage_of_a_student_depends_on_the_code_it_is_made_of(stage: str) -> None:
-    purpose = "training" if stage == "distill" else "loading"
-    found = [dep for dep in STAGES[stage]["deps"] if dep.startswith("data/code/")]
-    assert found == [f"data/code/${{key}}-{purpose}.json"]
+@pytest.mark.usefixtures("in_the_repository")
+@pytest.mark.parametrize("path", ["stages/evaluate.py", "stages/benchmark.py"])
+def test_what_scores_or_times_files_is_not_made_of_the_command_line(path: str) -> None:
+    listed = code_list(Path(path))
+    assert "src/pipestill/predict/classifier.py" in listed
+    assert "src/pipestill/predict/command.py" not in listed
+
+
+@pytest.mark.usefixtures("in_the_repository")
+def test_the_teacher_is_made_of_no_arithmetic_on_features() -> None:
+    losses = {path for path in code_list(Path("stages/finetune_teacher.py")) if "/losses/" in path}
+    assert losses == {f"src/pipestill/losses/{name}.py" for name in ("_base", "_features", "cross_entropy")}
 
 
 @pytest.fixture(scope="module")
@@ -168,22 +191,22 @@ def loaded() -> dict[str, set[str]]:
     return {path: {name for name in json.loads(names) if name.split(".")[0] == "pipestill"} for path, names in lines}
 
 
+@pytest.mark.usefixtures("in_the_repository")
 @pytest.mark.parametrize("path", SCRIPTS)
-def test_importing_a_script_loads_nothing_that_is_no_dependency(
+def test_importing_a_script_loads_nothing_that_its_code_list_lacks(
     graph: grimp.ImportGraph, loaded: dict[str, set[str]], path: str
 ) -> None:
-    """What really is imported, beside tracking and the members of registration lists with what these import."""
-    stage = next(name for name in STAGES if script(name) == path)
+    """What really is imported, beside exempt modules and the members of registration lists with what these import."""
     names = loaded[path]
-    of_tracking = set().union(*(closure(graph, name, follow_lists=False) for name in filter(is_tracking, names)))
+    of_exempt = set().union(*(closure(graph, name) for name in filter(is_exempt, names)))
     lists = {name for name in names if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}
-    of_lists = set().union(*(closure(graph, name, follow_lists=False) for name in lists - REGISTRATIONS))
-    others = {name for name in names - of_tracking - lists - of_lists if not is_tracking(name)}
-    assert {file_of(name) for name in others} - code_of(WRITTEN_DOWN.get(stage, stage)) == set()
+    of_lists = set().union(*(closure(graph, name) for name in lists - REGISTRATIONS))
+    others = {name for name in names - of_exempt - lists - of_lists if not is_exempt(name)}
+    assert {file_of(name) for name in others} - set(code_list(Path(path))) == set()
 
 
 def test_a_module_imported_in_a_function_is_a_dependency_too(graph: grimp.ImportGraph) -> None:
-    """Heavy libraries are imported where they are used; grimp and sync_deps see those imports, `import` does not."""
+    """Heavy libraries are imported where they are used; grimp and pipestill.code see those imports, `import` does not."""
     lazy = [
         (path.relative_to(ROOT / "src"), line.strip())
         for path in (ROOT / "src").rglob("*.py")
@@ -241,14 +264,10 @@ class TestSyncDeps:
     def synced(self, text: str, students: tuple[str, ...] = students) -> str:
         return sync_deps.synced(text, list(students), [])
 
-    def test_a_missing_dependency_is_put_back(self) -> None:
-        line = "    - src/pipestill/data/prepare.py\n"
-        assert self.text.count(line) == 1
+    def test_a_missing_artifact_is_put_back(self) -> None:
+        line = f"    - models/onnx/{self.students[-1]}\n"
+        assert self.text.count(line) == 2
         assert self.synced(self.text.replace(line, "")) == self.text
-
-    def test_a_dependency_too_many_is_taken_out(self) -> None:
-        line = "    - stages/prepare.py\n"
-        assert self.synced(self.text.replace(line, f"{line}    - src/pipestill/losses/logit_mse.py\n")) == self.text
 
     def test_what_is_written_by_hand_stays(self) -> None:
         line = "    - data/raw\n"
@@ -258,8 +277,9 @@ class TestSyncDeps:
     def test_a_new_student_is_listed_where_all_results_are_read(self) -> None:
         before, after = self.text.splitlines(), self.synced(self.text, (*self.students, "tiny")).splitlines()
         assert [line for line in after if line not in before] == [
-            "    - data/code/tiny-training.json",
-            "    - data/code/tiny-loading.json",
+            "    - data/code/distill-tiny.json",
+            "    - data/code/export-tiny.json",
+            "    - data/code/evaluate-tiny.json",
             "    - models/onnx/tiny",
             "    - metrics/evaluate/tiny.json",
             "    - metrics/predictions/tiny.parquet",
@@ -271,7 +291,7 @@ class TestSyncDeps:
 
     def test_a_student_that_is_gone_is_listed_no_more(self) -> None:
         gone, *rest = self.students
-        assert not re.search(rf"/{gone}(-|\.(?!py))", self.synced(self.text, tuple(rest)))
+        assert not re.search(rf"[/-]{gone}(\.|$)", self.synced(self.text, tuple(rest)))
         assert self.synced(self.synced(self.text, tuple(rest)), self.students) == self.text
 
     def test_doing_it_twice_changes_nothing(self) -> None:

@@ -25,6 +25,11 @@ def add_comment(clone: Clone, path: str) -> None:
         file.write("# a comment\n")
 
 
+def edit_code(clone: Clone, path: str) -> None:
+    with (clone.root / path).open("a") as file:
+        file.write("MORE = 1\n")
+
+
 def assert_same_bytes(made: Clone, fresh: Clone) -> None:
     """Every out of `made` that dvc.lock of `fresh` also names is there in the same bytes."""
     lock, files = fresh.lock(), []
@@ -81,21 +86,23 @@ def test_a_pull_request_that_changes_the_benchmark_alone_trains_nothing_and_its_
     assert all(f"'{stage}'" in store for stage in STAGES)
 
 
-def test_a_pull_request_with_a_comment_reruns_that_stage_alone_and_its_lock_passes_the_gate(
+def test_a_pull_request_with_edited_code_reruns_its_stage_alone_and_its_lock_passes_the_gate(
     team: Team, tmp_path: Path
 ) -> None:
     clone = team.branch(tmp_path)
-    add_comment(clone, "stages/prepare.py")
-    clone.commit("a comment")
+    edit_code(clone, "stages/prepare.py")
+    add_comment(clone, "src/pipestill/training/trainer.py")
+    clone.commit("code, and a comment")
     before = clone.lock()
     clone.run("ci/pull_request", f"origin/{BRANCH}")
-    assert clone.ran() == ["prepare"]
+    assert clone.ran() == ["check", "prepare"]
     after = clone.lock()
-    assert {stage for stage, entry in after.items() if entry != before[stage]} == {"prepare"}
+    assert {stage for stage, entry in after.items() if entry != before[stage]} == {"check", "prepare"}
     outs = [{out["path"]: out["md5"] for out in lock["prepare"]["outs"]} for lock in (before, after)]
     assert {path for path, md5 in outs[1].items() if outs[0][path] != md5} == {"runs/prepare.json"}
     report = (clone.root / "ci-out/report.md").read_text()
-    assert "| `prepare` | ran, the same files came out | file `stages/prepare.py` |" in report
+    assert "| `prepare` | ran, the same files came out | code: `stages/prepare.py` |" in report
+    assert "  prepare: code: stages/prepare.py\n" in report  # of the gate, before the run
     assert "No number moved." in report
     clone.run("dvc", "push")
     assert "and the remote holds all it names" in clone.run("python", "ci/gate.py").stdout
@@ -104,17 +111,19 @@ def test_a_pull_request_with_a_comment_reruns_that_stage_alone_and_its_lock_pass
 def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_path: Path) -> None:
     clone = team.clone(tmp_path)
     assert f"dvc.lock is up to date in {len(STAGES)} stages" in clone.run("python", "ci/gate.py").stdout
-    add_comment(clone, "stages/transfer.py")
+    edit_code(clone, "src/pipestill/transfer/mask_words.py")
+    add_comment(clone, "src/pipestill/training/trainer.py")
     clone.change("evaluate.num_ece_bins", 7)
     done = clone.run("python", "ci/gate.py", check=False)
     assert done.returncode == 1
     assert "gate: dvc.lock is stale in " in done.stdout
-    assert "  transfer: stages/transfer.py modified\n" in done.stdout
+    assert "  check: src/pipestill modified\n" in done.stdout
+    assert "  transfer: code: transfer/mask_words.py\n" in done.stdout
     assert "  evaluate@bert_thin: params.yaml evaluate.num_ece_bins: 15 in dvc.lock, now 7\n" in done.stdout
     assert "  next: run `dvc repro` and `dvc push`, then commit dvc.lock" in done.stdout
     assert "distill" not in done.stdout  # whether a student follows shows when the transfer set is made
     assert clone.run("python", "ci/gate.py", "--allow-stale").stdout == done.stdout
-    assert clone.cached() == set()
+    assert set() < clone.cached() <= clone.md5s("data/code/"), "of all files only code lists were fetched"
 
 
 def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: Path) -> None:

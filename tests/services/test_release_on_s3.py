@@ -25,7 +25,7 @@ def test_a_release_on_s3_comes_byte_for_byte_by_revision_and_by_stage_and_runs(
     shutil.rmtree(project.root)  # what is got now comes from the remotes
     got = get(project, tmp_path / "by-revision", "--rev", "v1.0.0")
     assert sha256_files(got) == sha256_files(get(project, tmp_path / "by-stage", "--stage", "prod")) == made
-    code = "import sys; from pipestill.predict import main; sys.exit(main())"
+    code = "import sys; from pipestill.predict.command import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "predict", str(got)]
     done = subprocess.run(command, input="good\n", capture_output=True, text=True, check=True)
     assert '"label": "yes"' in done.stdout

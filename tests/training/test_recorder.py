@@ -10,7 +10,8 @@ from torch import Tensor
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.losses._features import Features, scaled_products
+from pipestill.losses._features import Features
+from pipestill.losses._products import scaled_products
 from pipestill.sites import Part, Site
 from pipestill.teacher import Classifier
 from pipestill.teacher.from_base import new_classifier

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import LayerMap, Reads, Sizes, layer_pairs, reads_pairs, same_heads, score_pairs
+from pipestill.losses._features import Reads, Sizes
+from pipestill.losses._layers import LayerMap, layer_pairs, reads_pairs, same_heads
+from pipestill.losses._products import score_pairs
 
 
 class AttentionSpec(LossSpec):

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from pipestill.losses._base import LossSpec
-from pipestill.losses._features import Sizes, new_projection
+from pipestill.losses._features import Sizes
 
 
 class HiddenSpec(LossSpec):
@@ -14,5 +14,7 @@ class HiddenSpec(LossSpec):
     asks_features: ClassVar[bool] = True
 
     def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:
-        """Make the projection from the student's width to the teacher's, where they differ."""
-        return new_projection(student, teacher)
+        """Make a learned map from the student's hidden size to the teacher's, `[..., hidden]`; None for equal ones."""
+        if student.hidden_size == teacher.hidden_size:
+            return None
+        return nn.Linear(student.hidden_size, teacher.hidden_size, bias=False)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipestill.losses._attention import AttentionSpec
-from pipestill.losses._features import products_kl
+from pipestill.losses._products import products_kl
 
 
 def attention_kl(

@@ -15,16 +15,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipestill.losses._base import LossInputs, require_features
-from pipestill.losses._features import (
-    LayerMap,
-    Reads,
-    Sizes,
-    clean,
-    layer_pairs,
-    reads_pairs,
-    token_mean,
-)
+from pipestill.losses._features import Reads, Sizes
 from pipestill.losses._hidden import HiddenSpec
+from pipestill.losses._layers import LayerMap, layer_pairs, reads_pairs
+from pipestill.losses._products import clean, token_mean
 from pipestill.sites import Site
 
 

@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_features
-from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, reads_pairs, token_mean
+from pipestill.losses._features import Reads, Sizes
 from pipestill.losses._hidden import HiddenSpec
+from pipestill.losses._layers import layer_pairs, reads_pairs
+from pipestill.losses._products import clean, token_mean
 from pipestill.sites import Site
 
 

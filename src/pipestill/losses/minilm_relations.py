@@ -18,7 +18,9 @@ from torch import Tensor
 
 from pipestill.errors import ModelError
 from pipestill.losses._base import LossInputs, LossSpec, require_features
-from pipestill.losses._features import Reads, Sizes, clean, layer_pairs, products_kl, reads_pairs, scaled_products
+from pipestill.losses._features import Reads, Sizes
+from pipestill.losses._layers import layer_pairs, reads_pairs
+from pipestill.losses._products import clean, products_kl, scaled_products
 from pipestill.sites import Site
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_features
-from pipestill.losses._features import LayerMap, Reads, Sizes, layer_pairs, reads_pairs
+from pipestill.losses._features import Reads, Sizes
 from pipestill.losses._hidden import HiddenSpec
+from pipestill.losses._layers import LayerMap, layer_pairs, reads_pairs
 from pipestill.sites import Site
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from pipestill.choices import Choice
+from pipestill.code.lists import is_code
 from pipestill.environment import Environment
 from pipestill.fingerprint import sha256_json
 from pipestill.tracking.identity import Identity
@@ -50,7 +51,7 @@ def dep_tags(deps: Mapping[str, str]) -> dict[str, str]:
 
     Fifty modules, a tag each, would hide the data and the models among them; the run record names each module.
     """
-    code = {path: md5 for path, md5 in deps.items() if path.endswith(".py")}
+    code = {path: md5 for path, md5 in deps.items() if is_code(path)}
     tags = {f"dvc.dep/{path}": md5 for path, md5 in deps.items() if path not in code}
     return tags | {"dvc.code": sha256_json(code)} if code else tags
 

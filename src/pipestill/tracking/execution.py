@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipestill.choices import Choice
+from pipestill.code.lists import read_code_lists
 from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
@@ -167,6 +168,7 @@ class _Execution:
         # Without an identity this request cannot be told from another one: its scratch folder must not be reused.
         unknown = Identity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
+        self.code = _quietly(lambda: read_code_lists(self.identity.deps), {})
         self.git_commit, self.git_dirty = git_state()
         scratch, self._scratch_lock = claim_scratch(home() / SCRATCH, stage, self.identity.key)
         self.run = StageRun(stage, scratch)
@@ -206,6 +208,7 @@ class _Execution:
             status=status,
             cmd=self.identity.cmd,
             deps=self.identity.deps,
+            code=self.code,
             outs=outs,
             dvc_params=self.identity.params,
             params=self.params,

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
+from pipestill.code.lists import CodeList
 from pipestill.errors import RecordError
 from pipestill.fingerprint import sha256_json
-from pipestill.records import read_record
+from pipestill.records import read_json, read_record
 from pipestill.tracking.identity import Identity, hashes_of, identity_of, md5_of
 from pipestill.tracking.live import say
 from pipestill.tracking.run_record import RunRecord, record_path
@@ -98,6 +99,15 @@ class Lock:
         files = self.files(folder)
         self._fetch(files.values(), f"file(s) of {folder}")
         return {name: self._cached(md5).read_bytes() for name, md5 in files.items() if self._cached(md5).exists()}
+
+    def code_lists(self, md5s: Iterable[str]) -> dict[str, CodeList]:
+        """Find the code lists with some md5, of this lock or another commit's, from the cache or the remote.
+
+        A list that is in neither is left out, and that is said.
+        """
+        wanted = set(md5s)
+        self._fetch(wanted, "code list(s)")
+        return {md5: read_json(self._cached(md5)) for md5 in sorted(wanted) if self._cached(md5).exists()}
 
     def is_committed(self) -> bool:
         """Return whether git's HEAD holds exactly this dvc.lock."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pipestill.choices import Choice
 from pipestill.environment import Environment
@@ -79,7 +79,8 @@ class RunRecord(Record):
     """One execution of one stage.
 
     `key` is the content address of the request (cmd, md5 of deps, params), `execution_id` names this one execution, and
-    `run_id` the MLflow run written live: None without a store to write to.
+    `run_id` the MLflow run written live: None without a store to write to. `code` has the digest of every module of the
+    stage, by path (docs/decisions/0017); records of older runs have none.
     """
 
     schema_version: Literal[1] = 1
@@ -90,6 +91,7 @@ class RunRecord(Record):
     status: Status
     cmd: str
     deps: dict[str, str]
+    code: dict[str, str] = Field(default_factory=dict)
     outs: dict[str, str]
     dvc_params: dict[str, dict[str, Any]]
     params: dict[str, str]

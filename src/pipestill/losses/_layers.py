@@ -1,0 +1,75 @@
+"""Pairs of layers, of student and teacher: layer maps as params.yaml writes them, and the sites that they read."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from pipestill.errors import ModelError
+from pipestill.losses._features import Reads, Sizes
+from pipestill.sites import Part, Site, Tokens
+
+
+def _as_pairs(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
+    return (
+        tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value) if isinstance(value, list) else value
+    )
+
+
+LayerPairs = tuple[tuple[int, int], ...]
+LayerMap = Annotated[Literal["uniform"] | LayerPairs, BeforeValidator(_as_pairs)]
+"""`uniform`, or pairs [student layer, teacher layer]; layers count from 1, and -1 is the last."""
+
+
+def layer_pairs(layers: Literal["uniform"] | LayerPairs, student: Sizes, teacher: Sizes, *, first: int) -> LayerPairs:
+    """Return the pairs of layers that a layer map stands for.
+
+    Args:
+        layers: the map; `uniform` pairs layer m of M with layer m * N / M of N, rounded.
+        student: has M layers.
+        teacher: has N layers.
+        first: the lowest layer there is: 0 for hidden states, 1 for attention.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    if layers == "uniform":
+        per = teacher.num_layers / max(1, student.num_layers)
+        layers = tuple((layer, int(layer * per + 0.5)) for layer in range(first, student.num_layers + 1))
+    pairs = tuple(
+        (one + student.num_layers + 1 if one < 0 else one, other + teacher.num_layers + 1 if other < 0 else other)
+        for one, other in layers
+    )
+    for one, other in pairs:
+        if not (first <= one <= student.num_layers and first <= other <= teacher.num_layers):
+            raise ModelError(
+                "a loss names a layer that is not there",
+                found=f"student layer {one}, teacher layer {other}",
+                expected=f"student layers {first} to {student.num_layers}, teacher layers {first} to "
+                f"{teacher.num_layers}, or -1 for the last",
+                next_step="correct `layers` of this loss in params.yaml",
+            )
+    return pairs
+
+
+def reads_pairs(parts: tuple[Part, ...], pairs: LayerPairs, tokens: Tokens) -> Reads:
+    """Return the sites of some parts at some pairs of layers."""
+    return Reads(
+        student=frozenset(Site(part, one) for part in parts for one, _ in pairs),
+        teacher=frozenset(Site(part, other) for part in parts for _, other in pairs),
+        tokens=tokens,
+    )
+
+
+def same_heads(student: Sizes, teacher: Sizes, kind: str) -> None:
+    """Make sure that attention can be compared head by head.
+
+    Raises:
+        ModelError: teacher and student have other numbers of heads, or no attention.
+    """
+    if student.num_heads != teacher.num_heads or not student.num_heads:
+        raise ModelError(
+            f"{kind} compares attention head by head",
+            found=f"student heads {student.num_heads}, teacher heads {teacher.num_heads}",
+            expected="the same number of heads",
+            next_step="use minilm_relations, which needs no equal heads, or another student",
+        )
