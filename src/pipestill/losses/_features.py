@@ -60,7 +60,7 @@ class Reads:
     Attributes:
         student: sites of the student.
         teacher: sites of the teacher.
-        tokens: tokens whose features are read.
+        tokens: `first` for the first token of each text, `all` for every token.
     """
 
     student: frozenset[Site] = frozenset()
@@ -173,7 +173,7 @@ def scaled_products(
 
 
 def score_pairs(pair: FeaturePair, layers: LayerPairs) -> list[tuple[Tensor, Tensor]]:
-    """Yield attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
+    """Return attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
 
     def scores(features: Features, layer: int) -> Tensor:
         query, key = (clean(features.tensors[site], pair.real) for site in (Site("query", layer), Site("key", layer)))
