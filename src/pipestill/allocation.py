@@ -12,8 +12,8 @@ def keep_freed_memory() -> None:
 
     A training step frees as much as it allocates: activations, and a gradient of the whole embedding table. glibc
     returns large blocks to the system at once, which then has to clear every page of the next step: 50,000 page faults
-    a step on a base of 384 dimensions, a tenth of its time. Peak memory stays the same. Nothing is done in other C
-    libraries, which lack `mallopt`.
+    a step on a base of 384 dimensions, a tenth of its time on one thread and less on more. Peak memory stays the same.
+    Nothing is done in other C libraries, which lack `mallopt`.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -43,6 +43,23 @@ def test_timing_changes_no_weight_and_no_random_number() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_timing_leaves_the_model_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a check that runs it on CPU tensors afterwards would fail on every machine with a GPU."""
+    moves: list[torch.device] = []
+
+    class Moved(torch.nn.Linear):
+        def to(self, device: torch.device) -> "Moved":  # type: ignore[override]
+            moves.append(device)
+            return self
+
+    model = Moved(4, 1)
+    fastest = torch.device("cpu", 0)
+    monkeypatch.setattr(duration, "fastest_device", lambda: fastest)
+    steps = Steps(model, lambda batch: model(batch["x"]).sum(), lambda rows: {"x": torch.ones(len(rows), 4)}, "float32")
+    seconds_per_epoch(steps, list(range(100)), 10)
+    assert moves == [fastest, torch.device("cpu")]
+
+
 def fit(chosen: Choice | None, epoch_seconds: float, max_minutes: float) -> tuple[Plan, str | None]:
     return fit_limit(6, chosen, num_rows=1000, epoch_seconds=epoch_seconds, max_minutes=max_minutes)
 

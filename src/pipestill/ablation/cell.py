@@ -103,7 +103,7 @@ def run_cell(
         student: settings of the student.
         recipe: losses, initial weights and rows of the training.
         seeds: random seeds, one training each.
-        ground: inputs of every cell.
+        ground: data that all cells share: tables, logit cache, labels, dev and test rows.
         export: settings and gates of the export.
         evaluate: settings of scoring.
         listen: function from a seed to the listener of its curves.

@@ -25,7 +25,7 @@ class StudentSettings(Section):
     Attributes:
         title: name in the table.
         architecture: kind of model and its sizes.
-        vocabulary: tokens to keep.
+        vocabulary: whole vocabulary, or pruned to the tokens of its rows.
         embedding: full or factorised token embedding.
         max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         training: optimiser and schedule settings; the epochs are passes over the train rows, which a recipe may reduce.

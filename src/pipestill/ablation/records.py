@@ -161,7 +161,7 @@ class AblationRecord(Record):
 
     Attributes:
         rows: rows by student and recipe, in the order of params.
-        systems: the cell of each student with the best mean accuracy on dev.
+        systems: for each student, the cell of the recipe with the best mean accuracy on dev.
         seeds: random seeds of every cell.
         num_dev_rows: rows used for choices.
         num_test_rows: rows used for reported figures.

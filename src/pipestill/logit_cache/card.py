@@ -33,7 +33,7 @@ class CacheIdentity(Identity):
         num_rows: rows in the cache.
         rows_sha256: SHA-256 of the content ids, sorted, one a line.
         features: sites whose features lie beside the logits, sorted.
-        feature_tokens: tokens whose features are kept.
+        feature_tokens: `first` keeps the features of each text's first token, `all` of every token.
     """
 
     teacher_weights: dict[str, str]
@@ -95,7 +95,7 @@ def identify(
         labels: label names by label_id.
         content_ids: content ids of all rows, sorted.
         features: sites kept beside the logits.
-        feature_tokens: tokens whose features are kept.
+        feature_tokens: `first` keeps the features of each text's first token, `all` of every token.
     """
     files = sha256_files(teacher)
     weights = {name: digest for name, digest in files.items() if name.endswith(_WEIGHT_SUFFIXES)}

@@ -56,7 +56,7 @@ class Reads:
     Attributes:
         student: sites of the student.
         teacher: sites of the teacher.
-        tokens: tokens whose features are read.
+        tokens: `first` for the first token of each text, `all` for every token.
     """
 
     student: frozenset[Site] = frozenset()

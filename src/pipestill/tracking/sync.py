@@ -154,7 +154,7 @@ def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa
 
 
 def points_of(record: RunRecord) -> list[Point]:
-    """Yield every value in a record's metrics."""
+    """List every value in a record's metrics."""
     return [
         Point(name, float(value), step, time_ms)
         for name, history in record.metrics.items()

@@ -124,7 +124,7 @@ def _set_max_length(initial: Classifier, params: StudentParams, material: Materi
 
 
 def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
-    """Yield the first rows that a student will learn on, in batches of similar length.
+    """Return the first rows that a student will learn on, in batches of similar length.
 
     A table is sorted by content id, a hash of the text, so its first rows are spread over it.
     """

@@ -69,7 +69,7 @@ def seconds_per_epoch(steps: Steps, lengths: Sequence[int], batch_size: int) -> 
     batches = length_sorted_batches(lengths, batch_size)
     picked = [batches[int(place * len(batches))] for place in PLACES]
     device = fastest_device()
-    was_training = steps.model.training
+    was_training, place = steps.model.training, next(steps.model.parameters()).device
     steps.model.to(device).train()
     # A learning rate of 0 leaves every weight as it is, to the bit.
     optimiser = torch.optim.AdamW([p for p in steps.model.parameters() if p.requires_grad], lr=0.0, fused=True)
@@ -85,7 +85,7 @@ def seconds_per_epoch(steps: Steps, lengths: Sequence[int], batch_size: int) -> 
                 torch.cuda.synchronize()
             optimiser.zero_grad()
             seconds.append(time.perf_counter() - start)
-    steps.model.train(was_training)
+    steps.model.to(place).train(was_training)  # its callers go on to run it on CPU tensors
     return sum(seconds[1:]) / len(PLACES) * len(batches)
 
 
