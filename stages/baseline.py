@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipestill.baseline import BaselineParams, fit_and_score
+from pipestill.baseline.linear import fit_and_score
+from pipestill.baseline.params import BaselineParams
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TEST, TRAIN, read_columns
 from pipestill.evaluation.build import build_evaluation, headline

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipestill.logit_cache.committee import CommitteeParams, open_member, write_committee
+from pipestill.logit_cache.committee import open_member, write_committee
+from pipestill.logit_cache.params import CommitteeParams
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run

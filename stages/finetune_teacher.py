@@ -10,8 +10,9 @@ from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
-from pipestill.training.finetune import FinetuneTeacherParams, MoreTeacherParams, finetune_teacher
+from pipestill.training.finetune import finetune_teacher
 from pipestill.training.material import Material
+from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.reporting import log_trained, tell
 
 BASE = Path("models/base")

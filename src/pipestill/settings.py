@@ -11,13 +11,12 @@ from pipestill.data.params import PrepareParams
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
-from pipestill.logit_cache.committee import CommitteeParams
-from pipestill.logit_cache.params import CacheLogitsParams, FeaturesParams
+from pipestill.logit_cache.params import CacheLogitsParams, CommitteeParams, FeaturesParams
 from pipestill.params import parse_section, read_params, refusals
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
 from pipestill.tracking.params import RegisterParams
-from pipestill.training.finetune import FinetuneTeacherParams, MoreTeacherParams
+from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.student_params import StudentParams
 from pipestill.transfer.params import TransferParams
 
@@ -48,10 +47,6 @@ PIPELINE = Path("dvc.yaml")
 STUDENTS = "students"
 TEACHER = "teacher"
 BASELINE = "baseline"
-LAYERLESS = ("static",)
-"""Architectures without any layer that a loss could read."""
-FIRST_TOKEN_ONLY = ("patient_kd",)
-"""Losses whose features are those of the first token, which every tokenisation of a text has."""
 
 
 def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> dict[str, StudentParams]:
@@ -142,11 +137,12 @@ def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesPa
     for name, student in students.items():
         if not student.asks_features:
             continue
-        losses = [getattr(term.loss, "kind", "a loss") for term in student.terms if term.loss.asks_features]
+        losses = [term.loss for term in student.terms if term.loss.asks_features]
         kind = student.architecture.kind
-        if kind in LAYERLESS:
-            lines.append(f"{STUDENTS}.{name}.objective: {', '.join(losses)} reads layers, and {kind} has none")
-        every_token = [loss for loss in losses if loss not in FIRST_TOKEN_ONLY]
+        if not student.architecture.has_layers:
+            kinds = ", ".join(loss.kind for loss in losses)
+            lines.append(f"{STUDENTS}.{name}.objective: {kinds} reads layers, and {kind} has none")
+        every_token = [loss.kind for loss in losses if not loss.first_token_only]
         min_count = getattr(student.vocabulary, "min_count", 1)
         if every_token and kept.sites and kept.tokens == "all" and min_count > 1:
             lines.append(

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import recipes
-from pipestill.losses import Loss
-from pipestill.students import StudentKind
+from pipestill.losses.params import Loss
+from pipestill.students.params import StudentKind
 from pipestill.training.student_params import StudentParams
 
 TEXT = (Path(__file__).parents[2] / recipes.RECIPES).read_text()

@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipestill.baseline import BaselineParams, fit_and_score
+from pipestill.baseline.linear import fit_and_score
+from pipestill.baseline.params import BaselineParams
 from pipestill.errors import DataError, ParamsError
 from pipestill.params import parse_section
 

@@ -22,14 +22,31 @@ from pipestill.code.lists import (
 from pipestill.code.stale import stale_stages
 from pipestill.errors import ParamsError
 
+PARAMS = """
+from typing import Literal
+from pipestill.e import Base
+from pipestill.f import Number, other
+class OneSpec(Base):
+    kind: Literal["one"]
+class TwoSpec(Base):
+    kind: Literal["two"]
+    number: Number
+Loss = OneSpec | TwoSpec
+"""
 SOURCES = {
     "src/pipestill/__init__.py": "",
     "src/pipestill/a.py": "from pipestill import b\n",
-    "src/pipestill/b.py": "def f():\n    import pipestill.losses.one\n",
+    "src/pipestill/b.py": "import pipestill.exporters.three\ndef f():\n    import pipestill.losses.one\n",
     "src/pipestill/c.py": "from pipestill import progress, tracking\n",
+    "src/pipestill/d.py": "from pipestill.losses.params import Loss, TwoSpec\n",
+    "src/pipestill/e.py": "",
+    "src/pipestill/f.py": "",
     "src/pipestill/progress.py": "import pipestill.b\n",
     "src/pipestill/tracking/__init__.py": "import pipestill.b\n",
-    "src/pipestill/losses/__init__.py": "from pipestill.losses import one, two\n",
+    "src/pipestill/exporters/__init__.py": "from pipestill.exporters import three, four\n",
+    "src/pipestill/exporters/three.py": "",
+    "src/pipestill/losses/__init__.py": "",
+    "src/pipestill/losses/params.py": PARAMS,
     "src/pipestill/losses/one.py": "x = 1\n",
     "src/pipestill/losses/two.py": "x = 2\n",
     "stages/train.py": "import pipestill.a\n",
@@ -68,7 +85,10 @@ def forget() -> None:
 def test_a_list_names_the_script_and_all_that_it_imports_with_digests(project: Path) -> None:
     listed = code_list(Path("stages/train.py"))
     assert list(listed) == [
-        *(f"src/pipestill/{name}.py" for name in ("__init__", "a", "b", "losses/one")),
+        *(
+            f"src/pipestill/{name}.py"
+            for name in ("__init__", "a", "b", "exporters/three", "losses/__init__", "losses/one")
+        ),
         "stages/train.py",
     ]
     assert all(len(digest) == 64 for digest in listed.values())
@@ -80,6 +100,27 @@ def test_what_only_shows_or_records_is_in_no_list_nor_is_what_it_imports(project
         "src/pipestill/c.py",
         "stages/show.py",
     }
+
+
+def test_code_depends_on_the_settings_that_it_names_and_by_them_on_their_loss_but_on_no_union(project: Path) -> None:
+    settings = Path("src/pipestill/losses/params.py:TwoSpec")
+    named = {settings.as_posix(), *(f"src/pipestill/{name}.py" for name in ("e", "f", "losses/two"))}
+    packages = {"src/pipestill/__init__.py", "src/pipestill/losses/__init__.py"}
+    assert closure(Path("src/pipestill/d.py")) == named | packages
+    digest = module_digest(settings)
+    edits = [
+        ("    number: Number\n", "    number: int\n", True),
+        ('"one"', '"uno"', False),
+        ("Number, other", "Number, others", False),
+        ("OneSpec | ", "", False),
+    ]
+    for old, new, changes in edits:
+        Path("src/pipestill/losses/params.py").write_text(PARAMS.replace(old, new))
+        forget()
+        assert (module_digest(settings) != digest) == changes, new
+    assert changed_since({settings.as_posix(): digest, "src/pipestill/losses/params.py:GoneSpec": "1"}) == [
+        "src/pipestill/losses/params.py:GoneSpec"
+    ]
 
 
 def test_every_list_among_the_outs_is_written_with_the_members_of_its_item(project: Path) -> None:

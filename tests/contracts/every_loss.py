@@ -7,9 +7,10 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from pipestill.losses import Loss
-from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
+from pipestill.data.schema import NO_LABEL
+from pipestill.losses._base import LossInputs
 from pipestill.losses._features import Features, Sizes
+from pipestill.losses.params import Loss, LossSpec
 from pipestill.sites import Site
 
 SETTINGS: dict[str, Any] = {

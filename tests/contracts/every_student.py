@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedMo
 
 import tiny
 from pipestill.data.schema import LabelSet
-from pipestill.students import StudentKind
-from pipestill.students._base import Built, StudentSpec
+from pipestill.students._base import Built, build_architecture
+from pipestill.students.params import StudentKind, StudentSpec
 from pipestill.text.batching import collate
 
 VOCABULARY, HIDDEN, MAX_LENGTH = 600, 64, 24
@@ -58,7 +58,7 @@ def build_on_rows(spec: StudentSpec, model: PreTrainedModel) -> Built:
     draw = torch.Generator().manual_seed(0)
     rows = [torch.randint(0, model.config.vocab_size, (2 + row % 9,), generator=draw).tolist() for row in range(16)]
     torch.manual_seed(0)
-    return spec.build(model, [collate(rows[:8], 0), collate(rows[8:], 0)])
+    return build_architecture(spec, model, [collate(rows[:8], 0), collate(rows[8:], 0)])
 
 
 def random_bert() -> BertForSequenceClassification:

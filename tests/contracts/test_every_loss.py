@@ -22,17 +22,18 @@ from every_loss import (
     taught_by_itself,
 )
 
+from pipestill.data.schema import NO_LABEL
 from pipestill.errors import ModelError
-from pipestill.losses._base import NO_LABEL, LossSpec
+from pipestill.losses._base import new_projection, per_row, reads
 from pipestill.losses._features import Sizes
-from pipestill.settings import FIRST_TOKEN_ONLY
+from pipestill.losses.params import LossSpec
 
 ABOVE_ZERO = {"soft_target_cross_entropy"}
 """Losses whose minimum is the teacher's entropy."""
 OF_DECISIONS = {"teacher_label_cross_entropy"}
 """Losses that read which label the teacher takes and not how sure it is: least for a student that is quite sure."""
 
-OF_FIRST_TOKENS = [kind for kind in OF_FEATURES if make(kind).reads(SIZES, SIZES).tokens == "first"]
+OF_FIRST_TOKENS = [kind for kind in OF_FEATURES if reads(make(kind), SIZES, SIZES).tokens == "first"]
 
 every = pytest.mark.parametrize("kind", ALL, ids=name_of)
 soft = pytest.mark.parametrize("kind", SOFT, ids=name_of)
@@ -42,19 +43,19 @@ of_features = pytest.mark.parametrize("kind", OF_FEATURES, ids=name_of)
 @every
 def test_a_loss_is_one_finite_number_a_row_that_depends_on_that_row_alone(kind: type[LossSpec]) -> None:
     whole = inputs()
-    loss = make(kind).per_row(whole)
+    loss = per_row(make(kind), whole)
     assert loss.shape == (ROWS,)
     assert loss.dtype == torch.float32
     assert loss.isfinite().all()
     for row in range(ROWS):
-        alone = make(kind).per_row(some_rows(whole, slice(row, row + 1)))
+        alone = per_row(make(kind), some_rows(whole, slice(row, row + 1)))
         assert alone.item() == pytest.approx(loss[row].item(), rel=1e-4, abs=1e-6)
 
 
 @every
 def test_a_loss_teaches_the_student_and_never_the_teacher(kind: type[LossSpec]) -> None:
     given = inputs()
-    loss = make(kind).per_row(given)
+    loss = per_row(make(kind), given)
     assert (loss[:-1] > 0).all(), "a random student has something to learn"
     loss.sum().backward()
     assert gradient_size(all_of(given.student_logits, given.student_features)) > 0
@@ -66,7 +67,7 @@ def test_a_soft_loss_is_least_and_has_no_gradient_where_student_and_teacher_are_
     given = inputs()
     if name_of(kind) in OF_DECISIONS:
         given = replace(given, student_logits=(given.student_logits.detach() * 1e3).requires_grad_())
-    equal = make(kind).per_row(taught_by_itself(given))
+    equal = per_row(make(kind), taught_by_itself(given))
     if name_of(kind) not in ABOVE_ZERO:
         assert equal.abs().max().item() < 1e-5
     equal.sum().backward()
@@ -77,17 +78,17 @@ def test_a_soft_loss_is_least_and_has_no_gradient_where_student_and_teacher_are_
 def test_a_soft_loss_needs_no_label_and_says_so_when_it_has_no_teacher(kind: type[LossSpec]) -> None:
     given = inputs()
     without = replace(given, label_ids=torch.full((ROWS,), NO_LABEL))
-    assert torch.equal(make(kind).per_row(without), make(kind).per_row(given))
+    assert torch.equal(per_row(make(kind), without), per_row(make(kind), given))
     with pytest.raises(ValueError, match=r"needs the teacher's"):
-        make(kind).per_row(replace(given, teacher_logits=None, teacher_features=None))
+        per_row(make(kind), replace(given, teacher_logits=None, teacher_features=None))
 
 
 @every
 @pytest.mark.parametrize("value", [1e3, float("nan")])
 def test_what_stands_at_padding_reaches_neither_the_loss_nor_a_gradient(kind: type[LossSpec], value: float) -> None:
     given = inputs()
-    short = make(kind).per_row(given)
-    long = make(kind).per_row(padded(given, 32, value))
+    short = per_row(make(kind), given)
+    long = per_row(make(kind), padded(given, 32, value))
     torch.testing.assert_close(long, short, atol=1e-5, rtol=1e-5)
     long.sum().backward()
     for tensor in all_of(given.student_logits, given.student_features):
@@ -107,68 +108,67 @@ def test_a_batch_twice_has_twice_the_same_losses(kind: type[LossSpec]) -> None:
         student_features=mapped(given.student_features, lambda tensor: torch.cat([tensor] * 2)),
         teacher_features=mapped(given.teacher_features, lambda tensor: torch.cat([tensor] * 2)),
     )
-    once = make(kind).per_row(given)
-    torch.testing.assert_close(make(kind).per_row(double), torch.cat([once, once]), atol=1e-6, rtol=1e-5)
+    once = per_row(make(kind), given)
+    torch.testing.assert_close(per_row(make(kind), double), torch.cat([once, once]), atol=1e-6, rtol=1e-5)
 
 
 @of_features
 def test_a_loss_reads_exactly_the_sites_it_declares(kind: type[LossSpec]) -> None:
     given = inputs()
-    reads = make(kind).reads(SIZES, SIZES)
-    assert reads.student
-    assert reads.teacher
+    sites = reads(make(kind), SIZES, SIZES)
+    assert sites.student
+    assert sites.teacher
     assert given.student_features is not None
     assert given.teacher_features is not None
-    make(kind).per_row(given).sum().backward()
+    per_row(make(kind), given).sum().backward()
     used = {site for site, tensor in given.student_features.tensors.items() if tensor.grad is not None}
-    assert used == reads.student
-    for site in reads.teacher:
+    assert used == sites.student
+    for site in sites.teacher:
         fewer = {key: tensor for key, tensor in given.teacher_features.tensors.items() if key != site}
         with pytest.raises(KeyError):
-            make(kind).per_row(replace(given, teacher_features=replace(given.teacher_features, tensors=fewer)))
-    only = {site: given.teacher_features.tensors[site] for site in reads.teacher}
-    make(kind).per_row(replace(given, teacher_features=replace(given.teacher_features, tensors=only)))
+            per_row(make(kind), replace(given, teacher_features=replace(given.teacher_features, tensors=fewer)))
+    only = {site: given.teacher_features.tensors[site] for site in sites.teacher}
+    per_row(make(kind), replace(given, teacher_features=replace(given.teacher_features, tensors=only)))
 
 
 @pytest.mark.parametrize("kind", OF_FIRST_TOKENS, ids=name_of)
 def test_a_loss_of_first_tokens_reads_no_other_token(kind: type[LossSpec]) -> None:
     given = inputs()
     first = replace(given, teacher_features=mapped(given.teacher_features, lambda tensor: tensor[:, :1]))
-    assert torch.equal(make(kind).per_row(first), make(kind).per_row(given))
+    assert torch.equal(per_row(make(kind), first), per_row(make(kind), given))
 
 
 @of_features
 def test_a_teacher_of_another_width_is_met_by_a_projection_or_needs_none(kind: type[LossSpec]) -> None:
     wide = Sizes(num_layers=3, hidden_size=24, num_heads=2)
     given = inputs(wide)
-    assert make(kind).new_projection(SIZES, SIZES) is None
+    assert new_projection(make(kind), SIZES, SIZES) is None
     torch.manual_seed(0)
-    projection = make(kind).new_projection(SIZES, wide)
-    loss = make(kind).per_row(replace(given, projection=projection))
+    projection = new_projection(make(kind), SIZES, wide)
+    loss = per_row(make(kind), replace(given, projection=projection))
     assert (loss > 0).all()
     loss.sum().backward()
     for parameter in projection.parameters() if projection else ():
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
-    long = make(kind).per_row(replace(padded(given, 32, float("nan")), projection=projection))
+    long = per_row(make(kind), replace(padded(given, 32, float("nan")), projection=projection))
     torch.testing.assert_close(long, loss, atol=1e-5, rtol=1e-5)
 
 
 @of_features
 def test_the_check_of_params_knows_which_losses_read_the_first_token_alone(kind: type[LossSpec]) -> None:
-    assert (make(kind).reads(SIZES, SIZES).tokens == "first") == (name_of(kind) in FIRST_TOKEN_ONLY)
+    assert (reads(make(kind), SIZES, SIZES).tokens == "first") == kind.first_token_only
 
 
 @of_features
 def test_a_student_without_layers_is_refused_by_name_of_what_is_there(kind: type[LossSpec]) -> None:
     with pytest.raises(ModelError, match="expected"):
-        make(kind).reads(Sizes(num_layers=0, hidden_size=16, num_heads=0), SIZES)
+        reads(make(kind), Sizes(num_layers=0, hidden_size=16, num_heads=0), SIZES)
 
 
 @every
 def test_the_module_of_a_loss_says_its_formula_shapes_unit_and_zero_point(kind: type[LossSpec]) -> None:
-    module = importlib.import_module(kind.__module__)
-    assert module.__name__.rpartition(".")[2] == name_of(kind)
+    module = importlib.import_module(f"pipestill.losses.{name_of(kind)}")
     text = " ".join((module.__doc__ or "").split())
     for word in (
         "loss =",

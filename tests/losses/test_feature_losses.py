@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from pipestill.errors import ModelError
-from pipestill.losses import Loss
+from pipestill.losses._base import reads
 from pipestill.losses._features import Sizes
 from pipestill.losses._layers import layer_pairs
 from pipestill.losses._products import products_kl, scaled_products
@@ -17,6 +17,7 @@ from pipestill.losses.attention_scores_mse import attention_scores_mse
 from pipestill.losses.hidden_mse import hidden_mse
 from pipestill.losses.last_hidden_cosine import last_hidden_cosine
 from pipestill.losses.minilm_relations import relation_kl
+from pipestill.losses.params import Loss
 from pipestill.losses.patient_kd import patient_kd
 from pipestill.sites import Site
 
@@ -123,14 +124,14 @@ def parse(**settings: Any) -> Any:
 @pytest.mark.parametrize("kind", ["attention_scores_mse", "attention_kl"])
 def test_attention_with_other_heads_is_refused_before_training(kind: str) -> None:
     with pytest.raises(ModelError, match=r"(?s)student heads 2, teacher heads 4.*minilm_relations"):
-        parse(kind=kind, layers="uniform").reads(sizes(3), sizes(6, heads=4))
+        reads(parse(kind=kind, layers="uniform"), sizes(3), sizes(6, heads=4))
 
 
 def test_relation_heads_that_do_not_divide_the_widths_are_refused() -> None:
     spec = parse(kind="minilm_relations", parts=["value"], relation_heads=3, student_layer=-1, teacher_layer=-1)
     with pytest.raises(ModelError, match=r"3 heads, widths 8 and 12"):
-        spec.reads(sizes(3), sizes(6, hidden=12))
-    assert spec.reads(sizes(3, hidden=9), sizes(6, hidden=12)).teacher == {Site("value", 6)}
+        reads(spec, sizes(3), sizes(6, hidden=12))
+    assert reads(spec, sizes(3, hidden=9), sizes(6, hidden=12)).teacher == {Site("value", 6)}
 
 
 @pytest.mark.parametrize("layers", ["first", [[1]], [[1, 2, 3]], [["a", 1]], 3])

@@ -20,8 +20,7 @@ from pipestill.mlm.distillation import MlmDistillParams, build_student
 from pipestill.mlm.model import load_masked_lm, predict_masked
 from pipestill.mlm.settings import PARAMS, check_mlm_settings
 from pipestill.params import parse_section, read_params
-from pipestill.students.bert_layers import BertLayersSpec
-from pipestill.students.distilbert import DistilbertSpec
+from pipestill.students.params import BertLayersSpec, DistilbertSpec
 from pipestill.teacher import load_classifier, save_classifier
 from pipestill.training.distillation import build_student as build_classifier
 from pipestill.training.distillation import train_student

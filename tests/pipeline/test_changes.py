@@ -71,28 +71,26 @@ def test_comments_and_docstrings_rerun_check_alone_which_writes_the_same_bytes(c
 
 
 def test_a_new_loss_student_and_exporter_with_their_lines_rerun_check_alone(changed: TinyPipeline) -> None:
-    """One file and a line in the list beside it: no stage is made of it until params name it."""
-    for room, kind, union in (
-        ("losses", "logit_mse", "Loss = Annotated[\n"),
-        ("students", "bert_layers", "StudentKind = Annotated[\n"),
-        ("exporters", "onnx_fp32", "ExportFormat = Annotated["),
+    """A file, its settings and its place in the union: no stage is made of them until params name the kind."""
+    for room, kind, spec, union in (
+        ("losses", "logit_mse", "LogitMseSpec(LossSpec)", "Loss = Annotated[\n"),
+        ("students", "bert_layers", "BertLayersSpec(StudentSpec)", "StudentKind = Annotated[\n"),
     ):
         folder = changed.root / "src/pipestill" / room
-        spec = re.search(
-            r"^class (\w+)\((?:LossSpec|StudentSpec|Exporter)\)", (folder / f"{kind}.py").read_text(), re.MULTILINE
-        )
-        assert spec
-        name = f"My{spec[1]}"
-        text = (folder / f"{kind}.py").read_text().replace(f'Literal["{kind}"]', 'Literal["mine"]')
-        (folder / "mine.py").write_text(text.replace(f"class {spec[1]}(", f"class {name}("))
-        path = f"src/pipestill/{room}/__init__.py"
-        edit(
-            changed,
-            path,
-            "from pydantic import Field\n",
-            f"from pydantic import Field\nfrom pipestill.{room}.mine import {name}\n",
-        )
-        edit(changed, path, union, f"{union}{name} | ")
+        (folder / "mine.py").write_text((folder / f"{kind}.py").read_text().replace(spec.split("(")[0], "MySpec"))
+        fields = "    layers: LayerChoice\n" if room == "students" else ""
+        mine = f'class MySpec({spec.split("(")[1]}:\n    kind: Literal["mine"]\n{fields}'
+        edit(changed, f"src/pipestill/{room}/params.py", union, f"{mine}\n\n{union}MySpec | ")
+    exporters = "src/pipestill/exporters"
+    text = (changed.root / exporters / "onnx_fp32.py").read_text().replace('Literal["onnx_fp32"]', 'Literal["mine"]')
+    (changed.root / exporters / "mine.py").write_text(text.replace("class OnnxFp32(", "class MyOnnx("))
+    edit(
+        changed,
+        f"{exporters}/__init__.py",
+        "from pydantic import Field\n",
+        "from pydantic import Field\nfrom pipestill.exporters.mine import MyOnnx\n",
+    )
+    edit(changed, f"{exporters}/__init__.py", "ExportFormat = Annotated[", "ExportFormat = Annotated[MyOnnx | ")
     assert changed.repro() == ["check"]
 
 

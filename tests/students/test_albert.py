@@ -11,8 +11,9 @@ from pipestill.exporters.artifact import shape_of
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.trace import trace
-from pipestill.students.albert import AlbertSpec
+from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
+from pipestill.students.params import AlbertSpec
 from pipestill.teacher import Classifier
 
 IDS = torch.tensor([[2, 7, 8, 9, 3, 0], [2, 12, 3, 0, 0, 0]])
@@ -45,7 +46,7 @@ def test_with_the_whole_embedding_and_one_layer_it_is_the_teacher_cut_to_that_la
     teacher: Classifier, layer: int
 ) -> None:
     model = with_gains(teacher)
-    student, facts = spec(model.config.hidden_size, 1, (layer,)).build(model)
+    student, facts = build_architecture(spec(model.config.hidden_size, 1, (layer,)), model)
     torch.testing.assert_close(logits(student), logits(pick_layers(model, (layer,))), rtol=0, atol=1e-5)
     assert [fact.value for fact in facts if fact.unit == "fraction"] == pytest.approx([1, 1])
 
@@ -53,7 +54,7 @@ def test_with_the_whole_embedding_and_one_layer_it_is_the_teacher_cut_to_that_la
 def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(teacher: Classifier) -> None:
     model = with_gains(teacher)
     expected = logits(pick_layers(model, (1,)))
-    found = [spec(size, 1, (1,)).build(model) for size in (4, 10, 14, 16)]
+    found = [build_architecture(spec(size, 1, (1,)), model) for size in (4, 10, 14, 16)]
     energies = [next(fact.value for fact in facts if fact.name.startswith("word")) for _, facts in found]
     assert energies == sorted(energies)
     errors = [float((logits(student) - expected).abs().max()) for student, _ in found]
@@ -63,12 +64,12 @@ def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(t
 
 def test_the_shared_layer_is_applied_as_often_as_asked_for(teacher: Classifier) -> None:
     model = with_gains(teacher)
-    student = spec(16, 3, (2,)).build(model).model
+    student = build_architecture(spec(16, 3, (2,)), model).model
     torch.testing.assert_close(logits(student), logits(pick_layers(model, (2, 2, 2))), rtol=0, atol=1e-5)
 
 
 def test_of_several_layers_the_shared_one_is_the_mean(teacher: Classifier) -> None:
-    student = spec(8, 2, (0, 1, 3)).build(teacher.model).model
+    student = build_architecture(spec(8, 2, (0, 1, 3)), teacher.model).model
     shared = student.albert.encoder.albert_layer_groups[0].albert_layers[0]
     chosen = [teacher.model.bert.encoder.layer[layer] for layer in (0, 1, 3)]
     mean = torch.stack([layer.intermediate.dense.weight for layer in chosen]).mean(dim=0)
@@ -76,7 +77,7 @@ def test_of_several_layers_the_shared_one_is_the_mean(teacher: Classifier) -> No
 
 
 def test_the_record_s_arithmetic_is_that_of_the_model(teacher: Classifier) -> None:
-    student, facts = spec(5, 3, (0,)).build(teacher.model)
+    student, facts = build_architecture(spec(5, 3, (0,)), teacher.model)
     stated = {fact.name: fact.value for fact in facts}
     words = student.albert.embeddings.word_embeddings.weight
     projection = student.albert.encoder.embedding_hidden_mapping_in.weight
@@ -89,10 +90,10 @@ def test_the_record_s_arithmetic_is_that_of_the_model(teacher: Classifier) -> No
 
 def test_an_embedding_wider_than_the_teacher_s_and_another_family_are_refused(teacher: Classifier) -> None:
     with pytest.raises(ModelError, match="embedding_size"):
-        spec(17, 1, (0,)).build(teacher.model)
-    student = spec(8, 1, (0,)).build(teacher.model).model
+        build_architecture(spec(17, 1, (0,)), teacher.model)
+    student = build_architecture(spec(8, 1, (0,)), teacher.model).model
     with pytest.raises(ModelError, match=r"(?s)AlbertForSequenceClassification.*BertForSequenceClassification"):
-        spec(8, 1, (0,)).build(student)
+        build_architecture(spec(8, 1, (0,)), student)
 
 
 def test_an_albert_of_real_proportions_is_quantised_whole_and_below_a_third(teacher: Classifier) -> None:
@@ -100,7 +101,7 @@ def test_an_albert_of_real_proportions_is_quantised_whole_and_below_a_third(teac
     torch.manual_seed(0)
     sizes = {"hidden_size": 192, "num_attention_heads": 6, "intermediate_size": 768, "vocab_size": 3000}
     teacher_like = BertForSequenceClassification(BertConfig(**sizes, num_hidden_layers=2))
-    student = spec(64, 6, (0,)).build(teacher_like).model.eval()
+    student = build_architecture(spec(64, 6, (0,)), teacher_like).model.eval()
     fp32 = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(student), shape_of(student))
     quantised = int8().convert(fp32.model)
     assert fp32.fused_operators["Attention"] == 6

@@ -10,7 +10,9 @@ from pydantic import TypeAdapter
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.students.bert_layers import BertLayersSpec, pick_layers
+from pipestill.students._base import build_architecture
+from pipestill.students.bert_layers import pick_layers
+from pipestill.students.params import BertLayersSpec
 from pipestill.teacher import Classifier
 from pipestill.teacher.from_base import new_classifier
 
@@ -23,7 +25,7 @@ def test_all_layers_make_the_same_model(teacher: Classifier) -> None:
 
 
 def test_layer_i_of_the_student_is_the_layer_that_the_list_names(teacher: Classifier) -> None:
-    student = BertLayersSpec(kind="bert_layers", layers=(3, 1)).build(teacher.model).model
+    student = build_architecture(BertLayersSpec(kind="bert_layers", layers=(3, 1)), teacher.model).model
     assert student.config.num_hidden_layers == 2
     for position, layer in enumerate((3, 1)):
         mine = student.bert.encoder.layer[position].state_dict()
@@ -56,13 +58,13 @@ def test_a_preset_is_the_list_it_stands_for(teacher: Classifier) -> None:
         {"kind": "bert_layers", "layers": {"preset": "uniform", "num_layers": 3}}
     )
     expected = pick_layers(teacher.model, (0, 1, 3)).state_dict()
-    found = spec.build(teacher.model).model.state_dict()
+    found = build_architecture(spec, teacher.model).model.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
 def test_a_layer_that_does_not_exist_is_named(teacher: Classifier) -> None:
     with pytest.raises(ModelError, match=r"(?s)\[4, -1\].*layers 0 to 3"):
-        BertLayersSpec(kind="bert_layers", layers=(0, 4, -1)).build(teacher.model)
+        build_architecture(BertLayersSpec(kind="bert_layers", layers=(0, 4, -1)), teacher.model)
 
 
 def test_an_encoder_that_shares_its_layers_is_refused(tmp_path: Path, labels: LabelSet) -> None:

@@ -7,8 +7,10 @@ import torch
 
 from pipestill.errors import ModelError, ParamsError
 from pipestill.params import parse_section
+from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
-from pipestill.students.bert_narrow import BertNarrowSpec, hidden_importance, keep
+from pipestill.students.bert_narrow import hidden_importance, keep
+from pipestill.students.params import BertNarrowSpec
 from pipestill.teacher import Classifier
 
 IDS = torch.tensor([[2, 7, 8, 9, 3, 0], [2, 12, 3, 0, 0, 0]])
@@ -28,7 +30,7 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: Classifier) -> None:
-    student, facts = spec().build(teacher.model)
+    student, facts = build_architecture(spec(), teacher.model)
     torch.testing.assert_close(logits(student), logits(pick_layers(teacher.model, (0, 2))), rtol=0, atol=1e-6)
     assert [fact.value for fact in facts] == pytest.approx([1, 1, 1])
 
@@ -47,12 +49,12 @@ def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: C
             layer.intermediate.dense.weight[::2] = 0
             layer.intermediate.dense.bias[::2] = 0
     expected = logits(pick_layers(teacher.model, (0, 2)))
-    units = spec(intermediate_size=16).build(teacher.model)
+    units = build_architecture(spec(intermediate_size=16), teacher.model)
     torch.testing.assert_close(logits(units.model), expected, rtol=0, atol=1e-6)
     assert units.facts[-1].value == pytest.approx(1)
     # One head of two, and of its eight dimensions the four that are not zero; the hidden width goes along.
     kept = keep(hidden_importance(teacher.model, [teacher.model.bert.encoder.layer[i] for i in (0, 2)]), 4).kept
-    narrow = spec(hidden_size=4, num_heads=1).build(teacher.model).model.bert.encoder.layer[1].attention
+    narrow = build_architecture(spec(hidden_size=4, num_heads=1), teacher.model).model.bert.encoder.layer[1].attention
     original = teacher.model.bert.encoder.layer[2].attention
     rows = torch.tensor([0, 2, 4, 6])
     scale = (4 / 8) ** 0.5
@@ -64,7 +66,7 @@ def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: C
 
 def test_every_layer_keeps_the_same_hidden_dimensions(teacher: Classifier) -> None:
     kept = keep(hidden_importance(teacher.model, [teacher.model.bert.encoder.layer[1]]), 8).kept
-    student = spec(layers=[1], hidden_size=8).build(teacher.model).model
+    student = build_architecture(spec(layers=[1], hidden_size=8), teacher.model).model
     theirs = teacher.model.bert
     assert torch.equal(
         student.bert.embeddings.word_embeddings.weight, theirs.embeddings.word_embeddings.weight[:, kept]
@@ -84,7 +86,7 @@ def test_the_most_important_is_kept_and_of_equal_ones_the_earlier() -> None:
 
 def test_the_less_is_kept_the_smaller_the_shares(teacher: Classifier) -> None:
     shares = [
-        [fact.value for fact in spec(**sizes).build(teacher.model).facts]
+        [fact.value for fact in build_architecture(spec(**sizes), teacher.model).facts]
         for sizes in (
             {"hidden_size": 4, "intermediate_size": 4, "num_heads": 1},
             {"hidden_size": 8, "intermediate_size": 16, "num_heads": 1},
@@ -106,7 +108,7 @@ def test_what_the_teacher_is_too_small_for_is_refused(
     changes: dict[str, Any], message: str, teacher: Classifier
 ) -> None:
     with pytest.raises(ModelError, match=f"(?s){message}"):
-        spec(**changes).build(teacher.model)
+        build_architecture(spec(**changes), teacher.model)
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:

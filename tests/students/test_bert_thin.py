@@ -7,10 +7,10 @@ import torch
 
 from pipestill.errors import ModelError
 from pipestill.params import parse_section
-from pipestill.students._base import Batch
+from pipestill.students._base import Batch, build_architecture
 from pipestill.students.bert_layers import pick_layers
-from pipestill.students.bert_thin import BertThinSpec, measure_units
-from pipestill.students.distilbert import DistilbertSpec
+from pipestill.students.bert_thin import measure_units
+from pipestill.students.params import BertThinSpec, DistilbertSpec
 from pipestill.teacher import Classifier
 from pipestill.text.batching import collate
 
@@ -37,7 +37,7 @@ def logits(model: torch.nn.Module, batches: list[Batch]) -> torch.Tensor:
 
 
 def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: Classifier, batches: list[Batch]) -> None:
-    student, facts = spec().build(teacher.model, batches)
+    student, facts = build_architecture(spec(), teacher.model, batches)
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-5)
     assert [fact.value for fact in facts] == pytest.approx([1, 1])
@@ -49,7 +49,7 @@ def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: Classif
         with torch.no_grad():
             layer.intermediate.dense.weight[1::2] = layer.intermediate.dense.weight[::2]
             layer.intermediate.dense.bias[1::2] = layer.intermediate.dense.bias[::2]
-    student = spec(intermediate_size=16).build(teacher.model, batches).model
+    student = build_architecture(spec(intermediate_size=16), teacher.model, batches).model
     assert student.config.intermediate_size == 16
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-3)
@@ -58,7 +58,7 @@ def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: Classif
 def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_were(
     teacher: Classifier, batches: list[Batch]
 ) -> None:
-    student, facts = spec(intermediate_size=8).build(teacher.model, batches)
+    student, facts = build_architecture(spec(intermediate_size=8), teacher.model, batches)
     assert all(0 < fact.value < 1 for fact in facts)
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     refitted = (logits(student, batches) - expected).square().mean()
@@ -84,9 +84,9 @@ def test_padding_does_not_count(teacher: Classifier, batches: list[Batch]) -> No
 
 def test_no_rows_and_too_many_units_and_other_encoders_are_refused(teacher: Classifier, batches: list[Batch]) -> None:
     with pytest.raises(ModelError, match="needs rows to fit on"):
-        spec().build(teacher.model)
+        build_architecture(spec(), teacher.model)
     with pytest.raises(ModelError, match=r"(?s)wider than its initial model.*33.*at most 32"):
-        spec(intermediate_size=33).build(teacher.model, batches)
-    distilbert = DistilbertSpec(kind="distilbert", layers=(0, 1)).build(teacher.model).model
+        build_architecture(spec(intermediate_size=33), teacher.model, batches)
+    distilbert = build_architecture(DistilbertSpec(kind="distilbert", layers=(0, 1)), teacher.model).model
     with pytest.raises(ModelError, match="cannot find the feed-forward units"):
-        spec(layers=[0]).build(distilbert, batches)
+        build_architecture(spec(layers=[0]), distilbert, batches)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
-from pipestill.students.distilbert import DistilbertSpec
+from pipestill.students.params import DistilbertSpec
 from pipestill.teacher import Classifier
 
 IDS = torch.tensor([[2, 7, 8, 9, 3, 0], [2, 12, 3, 0, 0, 0]])
@@ -15,7 +16,7 @@ MASK = (IDS != 0).long()
 def test_its_last_hidden_state_is_that_of_the_same_layers_in_the_teacher(
     teacher: Classifier, layers: tuple[int, ...]
 ) -> None:
-    student = DistilbertSpec(kind="distilbert", layers=layers).build(teacher.model).model.eval()
+    student = build_architecture(DistilbertSpec(kind="distilbert", layers=layers), teacher.model).model.eval()
     same = pick_layers(teacher.model, layers).eval()
     with torch.no_grad():
         mine = student(IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
@@ -26,7 +27,7 @@ def test_its_last_hidden_state_is_that_of_the_same_layers_in_the_teacher(
 
 
 def test_the_head_s_weights_are_the_teacher_s(teacher: Classifier) -> None:
-    student = DistilbertSpec(kind="distilbert", layers=(0,)).build(teacher.model).model
+    student = build_architecture(DistilbertSpec(kind="distilbert", layers=(0,)), teacher.model).model
     assert torch.equal(student.pre_classifier.weight, teacher.model.bert.pooler.dense.weight)
     assert torch.equal(student.classifier.weight, teacher.model.classifier.weight)
     assert student.config.id2label == teacher.model.config.id2label
@@ -34,7 +35,7 @@ def test_the_head_s_weights_are_the_teacher_s(teacher: Classifier) -> None:
 
 def test_the_teacher_shares_nothing_with_it(teacher: Classifier) -> None:
     before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
-    student = DistilbertSpec(kind="distilbert", layers=(0,)).build(teacher.model).model
+    student = build_architecture(DistilbertSpec(kind="distilbert", layers=(0,)), teacher.model).model
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.zero_()

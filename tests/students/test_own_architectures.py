@@ -23,9 +23,8 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.trace import trace
 from pipestill.params import parse_section
-from pipestill.students import StudentKind
-from pipestill.students._base import Built
-from pipestill.students.gru_transformer import GruTransformerSpec
+from pipestill.students._base import Built, build_architecture
+from pipestill.students.params import GruTransformerSpec, StudentKind
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.teacher.from_base import new_classifier
 
@@ -47,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def build(kind: str, initial: PreTrainedModel, **changes: Any) -> Built:
     torch.manual_seed(0)
-    built: Built = TypeAdapter(StudentKind).validate_python(SETTINGS[kind] | changes).build(initial)
+    built: Built = build_architecture(TypeAdapter(StudentKind).validate_python(SETTINGS[kind] | changes), initial)
     return built
 
 

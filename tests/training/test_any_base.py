@@ -21,8 +21,8 @@ from pipestill.exporters.parity import ParityParams
 from pipestill.exporters.records import CardFacts
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.params import TrainingSettings
+from pipestill.training.finetune import finetune_teacher
+from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
 
 pytestmark = [
     pytest.mark.pipeline,

@@ -12,8 +12,8 @@ from pipestill.choices import Choice
 from pipestill.records import read_record
 from pipestill.training import duration
 from pipestill.training.duration import Plan, Steps, fit_limit, in_minutes, seconds_per_epoch
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.params import TrainingSettings
+from pipestill.training.finetune import finetune_teacher
+from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
 from pipestill.training.trainer import PATIENCE, Listener
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")

@@ -17,8 +17,8 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
-from pipestill.training.params import TrainingSettings
+from pipestill.training.finetune import finetune_teacher
+from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
 from text.pretrained_tokenizers import KINDS
 
 pytestmark = [

@@ -17,9 +17,9 @@ from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, predict_logits
 from pipestill.teacher.from_base import new_classifier, output_layer
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.finetune import finetune_teacher
 from pipestill.training.head import ABSENT_LABEL_NATS, fit_head, fit_linear, read_features
-from pipestill.training.params import TrainingSettings
+from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
 from pipestill.training.trainer import Listener
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipestill.errors import ParamsError
-from pipestill.losses._base import LossInputs
+from pipestill.losses._base import LossInputs, per_row
 from pipestill.losses.soft_target_kl import soft_target_kl
 from pipestill.params import parse_section
 from pipestill.training.objective import objective_sum
@@ -65,7 +65,7 @@ def student(**changes: Any) -> StudentParams:
 
 def test_an_objective_is_the_weighted_sum_of_its_losses() -> None:
     inputs = LossInputs(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([1]))
-    hard, soft = (term.loss.per_row(inputs).sum().item() for term in student().terms)
+    hard, soft = (per_row(term.loss, inputs).sum().item() for term in student().terms)
     assert objective_sum(student().terms, [inputs] * 2).item() == pytest.approx(0.5 * hard + 2.0 * soft)
 
 

@@ -14,9 +14,9 @@ from pipestill.params import parse_section
 from pipestill.teacher import load_classifier
 from pipestill.training import max_length
 from pipestill.training.distillation import build_student
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.finetune import finetune_teacher
 from pipestill.training.max_length import choose_max_length, fit_texts_and_limit, shorten
-from pipestill.training.params import TrainingParams, TrainingSettings
+from pipestill.training.params import FinetuneTeacherParams, TrainingParams, TrainingSettings
 from pipestill.training.recipe import (
     MAX_ATTENTION,
     MAX_EPOCHS,

@@ -21,10 +21,10 @@ from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, load_classifier, predict_logits
 from pipestill.training.caching import cache_logits
 from pipestill.training.distillation import train_student
-from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
+from pipestill.training.finetune import finetune_teacher
 from pipestill.training.learner import Learner
 from pipestill.training.material import Material, Trained
-from pipestill.training.params import TrainingParams, TrainingSettings
+from pipestill.training.params import FinetuneTeacherParams, TrainingParams, TrainingSettings
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler

@@ -11,11 +11,9 @@ from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams
 from pipestill.params import IntTuple, Section, parse_section, refusals
-from pipestill.students import StudentKind
-from pipestill.text.vocabulary import VocabularySpec
+from pipestill.students.params import StudentKind
 from pipestill.training.params import MaxLength, TrainingParams
-from pipestill.training.student_params import StudentParams, TermParams
-from pipestill.training.vocabulary import EmbeddingSpec
+from pipestill.training.student_params import EmbeddingSpec, StudentParams, TermParams, VocabularySpec
 from pipestill.transfer.params import TransferParams
 
 

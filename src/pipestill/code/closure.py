@@ -10,13 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipestill.code.tree import file_of, parse
+
 SRC = Path("src")
 """Relative to the repository root, where every stage runs."""
 
-CHOSEN_BY_PARAMS = ("pipestill.losses", "pipestill.students")
-"""Packages whose members a student's params name: the student is made of those, and of no other."""
+SETTINGS = {SRC / "pipestill/losses/params.py": "Loss", SRC / "pipestill/students/params.py": "StudentKind"}
+"""Modules with the settings of losses and students, a class each, and their union. Code depends on the classes that it
+or its params name, `path.py:Class` in a code list, and by them on the members; on the union depends nothing."""
 
-REGISTRATIONS = (*CHOSEN_BY_PARAMS, "pipestill.exporters")
+REGISTRATIONS = ("pipestill.exporters",)
 """Packages whose __init__ only lists members; code depends on the members it uses, not on the list."""
 
 ARCHITECTURES = SRC / "pipestill/architectures"
@@ -46,18 +49,22 @@ def imports(path: Path) -> frozenset[Path]:
     Imports inside functions count too. Registration lists and exempt files are left out.
     """
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    files = _member(path)
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    files: set[Path] = set()
+            for settings in _file_of(node.module) & {*SETTINGS}:
+                used = {alias.name for alias in node.names} - {SETTINGS[settings]}
+                files |= {settings.with_name(f"{settings.name}:{name}") for name in used}
     for name in names:
         parts = name.split(".")
         if parts[0] == "pipestill":
             for length in range(1, len(parts) + 1):
                 files |= _file_of(".".join(parts[:length]))
-    return frozenset(file for file in files - {path} - _registration_files() if not is_exempt(file))
+    lists = {*SETTINGS, *_registration_files()}
+    return frozenset(file for file in files - lists - {path} if not is_exempt(file))
 
 
 def is_exempt(file: Path) -> bool:
@@ -65,35 +72,43 @@ def is_exempt(file: Path) -> bool:
     return any(exempt == file or exempt in file.parents for exempt in EXEMPT)
 
 
-def members_in(section: BaseModel) -> frozenset[Path]:
-    """List the losses and architectures that a parsed section of params.yaml names, wherever in it they stand."""
-    found: set[Path] = set()
+def training_code(section: BaseModel) -> tuple[str, ...]:
+    """List the files of the losses and architectures that a parsed section of params.yaml names, sorted."""
+    files: set[str] = set()
     todo: list[Any] = [section]
     while todo:
         value = todo.pop()
         if isinstance(value, BaseModel):
-            module = type(value).__module__
-            if module.rpartition(".")[0] in CHOSEN_BY_PARAMS and not module.rpartition(".")[2].startswith("_"):
-                found |= _file_of(module)
+            for settings in _file_of(type(value).__module__) & {*SETTINGS}:
+                of_value = settings.with_name(f"{settings.name}:{type(value).__name__}")
+                files |= {of_value.as_posix(), *closure(of_value)}
             todo += [getattr(value, name) for name in type(value).model_fields]
         elif isinstance(value, tuple | list):
             todo += value
         elif isinstance(value, dict):
             todo += value.values()
-    return frozenset(found)
-
-
-def training_code(section: BaseModel) -> tuple[str, ...]:
-    """List the files that the members named by a section are made of, sorted."""
-    files: set[str] = set()
-    for member in members_in(section):
-        files |= {member.as_posix(), *closure(member)}
     return tuple(sorted(files))
 
 
 def loading_code(section: BaseModel) -> tuple[str, ...]:
     """List those of them that loading the trained model needs: the modules of architectures of our own."""
     return tuple(path for path in training_code(section) if ARCHITECTURES in Path(path).parents)
+
+
+def _member(path: Path) -> set[Path]:
+    """Find the module of the loss or student whose settings a path stands for: it is called as their `kind`."""
+    if file_of(path) not in SETTINGS:
+        return set()
+    kinds = {
+        node.annotation.slice.value
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id == "kind"
+        and isinstance(node.annotation, ast.Subscript)
+        and isinstance(node.annotation.slice, ast.Constant)
+    }
+    return {path.with_name(f"{kind}.py") for kind in kinds if isinstance(kind, str)}
 
 
 @cache

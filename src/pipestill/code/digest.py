@@ -9,19 +9,24 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from pipestill.code.tree import parse
 from pipestill.fingerprint import sha256_bytes
 
 
 @cache
 def module_digest(path: Path) -> str:
-    """Compute the digest of a Python file, 64 hexadecimal digits; a file is read once per process."""
-    return source_digest(path.read_text(encoding="utf-8"))
+    """Compute the digest of a file, or of one definition in it (see `tree`), 64 hexadecimal digits; cached."""
+    return _tree_digest(parse(path))
 
 
 def source_digest(source: str) -> str:
     """Compute the digest of a module's text, 64 hexadecimal digits."""
+    return _tree_digest(ast.parse(source))
+
+
+def _tree_digest(tree: ast.Module) -> str:
     parts: list[str] = []
-    _write(ast.parse(source), parts)
+    _write(tree, parts)
     return sha256_bytes("".join(parts).encode("utf-8", "surrogatepass"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipestill.code.closure import closure
 from pipestill.code.digest import module_digest
+from pipestill.code.tree import file_of
 from pipestill.errors import ParamsError
 from pipestill.records import read_json, write_json
 
@@ -21,7 +22,7 @@ FOLDER = "code"
 """The name of the folders that hold code lists, and nothing else."""
 
 CodeList = dict[str, str]
-"""Digests by the module's path, sorted."""
+"""Digests by the module's path, sorted; `path.py:Class` for the settings of one loss or student."""
 
 
 def is_code_list(path: str) -> bool:
@@ -89,7 +90,7 @@ def changed_since(before: Mapping[str, str]) -> list[str]:
 
     A module that is new to the stage is not named: another one must have changed to import it.
     """
-    now = {path: module_digest(Path(path)) for path in before if Path(path).is_file()}
+    now = {path: module_digest(Path(path)) for path in before if file_of(Path(path)).is_file()}
     return changed_files(before, now)
 
 

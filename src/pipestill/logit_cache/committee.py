@@ -11,29 +11,16 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
 
 from pipestill.errors import CacheError
 from pipestill.fingerprint import sha256_json
 from pipestill.logit_cache.card import CacheIdentity
 from pipestill.logit_cache.reader import LogitCache, read_stored
 from pipestill.logit_cache.writer import write_logit_cache
-from pipestill.params import Section
 from pipestill.records import Record
-
-
-class CommitteeParams(Section):
-    """The members of an ensemble.
-
-    Attributes:
-        teachers: weight of each member, above 0, by its name: `teacher`, or a name of `more_teachers`.
-    """
-
-    teachers: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=2)
 
 
 class CommitteeRecord(Record):

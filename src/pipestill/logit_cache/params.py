@@ -1,4 +1,4 @@
-"""The section `cache_logits` of params.yaml."""
+"""The sections `cache_logits` and `committees.<name>` of params.yaml."""
 
 from typing import Annotated, Any
 
@@ -55,3 +55,13 @@ class CacheLogitsParams(Section):
     shard_rows: int = Field(ge=1)
     storage_dtype: StorageDtype
     features: FeaturesParams
+
+
+class CommitteeParams(Section):
+    """The members of an ensemble.
+
+    Attributes:
+        teachers: weight of each member, above 0, by its name: `teacher`, or a name of `more_teachers`.
+    """
+
+    teachers: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=2)

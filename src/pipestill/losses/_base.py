@@ -1,21 +1,18 @@
-"""The base of losses: each is a pure function from logits or features to one number per row, with a frozen spec.
+"""The inputs of losses, and the calls that lead to the module of each.
 
 A loss gives one value per row, `[batch]`, and the objective takes the mean. So a batch in four parts, accumulated,
 gives the gradients of the whole batch, and a row without a label counts as 0.
 """
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from importlib import import_module
+from types import ModuleType
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.losses._features import FeaturePair, Features, Reads, Sizes
-from pipestill.params import Section
-
-__all__ = ["NO_LABEL", "LossInputs", "LossSpec", "require_features", "require_teacher"]
+from pipestill.losses.params import LossSpec
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class LossInputs:
     Attributes:
         student_logits: logits of the student, `[batch, label]`.
         teacher_logits: logits of the teacher, `[batch, label]`, in the same label order; None without a teacher.
-        label_ids: label ids `[batch]`; `NO_LABEL` for a row without a label.
+        label_ids: label ids `[batch]`; `pipestill.data.schema.NO_LABEL` for a row without a label.
         progress: progress of the training for schedules, 0 at the first optimiser step and 1 at the last.
         attention_mask: `[batch, token]`, 1 on tokens and 0 on padding; None where no loss reads features.
         student_features: features of the student at the sites that the losses read.
@@ -43,32 +40,27 @@ class LossInputs:
     projection: nn.Module | None = None
 
 
-class LossSpec(Section):
-    """Base of every loss: a `kind`, its settings, and `per_row`.
+def per_row(spec: LossSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row of a batch."""
+    losses: Float[Tensor, " batch"] = _arithmetic(spec).per_row(spec, inputs)
+    return losses
 
-    Attributes:
-        asks_teacher: whether it needs a teacher; otherwise it reads hard labels.
-        asks_features: whether it reads features of teacher and student, at the sites that `reads` names.
+
+def reads(spec: LossSpec, student: Sizes, teacher: Sizes) -> Reads:
+    """Return the sites that a loss reads of a student and a teacher.
+
+    Raises:
+        ModelError: the two do not fit this loss.
     """
+    sites: Reads = _arithmetic(spec).reads(spec, student, teacher) if spec.asks_features else Reads()
+    return sites
 
-    asks_teacher: ClassVar[bool] = True
-    asks_features: ClassVar[bool] = False
 
-    @abstractmethod
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row of a batch."""
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:  # noqa: ARG002 (no sites, whatever the sizes)
-        """Return the sites that the loss reads of a student and a teacher.
-
-        Raises:
-            ModelError: the two do not fit this loss.
-        """
-        return Reads()
-
-    def new_projection(self, student: Sizes, teacher: Sizes) -> nn.Module | None:  # noqa: ARG002 (none)
-        """Make the learned map of hidden states with random weights, or None if the loss does not need one."""
+def new_projection(spec: LossSpec, student: Sizes, teacher: Sizes) -> nn.Module | None:
+    """Make the random linear map of hidden states, `[..., hidden]`, that a loss learns; None if it needs none."""
+    if not spec.projects or student.hidden_size == teacher.hidden_size:
         return None
+    return nn.Linear(student.hidden_size, teacher.hidden_size, bias=False)
 
 
 def require_teacher(inputs: LossInputs, kind: str) -> Float[Tensor, "batch label"]:
@@ -93,3 +85,8 @@ def require_features(inputs: LossInputs, kind: str) -> FeaturePair:
         raise ValueError(f"loss {kind} needs the teacher's features")
     detached = Features({site: tensor.detach() for site, tensor in teacher.tensors.items()}, teacher.sizes)
     return FeaturePair(student, detached, inputs.attention_mask.bool())
+
+
+def _arithmetic(spec: LossSpec) -> ModuleType:
+    """Import the module of a loss: by its name, so that code is made of the losses that params name and of no other."""
+    return import_module(f"pipestill.losses.{spec.kind}")

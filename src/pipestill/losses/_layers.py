@@ -1,23 +1,11 @@
-"""Pairs of layers, of student and teacher: layer maps as params.yaml writes them, and the sites that they read."""
+"""Pairs of layers, of student and teacher: those that a layer map stands for, and the sites that they read."""
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator
+from typing import Literal
 
 from pipestill.errors import ModelError
 from pipestill.losses._features import Reads, Sizes
+from pipestill.losses.params import LayerPairs
 from pipestill.sites import Part, Site, Tokens
-
-
-def _as_pairs(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
-    return (
-        tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value) if isinstance(value, list) else value
-    )
-
-
-LayerPairs = tuple[tuple[int, int], ...]
-LayerMap = Annotated[Literal["uniform"] | LayerPairs, BeforeValidator(_as_pairs)]
-"""`uniform`, or pairs [student layer, teacher layer]; layers count from 1, and -1 is the last."""
 
 
 def layer_pairs(layers: Literal["uniform"] | LayerPairs, student: Sizes, teacher: Sizes, *, first: int) -> LayerPairs:

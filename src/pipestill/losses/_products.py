@@ -8,7 +8,7 @@ from torch import Tensor, finfo, float32
 from torch.nn import functional
 
 from pipestill.losses._features import FeaturePair, Features
-from pipestill.losses._layers import LayerPairs
+from pipestill.losses.params import LayerPairs
 from pipestill.sites import Site
 
 

@@ -9,13 +9,15 @@ student need the same number of heads, of any width. Shapes: queries and keys `[
 `[batch, token]` to `[batch]`. Unit: nats. Zero when the distributions are equal.
 """
 
-from typing import Literal
-
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pipestill.losses._attention import AttentionSpec
+from pipestill.losses._attention import mean_over_layers, reads
+from pipestill.losses._base import LossInputs
 from pipestill.losses._products import products_kl
+from pipestill.losses.params import AttentionKlSpec
+
+__all__ = ["attention_kl", "per_row", "reads"]
 
 
 def attention_kl(
@@ -27,16 +29,6 @@ def attention_kl(
     return products_kl(student_scores, teacher_scores, real)
 
 
-class AttentionKlSpec(AttentionSpec):
-    """See `attention_kl`."""
-
-    kind: Literal["attention_kl"]
-
-    def compare(
-        self,
-        student_scores: Float[Tensor, "batch head token token"],
-        teacher_scores: Float[Tensor, "batch head token token"],
-        real: Bool[Tensor, "batch token"],
-    ) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row at one pair of layers; see `attention_kl`."""
-        return attention_kl(student_scores, teacher_scores, real)
+def per_row(spec: AttentionKlSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `attention_kl`."""
+    return mean_over_layers(spec, inputs, attention_kl)

@@ -9,12 +9,14 @@ need the same number of heads, of any width. Shapes: queries and keys `[batch, t
 token]` to `[batch]`. Unit: squared scores. Zero when the scores are equal.
 """
 
-from typing import Literal
-
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from pipestill.losses._attention import AttentionSpec
+from pipestill.losses._attention import mean_over_layers, reads
+from pipestill.losses._base import LossInputs
+from pipestill.losses.params import AttentionScoresMseSpec
+
+__all__ = ["attention_scores_mse", "per_row", "reads"]
 
 
 def attention_scores_mse(
@@ -28,16 +30,6 @@ def attention_scores_mse(
     return squares.mean(dim=1).sum(dim=(-1, -2)) / pairs.sum(dim=(-1, -2, -3)).clamp(min=1)
 
 
-class AttentionScoresMseSpec(AttentionSpec):
-    """See `attention_scores_mse`."""
-
-    kind: Literal["attention_scores_mse"]
-
-    def compare(
-        self,
-        student_scores: Float[Tensor, "batch head token token"],
-        teacher_scores: Float[Tensor, "batch head token token"],
-        real: Bool[Tensor, "batch token"],
-    ) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row at one pair of layers; see `attention_scores_mse`."""
-        return attention_scores_mse(student_scores, teacher_scores, real)
+def per_row(spec: AttentionScoresMseSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `attention_scores_mse`."""
+    return mean_over_layers(spec, inputs, attention_scores_mse)

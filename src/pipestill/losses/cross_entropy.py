@@ -6,13 +6,13 @@ Shapes: `[batch, label]`, `[batch]` to `[batch]`. Unit: nats. Zero when the stud
 probability. A row without a label (`NO_LABEL`) has loss 0 and no gradient.
 """
 
-from typing import ClassVar, Literal
-
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import NO_LABEL, LossInputs, LossSpec
+from pipestill.data.schema import NO_LABEL
+from pipestill.losses._base import LossInputs
+from pipestill.losses.params import CrossEntropySpec
 
 
 def cross_entropy(
@@ -22,12 +22,6 @@ def cross_entropy(
     return functional.cross_entropy(student_logits.float(), label_ids, ignore_index=NO_LABEL, reduction="none")
 
 
-class CrossEntropySpec(LossSpec):
-    """See `cross_entropy`."""
-
-    asks_teacher: ClassVar[bool] = False
-    kind: Literal["cross_entropy"]
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `cross_entropy`."""
-        return cross_entropy(inputs.student_logits, inputs.label_ids)
+def per_row(spec: CrossEntropySpec, inputs: LossInputs) -> Float[Tensor, " batch"]:  # noqa: ARG001 (it has no settings)
+    """Compute the loss of each row; see `cross_entropy`."""
+    return cross_entropy(inputs.student_logits, inputs.label_ids)

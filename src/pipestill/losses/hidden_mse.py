@@ -8,17 +8,15 @@ all pairs, as in TinyBERT; it is omitted where the widths are equal. Shapes: `[b
 token]` to `[batch]`. Unit: squared activations. Zero when the (projected) hidden states are equal.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pipestill.losses._base import LossInputs, require_features
 from pipestill.losses._features import Reads, Sizes
-from pipestill.losses._hidden import HiddenSpec
-from pipestill.losses._layers import LayerMap, layer_pairs, reads_pairs
+from pipestill.losses._layers import layer_pairs, reads_pairs
 from pipestill.losses._products import clean, token_mean
+from pipestill.losses.params import HiddenMseSpec
 from pipestill.sites import Site
 
 
@@ -32,23 +30,18 @@ def hidden_mse(
     return token_mean(difference.square().mean(dim=-1), real)
 
 
-class HiddenMseSpec(HiddenSpec):
-    """See `hidden_mse`."""
+def per_row(spec: HiddenMseSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `hidden_mse`."""
+    pair = require_features(inputs, spec.kind)
+    losses = []
+    for one, other in layer_pairs(spec.layers, pair.student.sizes, pair.teacher.sizes, first=0):
+        student = clean(pair.student.tensors[Site("hidden", one)], pair.real)
+        if inputs.projection is not None:
+            student = inputs.projection(student)
+        losses.append(hidden_mse(student, pair.teacher.tensors[Site("hidden", other)], pair.real))
+    return torch.stack(losses).mean(dim=0)
 
-    kind: Literal["hidden_mse"]
-    layers: LayerMap
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `hidden_mse`."""
-        pair = require_features(inputs, self.kind)
-        losses = []
-        for one, other in layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=0):
-            student = clean(pair.student.tensors[Site("hidden", one)], pair.real)
-            if inputs.projection is not None:
-                student = inputs.projection(student)
-            losses.append(hidden_mse(student, pair.teacher.tensors[Site("hidden", other)], pair.real))
-        return torch.stack(losses).mean(dim=0)
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Return the hidden states of the paired layers."""
-        return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=0), "all")
+def reads(spec: HiddenMseSpec, student: Sizes, teacher: Sizes) -> Reads:
+    """Return the hidden states of the paired layers."""
+    return reads_pairs(("hidden",), layer_pairs(spec.layers, student, teacher, first=0), "all")

@@ -7,17 +7,15 @@ hidden]` twice and `[batch, token]` to `[batch]`. Unit: 1 minus a cosine, 0 to 2
 way.
 """
 
-from typing import Literal
-
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_features
 from pipestill.losses._features import Reads, Sizes
-from pipestill.losses._hidden import HiddenSpec
 from pipestill.losses._layers import layer_pairs, reads_pairs
 from pipestill.losses._products import clean, token_mean
+from pipestill.losses.params import LastHiddenCosineSpec
 from pipestill.sites import Site
 
 
@@ -31,21 +29,15 @@ def last_hidden_cosine(
     return token_mean(1 - functional.cosine_similarity(student, teacher, dim=-1), real)
 
 
-class LastHiddenCosineSpec(HiddenSpec):
-    """See `last_hidden_cosine`."""
+def per_row(spec: LastHiddenCosineSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `last_hidden_cosine`."""
+    pair = require_features(inputs, spec.kind)
+    student = pair.student.tensors[Site("hidden", pair.student.sizes.num_layers)].float()
+    if inputs.projection is not None:
+        student = inputs.projection(clean(student, pair.real))
+    return last_hidden_cosine(student, pair.teacher.tensors[Site("hidden", pair.teacher.sizes.num_layers)], pair.real)
 
-    kind: Literal["last_hidden_cosine"]
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `last_hidden_cosine`."""
-        pair = require_features(inputs, self.kind)
-        student = pair.student.tensors[Site("hidden", pair.student.sizes.num_layers)].float()
-        if inputs.projection is not None:
-            student = inputs.projection(clean(student, pair.real))
-        return last_hidden_cosine(
-            student, pair.teacher.tensors[Site("hidden", pair.teacher.sizes.num_layers)], pair.real
-        )
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Return the last hidden states."""
-        return reads_pairs(("hidden",), layer_pairs(((-1, -1),), student, teacher, first=1), "all")
+def reads(spec: LastHiddenCosineSpec, student: Sizes, teacher: Sizes) -> Reads:  # noqa: ARG001 (always the last layer)
+    """Return the last hidden states."""
+    return reads_pairs(("hidden",), layer_pairs(((-1, -1),), student, teacher, first=1), "all")

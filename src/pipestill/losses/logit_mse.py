@@ -6,12 +6,11 @@ Shapes: `[batch, label]` twice to `[batch]`. Unit: squared logits. Zero when the
 `soft_target_kl` it also asks for equal offsets, and weighs unlikely labels as much as likely ones.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 
-from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+from pipestill.losses._base import LossInputs, require_teacher
+from pipestill.losses.params import LogitMseSpec
 
 
 def logit_mse(
@@ -21,11 +20,6 @@ def logit_mse(
     return (student_logits.float() - teacher_logits.float()).square().mean(dim=-1)
 
 
-class LogitMseSpec(LossSpec):
-    """See `logit_mse`."""
-
-    kind: Literal["logit_mse"]
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `logit_mse`."""
-        return logit_mse(inputs.student_logits, require_teacher(inputs, self.kind))
+def per_row(spec: LogitMseSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `logit_mse`."""
+    return logit_mse(inputs.student_logits, require_teacher(inputs, spec.kind))

@@ -9,18 +9,16 @@ upper middle. Shapes: `[batch, token, hidden]` of both, of other widths, and `[b
 Zero when the relations are equal.
 """
 
-from typing import Annotated, ClassVar, Literal
-
 import torch
 from jaxtyping import Bool, Float
-from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from pipestill.errors import ModelError
-from pipestill.losses._base import LossInputs, LossSpec, require_features
+from pipestill.losses._base import LossInputs, require_features
 from pipestill.losses._features import Reads, Sizes
 from pipestill.losses._layers import layer_pairs, reads_pairs
 from pipestill.losses._products import clean, products_kl, scaled_products
+from pipestill.losses.params import MinilmRelationsSpec
 from pipestill.sites import Site
 
 
@@ -37,51 +35,32 @@ def relation_kl(
     )
 
 
-class MinilmRelationsSpec(LossSpec):
-    """See the module.
-
-    Attributes:
-        parts: parts whose relations are compared: `query`, `key`, `value`.
-        relation_heads: number of heads they are cut into; divides both widths.
-        student_layer: layer of the student, counted from 1; -1 is the last.
-        teacher_layer: layer of the teacher, counted from 1; -1 is the last.
-    """
-
-    asks_features: ClassVar[bool] = True
-    kind: Literal["minilm_relations"]
-    parts: Annotated[
-        tuple[Literal["query", "key", "value"], ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-        Field(min_length=1),
+def per_row(spec: MinilmRelationsSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `relation_kl`."""
+    pair = require_features(inputs, spec.kind)
+    ((one, other),) = _layers(spec, pair.student.sizes, pair.teacher.sizes)
+    losses = [
+        relation_kl(
+            pair.student.tensors[Site(part, one)],
+            pair.teacher.tensors[Site(part, other)],
+            pair.real,
+            spec.relation_heads,
+        )
+        for part in spec.parts
     ]
-    relation_heads: int = Field(ge=1)
-    student_layer: int
-    teacher_layer: int
+    return torch.stack(losses).mean(dim=0)
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `relation_kl`."""
-        pair = require_features(inputs, self.kind)
-        ((one, other),) = self._layers(pair.student.sizes, pair.teacher.sizes)
-        losses = [
-            relation_kl(
-                pair.student.tensors[Site(part, one)],
-                pair.teacher.tensors[Site(part, other)],
-                pair.real,
-                self.relation_heads,
-            )
-            for part in self.parts
-        ]
-        return torch.stack(losses).mean(dim=0)
 
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Return the queries, keys and values of one layer."""
-        if student.hidden_size % self.relation_heads or teacher.hidden_size % self.relation_heads:
-            raise ModelError(
-                "relation_heads has to divide the hidden sizes of student and teacher",
-                found=f"{self.relation_heads} heads, widths {student.hidden_size} and {teacher.hidden_size}",
-                next_step="correct `relation_heads` of this loss in params.yaml",
-            )
-        return reads_pairs(self.parts, self._layers(student, teacher), "all")
+def reads(spec: MinilmRelationsSpec, student: Sizes, teacher: Sizes) -> Reads:
+    """Return the queries, keys and values of one layer."""
+    if student.hidden_size % spec.relation_heads or teacher.hidden_size % spec.relation_heads:
+        raise ModelError(
+            "relation_heads has to divide the hidden sizes of student and teacher",
+            found=f"{spec.relation_heads} heads, widths {student.hidden_size} and {teacher.hidden_size}",
+            next_step="correct `relation_heads` of this loss in params.yaml",
+        )
+    return reads_pairs(spec.parts, _layers(spec, student, teacher), "all")
 
-    def _layers(self, student: Sizes, teacher: Sizes) -> tuple[tuple[int, int], ...]:
-        return layer_pairs(((self.student_layer, self.teacher_layer),), student, teacher, first=1)
+
+def _layers(spec: MinilmRelationsSpec, student: Sizes, teacher: Sizes) -> tuple[tuple[int, int], ...]:
+    return layer_pairs(((spec.student_layer, spec.teacher_layer),), student, teacher, first=1)

@@ -9,8 +9,6 @@ hidden]` twice to `[batch]`. Unit: squared distance on the unit sphere, 0 to 4. 
 way.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,8 +16,8 @@ from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_features
 from pipestill.losses._features import Reads, Sizes
-from pipestill.losses._hidden import HiddenSpec
-from pipestill.losses._layers import LayerMap, layer_pairs, reads_pairs
+from pipestill.losses._layers import layer_pairs, reads_pairs
+from pipestill.losses.params import PatientKdSpec
 from pipestill.sites import Site
 
 
@@ -32,23 +30,18 @@ def patient_kd(
     return (student - teacher).square().sum(dim=-1)
 
 
-class PatientKdSpec(HiddenSpec):
-    """See `patient_kd`."""
+def per_row(spec: PatientKdSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `patient_kd`."""
+    pair = require_features(inputs, spec.kind)
+    losses = []
+    for one, other in layer_pairs(spec.layers, pair.student.sizes, pair.teacher.sizes, first=1):
+        student = pair.student.tensors[Site("hidden", one)][:, 0].float()
+        if inputs.projection is not None:
+            student = inputs.projection(student)
+        losses.append(patient_kd(student, pair.teacher.tensors[Site("hidden", other)][:, 0]))
+    return torch.stack(losses).mean(dim=0)
 
-    kind: Literal["patient_kd"]
-    layers: LayerMap
 
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `patient_kd`."""
-        pair = require_features(inputs, self.kind)
-        losses = []
-        for one, other in layer_pairs(self.layers, pair.student.sizes, pair.teacher.sizes, first=1):
-            student = pair.student.tensors[Site("hidden", one)][:, 0].float()
-            if inputs.projection is not None:
-                student = inputs.projection(student)
-            losses.append(patient_kd(student, pair.teacher.tensors[Site("hidden", other)][:, 0]))
-        return torch.stack(losses).mean(dim=0)
-
-    def reads(self, student: Sizes, teacher: Sizes) -> Reads:
-        """Return the first token's hidden states of the paired layers."""
-        return reads_pairs(("hidden",), layer_pairs(self.layers, student, teacher, first=1), "first")
+def reads(spec: PatientKdSpec, student: Sizes, teacher: Sizes) -> Reads:
+    """Return the first token's hidden states of the paired layers."""
+    return reads_pairs(("hidden",), layer_pairs(spec.layers, student, teacher, first=1), "first")

@@ -8,14 +8,13 @@ Shapes: `[batch, label]` twice to `[batch]`. Unit: squared probability times T^2
 distributions are equal.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_teacher
-from pipestill.schedules import Temperature, number_at
+from pipestill.losses._base import LossInputs, require_teacher
+from pipestill.losses.params import ProbabilityMseSpec
+from pipestill.schedules import number_at
 
 
 def probability_mse(
@@ -27,13 +26,7 @@ def probability_mse(
     return temperature**2 * (teacher - student).square().sum(dim=-1)
 
 
-class ProbabilityMseSpec(LossSpec):
-    """See `probability_mse`."""
-
-    kind: Literal["probability_mse"]
-    temperature: Temperature
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `probability_mse`."""
-        temperature = number_at(self.temperature, inputs.progress)
-        return probability_mse(inputs.student_logits, require_teacher(inputs, self.kind), temperature)
+def per_row(spec: ProbabilityMseSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `probability_mse`."""
+    temperature = number_at(spec.temperature, inputs.progress)
+    return probability_mse(inputs.student_logits, require_teacher(inputs, spec.kind), temperature)

@@ -8,14 +8,13 @@ and is never divided by their number. Shapes: `[batch, label]` twice to `[batch]
 give one label all probability; for other teachers its minimum, T^2 times the entropy of p, lies above 0.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_teacher
-from pipestill.schedules import Temperature, number_at
+from pipestill.losses._base import LossInputs, require_teacher
+from pipestill.losses.params import SoftTargetCrossEntropySpec
+from pipestill.schedules import number_at
 
 
 def soft_target_cross_entropy(
@@ -27,13 +26,7 @@ def soft_target_cross_entropy(
     return -(temperature**2) * (targets * student_log).sum(dim=-1)
 
 
-class SoftTargetCrossEntropySpec(LossSpec):
-    """See `soft_target_cross_entropy`."""
-
-    kind: Literal["soft_target_cross_entropy"]
-    temperature: Temperature
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `soft_target_cross_entropy`."""
-        temperature = number_at(self.temperature, inputs.progress)
-        return soft_target_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind), temperature)
+def per_row(spec: SoftTargetCrossEntropySpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `soft_target_cross_entropy`."""
+    temperature = number_at(spec.temperature, inputs.progress)
+    return soft_target_cross_entropy(inputs.student_logits, require_teacher(inputs, spec.kind), temperature)

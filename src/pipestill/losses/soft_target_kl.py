@@ -8,14 +8,13 @@ The sum runs over labels and is never divided by their number. Shapes: `[batch, 
 times T^2. Zero when the two distributions are equal.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_teacher
-from pipestill.schedules import Temperature, number_at
+from pipestill.losses._base import LossInputs, require_teacher
+from pipestill.losses.params import SoftTargetKlSpec
+from pipestill.schedules import number_at
 
 
 def soft_target_kl(
@@ -28,13 +27,7 @@ def soft_target_kl(
     return temperature**2 * divergence
 
 
-class SoftTargetKlSpec(LossSpec):
-    """See `soft_target_kl`."""
-
-    kind: Literal["soft_target_kl"]
-    temperature: Temperature
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `soft_target_kl`."""
-        temperature = number_at(self.temperature, inputs.progress)
-        return soft_target_kl(inputs.student_logits, require_teacher(inputs, self.kind), temperature)
+def per_row(spec: SoftTargetKlSpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `soft_target_kl`."""
+    temperature = number_at(spec.temperature, inputs.progress)
+    return soft_target_kl(inputs.student_logits, require_teacher(inputs, spec.kind), temperature)

@@ -7,13 +7,12 @@ so that every row of the transfer set counts; of two labels with equal logits th
 label]` twice to `[batch]`. Unit: nats. Zero when the student gives the teacher's label all its probability.
 """
 
-from typing import Literal
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.losses._base import LossInputs, LossSpec, require_teacher
+from pipestill.losses._base import LossInputs, require_teacher
+from pipestill.losses.params import TeacherLabelCrossEntropySpec
 
 
 def teacher_label_cross_entropy(
@@ -23,11 +22,6 @@ def teacher_label_cross_entropy(
     return functional.cross_entropy(student_logits.float(), teacher_logits.argmax(dim=-1), reduction="none")
 
 
-class TeacherLabelCrossEntropySpec(LossSpec):
-    """See `teacher_label_cross_entropy`."""
-
-    kind: Literal["teacher_label_cross_entropy"]
-
-    def per_row(self, inputs: LossInputs) -> Float[Tensor, " batch"]:
-        """Compute the loss of each row; see `teacher_label_cross_entropy`."""
-        return teacher_label_cross_entropy(inputs.student_logits, require_teacher(inputs, self.kind))
+def per_row(spec: TeacherLabelCrossEntropySpec, inputs: LossInputs) -> Float[Tensor, " batch"]:
+    """Compute the loss of each row; see `teacher_label_cross_entropy`."""
+    return teacher_label_cross_entropy(inputs.student_logits, require_teacher(inputs, spec.kind))

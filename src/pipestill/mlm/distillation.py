@@ -19,8 +19,8 @@ from pipestill.mlm.rows import MaskedRows
 from pipestill.mlm.training import MlmListener, train_masked_lm
 from pipestill.params import Section
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.students.bert_layers import BertLayersSpec
-from pipestill.students.distilbert import DistilbertSpec
+from pipestill.students._base import build_architecture
+from pipestill.students.params import BertLayersSpec, DistilbertSpec
 from pipestill.training.params import OptimiserParams
 
 _DISTILBERT_HEAD = {
@@ -99,7 +99,7 @@ def build_student(
     # The student kinds build classifiers from classifiers, so the encoder is wrapped in one, whose head is discarded.
     classifier = AutoModelForSequenceClassification.from_config(teacher.config)
     classifier.base_model.load_state_dict(teacher.base_model.state_dict(), strict=False)
-    built = architecture.build(classifier)
+    built = build_architecture(architecture, classifier)
     student = AutoModelForMaskedLM.from_config(built.model.config)
     found = student.base_model.load_state_dict(built.model.base_model.state_dict(), strict=False)
     if found.missing_keys:

@@ -1,14 +1,14 @@
-"""The base of student architectures: each is a frozen specification that builds a classifier from another one."""
+"""The call that builds a student of any kind from another classifier."""
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import NamedTuple
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipestill.facts import Fact
-from pipestill.params import Section
+from pipestill.students.params import StudentSpec
 
 Batch = Mapping[str, Tensor]
 """Rows of token ids: input_ids and attention_mask, both int64 `[batch, token]`."""
@@ -21,24 +21,20 @@ class Built(NamedTuple):
     facts: tuple[Fact, ...] = ()
 
 
-class StudentSpec(Section):
-    """Base of every student architecture: a `kind`, its settings, and `build`."""
+def build_architecture(spec: StudentSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
+    """Build a new student from a model with the same labels and vocabulary, which stays unchanged.
 
-    @property
-    def num_rows_read(self) -> int:
-        """Number of the student's training rows that `build` reads; 0 for most kinds."""
-        return 0
+    Weights that are not taken from `initial` are random: seed torch first. The module is imported by the name of the
+    kind, so that code is made of the architectures that params name and of no other.
 
-    @abstractmethod
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a new student from a model with the same labels and vocabulary, which stays unchanged.
+    Args:
+        spec: architecture and sizes.
+        initial: the teacher, or the base.
+        batches: batches of `spec.num_rows_read` training rows, or of all if there are fewer.
 
-        Weights that are not taken from `initial` are random: seed torch first.
-
-        Args:
-            initial: the teacher, or the base.
-            batches: batches of `num_rows_read` training rows, or of all if there are fewer.
-
-        Raises:
-            ModelError: the architecture cannot be made from this model.
-        """
+    Raises:
+        ModelError: the architecture cannot be made from this model.
+    """
+    rows = [batches] if spec.num_rows_read else []
+    built: Built = import_module(f"pipestill.students.{spec.kind}").build(spec, initial, *rows)
+    return built

@@ -18,21 +18,18 @@ Pooler, classifier and activation are BERT's. With d = H, one layer and num_laye
 to that layer.
 """
 
-from collections.abc import Sequence
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor
 from transformers import AlbertConfig, AlbertForSequenceClassification, AlbertModel, BertConfig, PreTrainedModel
 from transformers.models.albert.modeling_albert import AlbertLayer
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer
 
 from pipestill.facts import Fact
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
+from pipestill.students.params import AlbertSpec
 from pipestill.surgery.bert import as_bert
 from pipestill.surgery.directions import Directions, principal_directions
-from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.surgery.layers import chosen_layers
 
 _NAMES = {
     "attention.query": "attention.self.query",
@@ -47,32 +44,18 @@ _NAMES = {
 """The parts of a layer: ALBERT's name and BERT's."""
 
 
-class AlbertSpec(StudentSpec):
-    """See the module.
-
-    Attributes:
-        embedding_size: d, at most the teacher's hidden size.
-        num_layers: n, the number of times the shared layer is applied.
-        layers: the teacher's layers that the shared one is made from, counted from 0, or a preset.
-    """
-
-    kind: Literal["albert"]
-    embedding_size: int = Field(ge=1)
-    num_layers: int = Field(ge=1)
-    layers: LayerChoice
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build an ALBERT from a BERT."""
-        teacher = as_bert(initial, self.kind)
-        layers = chosen_layers(self.layers, int(teacher.config.num_hidden_layers))
-        student = AlbertForSequenceClassification(_config(teacher.config, self.embedding_size, self.num_layers))
-        with torch.no_grad():
-            directions = _fill_embedding(student.albert, teacher.bert.embeddings)
-            shared = student.albert.encoder.albert_layer_groups[0].albert_layers[0]
-            _fill_layer(shared, [teacher.bert.encoder.layer[layer] for layer in layers])
-            student.albert.pooler.load_state_dict(teacher.bert.pooler.dense.state_dict())
-            student.classifier.load_state_dict(teacher.classifier.state_dict())
-        return Built(student, _facts(student, teacher.config, directions))
+def build(spec: AlbertSpec, initial: PreTrainedModel) -> Built:
+    """Build an ALBERT from a BERT."""
+    teacher = as_bert(initial, spec.kind)
+    layers = chosen_layers(spec.layers, int(teacher.config.num_hidden_layers))
+    student = AlbertForSequenceClassification(_config(teacher.config, spec.embedding_size, spec.num_layers))
+    with torch.no_grad():
+        directions = _fill_embedding(student.albert, teacher.bert.embeddings)
+        shared = student.albert.encoder.albert_layer_groups[0].albert_layers[0]
+        _fill_layer(shared, [teacher.bert.encoder.layer[layer] for layer in layers])
+        student.albert.pooler.load_state_dict(teacher.bert.pooler.dense.state_dict())
+        student.classifier.load_state_dict(teacher.classifier.state_dict())
+    return Built(student, _facts(student, teacher.config, directions))
 
 
 def _config(bert: BertConfig, embedding_size: int, num_layers: int) -> AlbertConfig:

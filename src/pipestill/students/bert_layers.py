@@ -7,27 +7,20 @@ DistilBERT, MiniLM.
 
 import copy
 import re
-from collections.abc import Sequence
-from typing import Literal
 
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.errors import ModelError
-from pipestill.students._base import Batch, Built, StudentSpec
-from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.students._base import Built
+from pipestill.students.params import BertLayersSpec
+from pipestill.surgery.layers import chosen_layers
 
 _LAYER = re.compile(r"\.layer\.(\d+)\.")
 
 
-class BertLayersSpec(StudentSpec):
-    """See the module: `layers` lists the teacher's layers to keep, counted from 0, or names a preset."""
-
-    kind: Literal["bert_layers"]
-    layers: LayerChoice
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a student from some layers of a model; see `pick_layers`."""
-        return Built(pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers))))
+def build(spec: BertLayersSpec, initial: PreTrainedModel) -> Built:
+    """Build a student from some layers of a model; see `pick_layers`."""
+    return Built(pick_layers(initial, chosen_layers(spec.layers, int(initial.config.num_hidden_layers))))
 
 
 def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrainedModel:

@@ -17,91 +17,70 @@ than the teacher's: a loss that matches them needs a learned projection.
 """
 
 import copy
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Self
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
 
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
+from pipestill.students.params import BertNarrowSpec
 from pipestill.surgery.bert import as_bert
-from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.surgery.layers import chosen_layers
 
 
-class BertNarrowSpec(StudentSpec):
-    """See the module.
+def build(spec: BertNarrowSpec, initial: PreTrainedModel) -> Built:
+    """Build a narrow BERT from a BERT."""
+    teacher = as_bert(initial, spec.kind)
+    _check(spec, teacher.config)
+    numbers = chosen_layers(spec.layers, int(teacher.config.num_hidden_layers))
+    chosen = [teacher.bert.encoder.layer[number] for number in numbers]
+    config = copy.deepcopy(teacher.config)
+    config.num_hidden_layers, config.num_attention_heads = len(chosen), spec.num_heads
+    config.hidden_size, config.intermediate_size = spec.hidden_size, spec.intermediate_size
+    student = BertForSequenceClassification(config)
+    with torch.no_grad():
+        hidden = keep(hidden_importance(teacher, chosen), spec.hidden_size)
+        _fill_ends(student, teacher, hidden.kept)
+        cuts = [
+            _fill_layer(mine, theirs, hidden.kept, teacher.config)
+            for mine, theirs in zip(student.bert.encoder.layer, chosen, strict=True)
+        ]
+    shares = {
+        "hidden": hidden.share,
+        "heads": sum(heads for heads, _ in cuts) / len(cuts),
+        "feed_forward": sum(units for _, units in cuts) / len(cuts),
+    }
+    return Built(
+        student,
+        tuple(
+            Fact(name=f"{name}_importance_kept_fraction", value=min(share, 1.0), unit="fraction")
+            for name, share in shares.items()
+        ),
+    )
 
-    Attributes:
-        layers: the teacher's layers to keep, counted from 0, or a preset.
-        hidden_size: at most the teacher's, a multiple of num_heads.
-        num_heads: at most the teacher's; hidden_size / num_heads is at most the width of the teacher's heads.
-        intermediate_size: feed-forward units, at most the teacher's.
-    """
 
-    kind: Literal["bert_narrow"]
-    layers: LayerChoice
-    hidden_size: int = Field(ge=1)
-    num_heads: int = Field(ge=1)
-    intermediate_size: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
-        if self.hidden_size % self.num_heads:
-            raise ValueError("num_heads must divide hidden_size")
-        return self
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a narrow BERT from a BERT."""
-        teacher = as_bert(initial, self.kind)
-        self._check(teacher.config)
-        numbers = chosen_layers(self.layers, int(teacher.config.num_hidden_layers))
-        chosen = [teacher.bert.encoder.layer[number] for number in numbers]
-        config = copy.deepcopy(teacher.config)
-        config.num_hidden_layers, config.num_attention_heads = len(chosen), self.num_heads
-        config.hidden_size, config.intermediate_size = self.hidden_size, self.intermediate_size
-        student = BertForSequenceClassification(config)
-        with torch.no_grad():
-            hidden = keep(hidden_importance(teacher, chosen), self.hidden_size)
-            _fill_ends(student, teacher, hidden.kept)
-            cuts = [
-                _fill_layer(mine, theirs, hidden.kept, teacher.config)
-                for mine, theirs in zip(student.bert.encoder.layer, chosen, strict=True)
-            ]
-        shares = {
-            "hidden": hidden.share,
-            "heads": sum(heads for heads, _ in cuts) / len(cuts),
-            "feed_forward": sum(units for _, units in cuts) / len(cuts),
-        }
-        return Built(
-            student,
-            tuple(
-                Fact(name=f"{name}_importance_kept_fraction", value=min(share, 1.0), unit="fraction")
-                for name, share in shares.items()
-            ),
+def _check(spec: BertNarrowSpec, teacher: BertConfig) -> None:
+    found = {
+        "hidden_size": (spec.hidden_size, teacher.hidden_size),
+        "num_heads": (spec.num_heads, teacher.num_attention_heads),
+        "intermediate_size": (spec.intermediate_size, teacher.intermediate_size),
+        "hidden_size / num_heads": (
+            spec.hidden_size // spec.num_heads,
+            teacher.hidden_size // teacher.num_attention_heads,
+        ),
+    }
+    if wrong := {name: sizes for name, sizes in found.items() if sizes[0] > sizes[1]}:
+        raise ModelError(
+            "a narrow student is wider than its initial model",
+            found=", ".join(f"{name} {mine}" for name, (mine, _) in wrong.items()),
+            expected=", ".join(f"{name} at most {theirs}" for name, (_, theirs) in wrong.items()),
+            next_step="correct this student's architecture in params.yaml",
         )
-
-    def _check(self, teacher: BertConfig) -> None:
-        found = {
-            "hidden_size": (self.hidden_size, teacher.hidden_size),
-            "num_heads": (self.num_heads, teacher.num_attention_heads),
-            "intermediate_size": (self.intermediate_size, teacher.intermediate_size),
-            "hidden_size / num_heads": (
-                self.hidden_size // self.num_heads,
-                teacher.hidden_size // teacher.num_attention_heads,
-            ),
-        }
-        if wrong := {name: sizes for name, sizes in found.items() if sizes[0] > sizes[1]}:
-            raise ModelError(
-                "a narrow student is wider than its initial model",
-                found=", ".join(f"{name} {mine}" for name, (mine, _) in wrong.items()),
-                expected=", ".join(f"{name} at most {theirs}" for name, (_, theirs) in wrong.items()),
-                next_step="correct this student's architecture in params.yaml",
-            )
 
 
 class Kept(NamedTuple):

@@ -13,75 +13,55 @@ weights.
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Batch, Built
 from pipestill.students.bert_layers import pick_layers
-from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.students.params import BertThinSpec
+from pipestill.surgery.layers import chosen_layers
 from pipestill.surgery.units import Moments, Thinned, thin
 
 _READER = re.compile(r"(.*\.layer\.\d+)\.output\.dense")
 """Name of the output layer of a feed-forward block; that of attention is `...layer.N.attention.output.dense`."""
 
 
-class BertThinSpec(StudentSpec):
-    """See the module.
-
-    Attributes:
-        layers: the teacher's layers to keep, counted from 0, or a preset.
-        intermediate_size: feed-forward units of each layer, at most the teacher's.
-        calibration_rows: number of training rows on which units are chosen and refit.
-    """
-
-    kind: Literal["bert_thin"]
-    layers: LayerChoice
-    intermediate_size: int = Field(ge=1)
-    calibration_rows: int = Field(ge=1)
-
-    @property
-    def num_rows_read(self) -> int:
-        """See the base class."""
-        return self.calibration_rows
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build the pruned encoder."""
-        layers = pick_layers(initial, chosen_layers(self.layers, int(initial.config.num_hidden_layers)))
-        available = getattr(initial.config, "intermediate_size", None)
-        readers = {name: module for name, module in layers.named_modules() if _READER.fullmatch(name)}
-        if available is None or not readers:
-            raise ModelError(
-                "bert_thin cannot find the feed-forward units of this encoder",
-                found=type(initial).__name__,
-                expected="layers named `...layer.<number>.output.dense`, as in BERT, RoBERTa, ELECTRA or XLM-R",
-                next_step="choose another student kind for this teacher",
-            )
-        if self.intermediate_size > available or not batches:
-            raise ModelError(
-                "a thin student is wider than its initial model" if batches else "a thin student needs rows to fit on",
-                found=f"intermediate_size {self.intermediate_size}, {len(batches)} batches",
-                expected=f"at most {available}, and at least one batch of rows",
-                next_step="correct this student's architecture in params.yaml",
-            )
-        moments = measure_units(layers, readers, batches)
-        thinned = {
-            name: thin(module.weight, module.bias, moments[name], self.intermediate_size)
-            for name, module in readers.items()
-        }
-        explained = [layer.explained_fraction for layer in thinned.values()]
-        return Built(
-            _assemble(layers, thinned, self.intermediate_size),
-            (
-                Fact(name="feed_forward_explained_fraction", value=sum(explained) / len(explained), unit="fraction"),
-                Fact(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
-            ),
+def build(spec: BertThinSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
+    """Build the pruned encoder."""
+    layers = pick_layers(initial, chosen_layers(spec.layers, int(initial.config.num_hidden_layers)))
+    available = getattr(initial.config, "intermediate_size", None)
+    readers = {name: module for name, module in layers.named_modules() if _READER.fullmatch(name)}
+    if available is None or not readers:
+        raise ModelError(
+            "bert_thin cannot find the feed-forward units of this encoder",
+            found=type(initial).__name__,
+            expected="layers named `...layer.<number>.output.dense`, as in BERT, RoBERTa, ELECTRA or XLM-R",
+            next_step="choose another student kind for this teacher",
         )
+    if spec.intermediate_size > available or not batches:
+        raise ModelError(
+            "a thin student is wider than its initial model" if batches else "a thin student needs rows to fit on",
+            found=f"intermediate_size {spec.intermediate_size}, {len(batches)} batches",
+            expected=f"at most {available}, and at least one batch of rows",
+            next_step="correct this student's architecture in params.yaml",
+        )
+    moments = measure_units(layers, readers, batches)
+    thinned = {
+        name: thin(module.weight, module.bias, moments[name], spec.intermediate_size)
+        for name, module in readers.items()
+    }
+    explained = [layer.explained_fraction for layer in thinned.values()]
+    return Built(
+        _assemble(layers, thinned, spec.intermediate_size),
+        (
+            Fact(name="feed_forward_explained_fraction", value=sum(explained) / len(explained), unit="fraction"),
+            Fact(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
+        ),
+    )
 
 
 def measure_units(

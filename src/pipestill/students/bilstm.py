@@ -7,43 +7,28 @@ reported) and scaled to a root mean square of 1, which the LSTM's random weights
 reads texts of any length, and ONNX Runtime quantises its LSTM.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.bilstm import BilstmConfig, BilstmForSequenceClassification
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
 from pipestill.students._token_table import build_on_table
+from pipestill.students.params import BilstmSpec
 
 
-class BilstmSpec(StudentSpec):
-    """See the module.
+def build(spec: BilstmSpec, initial: PreTrainedModel) -> Built:
+    """Build a student on a model's token embeddings."""
 
-    Attributes:
-        embedding_size: width of the token table, at most the teacher's.
-        lstm_size: units of each direction.
-        dense_size: units of the layer before the head.
-    """
-
-    kind: Literal["bilstm"]
-    embedding_size: int = Field(ge=1)
-    lstm_size: int = Field(ge=1)
-    dense_size: int = Field(ge=1)
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a student on a model's token embeddings."""
-
-        def new_model(shared: dict[str, Any]) -> BilstmForSequenceClassification:
-            return BilstmForSequenceClassification(
-                BilstmConfig(
-                    embedding_size=self.embedding_size,
-                    lstm_size=self.lstm_size,
-                    dense_size=self.dense_size,
-                    hidden_size=2 * self.lstm_size,
-                    **shared,
-                )
+    def new_model(shared: dict[str, Any]) -> BilstmForSequenceClassification:
+        return BilstmForSequenceClassification(
+            BilstmConfig(
+                embedding_size=spec.embedding_size,
+                lstm_size=spec.lstm_size,
+                dense_size=spec.dense_size,
+                hidden_size=2 * spec.lstm_size,
+                **shared,
             )
+        )
 
-        return build_on_table(initial, self.embedding_size, new_model, to_unit=True)
+    return build_on_table(initial, spec.embedding_size, new_model, to_unit=True)

@@ -16,15 +16,14 @@ from those of the teacher's layers even where every layer is kept.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Literal
 
 from torch import Tensor
 from transformers import BertConfig, DistilBertConfig, DistilBertForSequenceClassification, PreTrainedModel
 
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
+from pipestill.students.params import DistilbertSpec
 from pipestill.surgery.bert import as_bert
-from pipestill.surgery.layers import LayerChoice, chosen_layers
+from pipestill.surgery.layers import chosen_layers
 
 _NAMES = {
     "attention.self.query": "attention.q_lin",
@@ -49,19 +48,13 @@ _COPIED = {
 }
 
 
-class DistilbertSpec(StudentSpec):
-    """See the module: `layers` lists the teacher's layers to keep, counted from 0, or names a preset."""
-
-    kind: Literal["distilbert"]
-    layers: LayerChoice
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a DistilBERT from some layers of a BERT."""
-        teacher = as_bert(initial, self.kind)
-        layers = chosen_layers(self.layers, int(teacher.config.num_hidden_layers))
-        student = DistilBertForSequenceClassification(_config(teacher.config, len(layers)))
-        student.load_state_dict(_weights(teacher.state_dict(), layers))
-        return Built(student)
+def build(spec: DistilbertSpec, initial: PreTrainedModel) -> Built:
+    """Build a DistilBERT from some layers of a BERT."""
+    teacher = as_bert(initial, spec.kind)
+    layers = chosen_layers(spec.layers, int(teacher.config.num_hidden_layers))
+    student = DistilBertForSequenceClassification(_config(teacher.config, len(layers)))
+    student.load_state_dict(_weights(teacher.state_dict(), layers))
+    return Built(student)
 
 
 def _config(bert: BertConfig, num_layers: int) -> DistilBertConfig:

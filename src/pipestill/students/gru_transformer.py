@@ -8,57 +8,30 @@ position embeddings, so the student reads texts of any length.
 ONNX Runtime has no int8 GRU: its weights stay float, and the export's record and the model card state their bytes.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
 from transformers import PreTrainedModel
 
 from pipestill.architectures.gru_transformer import GruTransformerConfig, GruTransformerForSequenceClassification
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
 from pipestill.students._token_table import build_on_table
+from pipestill.students.params import GruTransformerSpec
 
 
-class GruTransformerSpec(StudentSpec):
-    """See the module.
+def build(spec: GruTransformerSpec, initial: PreTrainedModel) -> Built:
+    """Build a student on a model's token embeddings."""
 
-    Attributes:
-        embedding_size: width of the token table, at most the teacher's.
-        hidden_size: width of the GRU's output and of the Transformer layers; half of it is each direction of the GRU.
-        num_layers: number of Transformer layers.
-        num_heads: attention heads of each, a divisor of hidden_size.
-        intermediate_size: units of each feed-forward part.
-        pooling: input of the head, the first token or the mean of all.
-    """
-
-    kind: Literal["gru_transformer"]
-    embedding_size: int = Field(ge=1)
-    hidden_size: int = Field(ge=2, multiple_of=2)
-    num_layers: int = Field(ge=1)
-    num_heads: int = Field(ge=1)
-    intermediate_size: int = Field(ge=1)
-    pooling: Literal["first", "mean"]
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> Self:
-        if self.hidden_size % self.num_heads:
-            raise ValueError("num_heads must divide hidden_size")
-        return self
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a student on a model's token embeddings."""
-
-        def new_model(shared: dict[str, Any]) -> GruTransformerForSequenceClassification:
-            return GruTransformerForSequenceClassification(
-                GruTransformerConfig(
-                    embedding_size=self.embedding_size,
-                    hidden_size=self.hidden_size,
-                    num_hidden_layers=self.num_layers,
-                    num_attention_heads=self.num_heads,
-                    intermediate_size=self.intermediate_size,
-                    pooling=self.pooling,
-                    **shared,
-                )
+    def new_model(shared: dict[str, Any]) -> GruTransformerForSequenceClassification:
+        return GruTransformerForSequenceClassification(
+            GruTransformerConfig(
+                embedding_size=spec.embedding_size,
+                hidden_size=spec.hidden_size,
+                num_hidden_layers=spec.num_layers,
+                num_attention_heads=spec.num_heads,
+                intermediate_size=spec.intermediate_size,
+                pooling=spec.pooling,
+                **shared,
             )
+        )
 
-        return build_on_table(initial, self.embedding_size, new_model, to_unit=False)
+    return build_on_table(initial, spec.embedding_size, new_model, to_unit=False)

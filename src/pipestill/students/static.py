@@ -6,39 +6,26 @@ and scaled to a root mean square of 1. Every token's weight starts out the same;
 order is lost: "not good, bad" and "not bad, good" are the same text to it. It can be made from any teacher.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.architectures.static import StaticConfig, StaticForSequenceClassification
-from pipestill.students._base import Batch, Built, StudentSpec
+from pipestill.students._base import Built
 from pipestill.students._token_table import build_on_table
+from pipestill.students.params import StaticSpec
 
 
-class StaticSpec(StudentSpec):
-    """See the module.
+def build(spec: StaticSpec, initial: PreTrainedModel) -> Built:
+    """Build a student on a model's token embeddings."""
 
-    Attributes:
-        embedding_size: width of the token table, at most the teacher's.
-        dense_size: units of the perceptron's hidden layer.
-    """
-
-    kind: Literal["static"]
-    embedding_size: int = Field(ge=1)
-    dense_size: int = Field(ge=1)
-
-    def build(self, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
-        """Build a student on a model's token embeddings."""
-
-        def new_model(shared: dict[str, Any]) -> StaticForSequenceClassification:
-            return StaticForSequenceClassification(
-                StaticConfig(
-                    hidden_size=self.embedding_size,
-                    dense_size=self.dense_size,
-                    **shared,
-                )
+    def new_model(shared: dict[str, Any]) -> StaticForSequenceClassification:
+        return StaticForSequenceClassification(
+            StaticConfig(
+                hidden_size=spec.embedding_size,
+                dense_size=spec.dense_size,
+                **shared,
             )
+        )
 
-        return build_on_table(initial, self.embedding_size, new_model, to_unit=True)
+    return build_on_table(initial, spec.embedding_size, new_model, to_unit=True)

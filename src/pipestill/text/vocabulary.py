@@ -9,36 +9,16 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import Field
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from pipestill.errors import ModelError
-from pipestill.params import Section
 from pipestill.records import write_bytes, write_json
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.text.tokenizer_file import cut_down, needed_ids
-
-
-class FullVocabulary(Section):
-    """All tokens of the initial model's vocabulary."""
-
-    kind: Literal["full"]
-
-
-class PrunedVocabulary(Section):
-    """The tokens that occur at least `min_count` times in the training rows, and those they need."""
-
-    kind: Literal["pruned"]
-    min_count: int = Field(ge=1)
-
-
-VocabularySpec = Annotated[FullVocabulary | PrunedVocabulary, Field(discriminator="kind")]
-"""Specification of a student's vocabulary."""
 
 
 def count_tokens(tokenizer: PreTrainedTokenizerBase, batches: Iterable[Sequence[str]]) -> Int[np.ndarray, " token"]:

@@ -14,6 +14,7 @@ from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
+from pipestill.students._base import build_architecture
 from pipestill.teacher import Classifier, check_length, choose_device_precision, load_classifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate, length_sorted_batches
@@ -101,7 +102,7 @@ def build_student(params: StudentParams, material: Material) -> Student:
     choices = _set_max_length(initial, params, material)
     pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)
     batches = first_batches(material, pruned.initial.tokenizer, params.architecture.num_rows_read)
-    model, facts = params.architecture.build(pruned.initial.model, batches)
+    model, facts = build_architecture(params.architecture, pruned.initial.model, batches)
     check_length(model, initial.max_length)
     shrunk = shrink_embedding(params.embedding, model)
     facts = (*facts, *pruned.facts, *shrunk)

@@ -1,16 +1,13 @@
-"""Fine-tuning a teacher, and the section `finetune_teacher` of params.yaml."""
+"""Fine-tuning a teacher."""
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
-from pipestill.losses.cross_entropy import CrossEntropySpec
-from pipestill.params import Section
+from pipestill.losses.params import CrossEntropySpec
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import choose_device_precision
 from pipestill.teacher.from_base import new_classifier
@@ -18,41 +15,13 @@ from pipestill.teacher.tracing import check_exportable
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
-from pipestill.training.objective import Term
-from pipestill.training.params import MaxLength, TrainingSettings
+from pipestill.training.params import FinetuneTeacherParams, Term
 from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
 from pipestill.training.trainer import Listener, train
 
 HEAD_BATCH_SIZE = 64
 """Rows that go through the frozen base at once; speed and memory only."""
-
-
-class FinetuneTeacherParams(Section):
-    """Settings of fine-tuning the teacher on the train rows with cross-entropy.
-
-    Attributes:
-        seed: random seed of the new head, the order of rows and the dropouts.
-        max_length: the longest input in tokens, where longer texts are cut; `auto` fits 99% of the train texts.
-        head: `probe` fits the new head on the frozen base before fine-tuning starts (arXiv:2202.10054); `random` does
-            not.
-        training: optimiser, schedule and limits; see `TrainingSettings`.
-    """
-
-    seed: int = Field(ge=0)
-    max_length: MaxLength
-    head: Literal["probe", "random"]
-    training: TrainingSettings
-
-
-class MoreTeacherParams(FinetuneTeacherParams):
-    """Settings of one more teacher, for a committee.
-
-    Attributes:
-        base: pretrained model to fine-tune: the base of `fetch`, or one of `more_bases`.
-    """
-
-    base: str = Field(pattern=r"^models/(base|bases/\w+)$")
 
 
 def finetune_teacher(

@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pipestill.losses._base import LossInputs
+from pipestill.losses._base import LossInputs, new_projection, reads
 from pipestill.losses._features import Reads, Sizes
-from pipestill.training.objective import Objective, objective_sum
+from pipestill.training.objective import objective_sum
+from pipestill.training.params import Objective
 from pipestill.training.recorder import Recorder, sizes_of
 from pipestill.training.signals import Answer, Batch
 
@@ -29,11 +30,11 @@ class Learner(nn.Module):
         self.student = student
         self.projections = nn.ModuleDict()
         self._objective = objective
-        reads = Reads()
+        sites = Reads()
         if teacher is not None:
-            reads = objective_reads(objective, sizes_of(student), teacher)
+            sites = objective_reads(objective, sizes_of(student), teacher)
             self.projections.update(_projections(objective, sizes_of(student), teacher, seed))
-        self._recorder = Recorder(student, reads.student)
+        self._recorder = Recorder(student, sites.student)
 
     def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:
         """Compute the objective of a batch, as a sum over its rows.
@@ -67,14 +68,14 @@ def objective_reads(objective: Objective, student: Sizes, teacher: Sizes) -> Rea
     Raises:
         ModelError: the two do not fit one of its losses.
     """
-    reads = Reads()
+    sites = Reads()
     for term in objective:
-        reads |= term.loss.reads(student, teacher)
-    return reads
+        sites |= reads(term.loss, student, teacher)
+    return sites
 
 
 def _projections(objective: Objective, student: Sizes, teacher: Sizes, seed: int) -> dict[str, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = [term.loss.new_projection(student, teacher) for term in objective]
+        made = [new_projection(term.loss, student, teacher) for term in objective]
     return {str(number): module for number, module in enumerate(made) if module is not None}

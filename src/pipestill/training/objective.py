@@ -1,24 +1,13 @@
 """The objective: a weighted sum of losses, each weight a number or a schedule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from pipestill.losses._base import LossInputs, LossSpec
-from pipestill.schedules import Schedule, number_at
-
-
-@dataclass(frozen=True)
-class Term:
-    """A loss and its weight."""
-
-    weight: float | Schedule
-    loss: LossSpec
-
-
-Objective = tuple[Term, ...]
+from pipestill.losses._base import LossInputs, per_row
+from pipestill.schedules import number_at
+from pipestill.training.params import Objective
 
 
 def objective_sum(objective: Objective, inputs: Sequence[LossInputs]) -> Float[Tensor, ""]:
@@ -29,7 +18,7 @@ def objective_sum(objective: Objective, inputs: Sequence[LossInputs]) -> Float[T
         inputs: logits, labels and features for each loss; they differ in their projections only.
     """
     values = [
-        number_at(term.weight, given.progress) * term.loss.per_row(given).sum()
+        number_at(term.weight, given.progress) * per_row(term.loss, given).sum()
         for term, given in zip(objective, inputs, strict=True)
     ]
     total = values[0]

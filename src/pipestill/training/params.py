@@ -1,11 +1,14 @@
-"""Training settings: the `training` part of those sections of params.yaml that train a model."""
+"""Settings of trainings: teachers' sections of params.yaml, the `training` part of every section, and the objective."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from pipestill.losses.params import LossSpec
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
+from pipestill.schedules import Schedule
 
 LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
@@ -115,3 +118,41 @@ class TrainingSettings(_Optimiser):
         if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
             raise ValueError("accumulation_steps must divide batch_size")
         return self
+
+
+class FinetuneTeacherParams(Section):
+    """Settings of fine-tuning the teacher on the train rows with cross-entropy.
+
+    Attributes:
+        seed: random seed of the new head, the order of rows and the dropouts.
+        max_length: the longest input in tokens, where longer texts are cut; `auto` fits 99% of the train texts.
+        head: `probe` fits the new head on the frozen base before fine-tuning starts (arXiv:2202.10054); `random` does
+            not.
+        training: optimiser, schedule and limits; see `TrainingSettings`.
+    """
+
+    seed: int = Field(ge=0)
+    max_length: MaxLength
+    head: Literal["probe", "random"]
+    training: TrainingSettings
+
+
+class MoreTeacherParams(FinetuneTeacherParams):
+    """Settings of one more teacher, for a committee.
+
+    Attributes:
+        base: pretrained model to fine-tune: the base of `fetch`, or one of `more_bases`.
+    """
+
+    base: str = Field(pattern=r"^models/(base|bases/\w+)$")
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss and its weight."""
+
+    weight: float | Schedule
+    loss: LossSpec
+
+
+Objective = tuple[Term, ...]

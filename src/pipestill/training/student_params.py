@@ -4,14 +4,45 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipestill.losses import Loss
+from pipestill.losses.params import Loss
 from pipestill.params import FROM_LIST, Section
 from pipestill.schedules import Weight, extremes
-from pipestill.students import StudentKind
-from pipestill.text.vocabulary import VocabularySpec
-from pipestill.training.objective import Objective, Term
-from pipestill.training.params import MaxLength, TrainingSettings
-from pipestill.training.vocabulary import EmbeddingSpec
+from pipestill.students.params import StudentKind
+from pipestill.training.params import MaxLength, Objective, Term, TrainingSettings
+
+
+class FullVocabulary(Section):
+    """All tokens of the initial model's vocabulary."""
+
+    kind: Literal["full"]
+
+
+class PrunedVocabulary(Section):
+    """The tokens that occur at least `min_count` times in the training rows, and those they need."""
+
+    kind: Literal["pruned"]
+    min_count: int = Field(ge=1)
+
+
+VocabularySpec = Annotated[FullVocabulary | PrunedVocabulary, Field(discriminator="kind")]
+"""Specification of a student's vocabulary."""
+
+
+class FullEmbedding(Section):
+    """One table, as wide as the architecture's hidden size."""
+
+    kind: Literal["full"]
+
+
+class FactorisedEmbeddingSpec(Section):
+    """A table of width `size`, and a linear map from there."""
+
+    kind: Literal["factorised"]
+    size: int = Field(ge=1)
+
+
+EmbeddingSpec = Annotated[FullEmbedding | FactorisedEmbeddingSpec, Field(discriminator="kind")]
+"""Specification of a student's token embedding."""
 
 
 class TermParams(Section):

@@ -28,8 +28,7 @@ from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weig
 from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner
 from pipestill.training.material import Material
-from pipestill.training.objective import Objective
-from pipestill.training.params import LOG_STEPS, OptimiserParams, TrainingSettings
+from pipestill.training.params import LOG_STEPS, Objective, OptimiserParams, TrainingSettings
 from pipestill.training.recipe import Traits, choose_recipe
 from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows

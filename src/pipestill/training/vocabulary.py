@@ -6,40 +6,22 @@ embedding is factorised in the student itself. The student keeps the pruned toke
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 from datasets import Dataset
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from pipestill.facts import Fact
-from pipestill.params import Section
 from pipestill.teacher import Classifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
-from pipestill.text.vocabulary import PrunedVocabulary, VocabularySpec, count_tokens, prune_tokenizer, unknown_fraction
+from pipestill.text.vocabulary import count_tokens, prune_tokenizer, unknown_fraction
+from pipestill.training.student_params import EmbeddingSpec, FactorisedEmbeddingSpec, PrunedVocabulary, VocabularySpec
 
 OldIds = Sequence[int] | None
 """Map from a token's id in the pruned vocabulary to its id in the whole one; None without pruning."""
 
 BATCH_ROWS = 1000
 """Rows in memory while tokens are counted."""
-
-
-class FullEmbedding(Section):
-    """One table, as wide as the architecture's hidden size."""
-
-    kind: Literal["full"]
-
-
-class FactorisedEmbeddingSpec(Section):
-    """A table of width `size`, and a linear map from there."""
-
-    kind: Literal["factorised"]
-    size: int = Field(ge=1)
-
-
-EmbeddingSpec = Annotated[FullEmbedding | FactorisedEmbeddingSpec, Field(discriminator="kind")]
-"""Specification of a student's token embedding."""
 
 
 class Pruned(NamedTuple):
