@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipestill.defaults import with_defaults
 from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
@@ -120,11 +121,11 @@ def _kind(lock: Lock) -> str:
 
 
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
-    """Write the params and wall times of all stages; values already there stay."""
+    """Write the params of all stages, the students' merged with the defaults, and wall times; what is there stays."""
     params: dict[str, str] = {}
     for record in records.values():
         for values in record.dvc_params.values():
-            params |= flatten(values)
+            params |= flatten(with_defaults(values))
     write_params(store, run_id, params)
     if records:
         entities.write_artifact(store, run_id, WALL_TIMES, wall_times(records).encode())
