@@ -26,15 +26,16 @@ def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(defaults)
     for key, value in own.items():
         default = defaults.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(default, Mapping)
-            and value.get(KIND, default.get(KIND)) == default.get(KIND)
-        ):
+        if isinstance(value, Mapping) and isinstance(default, Mapping) and _same_kind(default, value):
             merged[key] = merge(default, value)
         else:
             merged[key] = value
     return merged
+
+
+def _same_kind(default: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
+    """Return whether a student's mapping is of the default's kind; without a `kind` of its own it is."""
+    return KIND not in own or own[KIND] == default.get(KIND)
 
 
 def with_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,12 +79,19 @@ def student_refusals(content: Mapping[str, Any], name: str, kind: type[Any]) -> 
         name: name of the student.
         kind: specification of a student.
     """
+    return refusals(with_defaults(content), f"{STUDENTS}.{name}", kind, lambda path: place(content, name, path))
 
-    def where(path: Sequence[str]) -> str:
-        is_default = not _holds(content[STUDENTS][name], path) and _holds(content.get(DEFAULTS), path)
-        return ".".join((DEFAULTS, *path) if is_default else (STUDENTS, name, *path))
 
-    return refusals(with_defaults(content), f"{STUDENTS}.{name}", kind, where)
+def place(content: Mapping[str, Any], name: str, path: Sequence[str]) -> str:
+    """Return the dotted key under which params.yaml sets a value of a student: its own, or that of the defaults.
+
+    Args:
+        content: top-level mapping of params.yaml.
+        name: name of the student.
+        path: keys from the student to the value.
+    """
+    is_default = not _holds(content[STUDENTS][name], path) and _holds(content.get(DEFAULTS), path)
+    return ".".join((DEFAULTS, *path) if is_default else (STUDENTS, name, *path))
 
 
 def write_students(content: Mapping[str, Any], students: Mapping[str, BaseModel], folder: Path = SETTINGS) -> None:

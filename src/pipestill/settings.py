@@ -8,7 +8,7 @@ from typing import Any
 from pipestill.baseline.params import BaselineParams
 from pipestill.benchmark.params import BenchmarkParams
 from pipestill.data.params import PrepareParams
-from pipestill.defaults import DEFAULTS, OWN, STUDENTS, default_refusals, student_refusals, with_defaults
+from pipestill.defaults import DEFAULTS, OWN, STUDENTS, default_refusals, place, student_refusals, with_defaults
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
@@ -85,7 +85,11 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
         whole = with_defaults(content)
         students = {name: parse_section(whole, f"{STUDENTS}.{name}", StudentParams) for name in whole[STUDENTS]}
         features = parse_section(content, "cache_logits", CacheLogitsParams).features
-        lines = [*_unknown_names(whole), *_unlisted(content, pipeline), *_unreadable_features(students, features)]
+        lines = [
+            *_unknown_names(whole),
+            *_unlisted(content, pipeline),
+            *_unreadable_features(content, students, features),
+        ]
     lines = [*dict.fromkeys(lines)]  # a mistake in the defaults is found with each student too
     if lines:
         raise ParamsError(
@@ -144,7 +148,9 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesParams) -> list[str]:
+def _unreadable_features(
+    content: Mapping[str, Any], students: Mapping[str, StudentParams], kept: FeaturesParams
+) -> list[str]:
     """Losses that read features which a student does not have, or not of the tokens that the cache holds."""
     lines = []
     for name, student in students.items():
@@ -153,12 +159,14 @@ def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesPa
         losses = [getattr(term.loss, "kind", "a loss") for term in student.terms if term.loss.asks_features]
         kind = student.architecture.kind
         if kind in LAYERLESS:
-            lines.append(f"{STUDENTS}.{name}.objective: {', '.join(losses)} reads layers, and {kind} has none")
+            where = place(content, name, ["objective"])
+            lines.append(f"{where}: {', '.join(losses)} reads layers, and {kind} has none")
         every_token = [loss for loss in losses if loss not in FIRST_TOKEN_ONLY]
         min_count = getattr(student.vocabulary, "min_count", 1)
         if every_token and kept.sites and kept.tokens == "all" and min_count > 1:
+            where = place(content, name, ["vocabulary", "min_count"])
             lines.append(
-                f"{STUDENTS}.{name}.vocabulary.min_count (found {min_count}): {', '.join(every_token)} reads features "
+                f"{where} (found {min_count}): {', '.join(every_token)} reads features "
                 "of all tokens from the cache, and rare words have other tokens then; 1, or `features.sites: []`"
             )
     return lines

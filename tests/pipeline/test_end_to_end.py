@@ -126,7 +126,7 @@ def test_an_exported_folder_is_all_that_predict_needs(built: TinyPipeline, model
 def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_of_its_own(
     changed: TinyPipeline,
 ) -> None:
-    assert changed.params()["students"]["bert_thin"]["vocabulary"]["kind"] == "pruned"
+    assert changed.params()["student_defaults"]["vocabulary"]["kind"] == "pruned"
     said = changed.run("python", "tools/compare_teachers.py", "bert_thin", "--rounds", "1").stdout
     assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
     assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)
