@@ -18,6 +18,7 @@ from pipestill.exporters.artifact import describe_model
 from pipestill.exporters.params import ExportParams
 from pipestill.params import load_section
 from pipestill.records import read_record, write_json
+from pipestill.student_files import settings_file
 from pipestill.tracking import run_main, stage_run
 
 PARAMS = Path("pipelines/ablation/params.yaml")
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("cell", help="a key of `cells` in pipelines/ablation/params.yaml")
     name: str = parser.parse_args().cell
     cell = load_section(f"cells.{name}", Cell, PARAMS)
-    student = load_section(f"students.{cell.student}", StudentSettings, PARAMS)
+    student = read_record(settings_file(cell.student, DATA / "students"), StudentSettings)
     recipe = load_section(f"recipes.{cell.recipe}", Recipe, PARAMS)
     seeds = load_section("repeats", Repeats, PARAMS).seeds
     export, evaluate = load_section("export", ExportParams, PARAMS), load_section("evaluate", EvaluateParams, PARAMS)

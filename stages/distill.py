@@ -6,8 +6,8 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, open_table, read_columns
-from pipestill.params import load_section
-from pipestill.records import write_json
+from pipestill.records import read_record, write_json
+from pipestill.student_files import settings_file
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.distillation import train_student
@@ -20,11 +20,11 @@ RECORDS = Path("metrics/training")
 
 
 def main() -> None:
-    """Read params, train, write the student and its curves."""
+    """Read the student's settings, train, write the student and its curves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("student", help="a key of `students` in params.yaml")
     name: str = parser.parse_args().student
-    params = load_section(f"students.{name}", StudentParams)
+    params = read_record(settings_file(name), StudentParams)
     rows = Path(params.rows)
     table = rows if rows.suffix == ".parquet" else rows / "rows.parquet"
     with stage_run(params) as run:

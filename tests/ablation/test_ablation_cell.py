@@ -7,7 +7,7 @@ import pytest
 
 from pipestill.ablation import cell
 from pipestill.ablation.cell import Ground, Outcome, run_cell
-from pipestill.ablation.params import Recipe, StudentSettings
+from pipestill.ablation.params import Recipe, grid_students
 from pipestill.ablation.records import SeedRecord
 from pipestill.ablation.telling import listener
 from pipestill.data.schema import LabelSet
@@ -55,7 +55,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
         with pytest.raises(ends):
             run_cell(
                 ("static", "soft"),
-                parse_section(GRID, "students.static", StudentSettings),
+                grid_students(GRID)["static"],
                 parse_section(GRID, "recipes.soft", Recipe),
                 (17, 18, 19),
                 Ground({}, Path("logits"), LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 import sync_deps
 from pipestill.code.closure import loading_code, training_code
 from pipestill.code.lists import code_list, is_code_list
+from pipestill.defaults import with_defaults
 from pipestill.training.student_params import StudentParams
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +180,7 @@ class TestCodeLists:
         assert sorted(filter(is_code_list, outs)) == sorted(expected)
 
 
-STUDENTS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["students"]
+STUDENTS = with_defaults(YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text()))["students"]
 
 
 @pytest.mark.usefixtures("in_the_repository")
@@ -319,6 +320,7 @@ class TestSyncDeps:
     def test_a_new_student_is_listed_where_all_results_are_read(self) -> None:
         before, after = self.text.splitlines(), self.synced(self.text, (*self.students, "tiny")).splitlines()
         assert [line for line in after if line not in before] == [
+            "    - data/students/tiny.json",
             "    - data/code/distill-tiny.json",
             "    - data/code/export-tiny.json",
             "    - data/code/evaluate-tiny.json",

@@ -34,19 +34,7 @@ MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AU
 """The longest input in tokens, special tokens included; longer texts are cut."""
 
 
-class _Optimiser(Section):
-    """Settings of the optimiser that never depend on the data."""
-
-    schedule: Literal["linear", "cosine", "constant"]
-    weight_decay: float = Field(ge=0)
-    max_grad_norm: float = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    train_embeddings: bool
-    precision: PrecisionSetting
-    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
-
-
-class OptimiserParams(_Optimiser):
+class OptimiserParams(Section):
     """Settings of a training, whatever its task.
 
     Attributes:
@@ -65,6 +53,13 @@ class OptimiserParams(_Optimiser):
         checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
     """
 
+    schedule: Literal["linear", "cosine", "constant"]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    train_embeddings: bool
+    precision: PrecisionSetting
+    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     accumulation_steps: int = Field(ge=1)
@@ -89,28 +84,38 @@ class TrainingParams(OptimiserParams):
     selection_metric: Metric
 
 
-class TrainingSettings(_Optimiser):
+class TrainingSettings(Section):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
+
+    The fields stand in the order of params.yaml: `check` writes a student's settings in this order, and the recipe on a
+    model card has it too.
 
     Attributes:
         epochs: `auto` makes the passes that see a number of rows growing with the labels, and stops early when dev no
             longer improves.
+        max_minutes: where the training is estimated to take longer, `epochs: auto` makes fewer passes, or one over a
+            part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
         batch_size: `auto` takes fewer rows a step where there are few.
         accumulation_steps: `auto` computes a batch in as many forward passes as keep attention's memory small.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.
         selection_metric: `auto` is macro_f1 where labels are skewed, else accuracy.
-        max_minutes: where the training is estimated to take longer, `epochs: auto` makes fewer passes, or one over a
-            part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
     """
 
     epochs: CountOrAuto
+    max_minutes: float = Field(default=0, ge=0)
     batch_size: CountOrAuto
     accumulation_steps: CountOrAuto
     learning_rate: RateOrAuto
     warmup_fraction: FractionOrAuto
+    schedule: Literal["linear", "cosine", "constant"]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    train_embeddings: bool
+    precision: PrecisionSetting
     selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
-    max_minutes: float = Field(default=0, ge=0)
+    checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
     @model_validator(mode="after")
     def _parts_are_whole(self) -> Self:
