@@ -56,11 +56,17 @@ if "DVC_STAGE" in os.environ:
 
 
 class TinyPipeline(Repository):
-    """A repository with the pipeline in it."""
+    """A repository with the pipeline in it.
+
+    Attributes:
+        tracking: `live`, or `later` where a test reads no MLflow runs of what it runs.
+    """
+
+    tracking = "later"
 
     def environment(self, **extra: str) -> dict[str, str]:
         paths = {"PYTHONPATH": f"{self.root / 'src'}:{self.root.parent / 'recorder'}", "OPENED": str(self.opened)}
-        return super().environment(**paths, **extra)
+        return super().environment(**paths, PIPESTILL_TRACKING=self.tracking, **extra)
 
     @property
     def opened(self) -> Path:
