@@ -13,6 +13,7 @@ from pipestill.errors import ParamsError
 from pipestill.params import parse_section
 from pipestill.teacher import load_classifier
 from pipestill.training import max_length
+from pipestill.training.classifier import read_traits
 from pipestill.training.distillation import build_student
 from pipestill.training.finetune import FinetuneTeacherParams, finetune_teacher
 from pipestill.training.max_length import choose_max_length, fit_texts_and_limit, shorten
@@ -26,7 +27,6 @@ from pipestill.training.recipe import (
     floor_rows,
 )
 from pipestill.training.rows import TrainingRows
-from pipestill.training.trainer import read_traits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 AUTO = dict.fromkeys(

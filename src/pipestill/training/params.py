@@ -31,7 +31,7 @@ MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AU
 """The longest input in tokens, special tokens included; longer texts are cut."""
 
 
-class _Optimiser(Section):
+class OptimiserSettings(Section):
     """Settings of the optimiser that never depend on the data."""
 
     schedule: Literal["linear", "cosine", "constant"]
@@ -43,7 +43,7 @@ class _Optimiser(Section):
     checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
 
-class OptimiserParams(_Optimiser):
+class OptimiserParams(OptimiserSettings):
     """Settings of a training, whatever its task.
 
     Attributes:
@@ -86,7 +86,7 @@ class TrainingParams(OptimiserParams):
     selection_metric: Metric
 
 
-class TrainingSettings(_Optimiser):
+class TrainingSettings(OptimiserSettings):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
 
     Attributes:
