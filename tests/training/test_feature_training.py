@@ -167,7 +167,7 @@ def test_a_killed_cache_of_features_resumes_and_ends_with_the_same_bytes(monkeyp
     fill_cache("whole", sites=["hidden:4", "key:2"], tokens="all")
     whole = sha256_files(Path("data/logits"))
     assert sum(name.endswith((".hidden-4.npy", ".key-2.npy", ".tokens.npy")) for name in whole) == 12
-    real, asked = caching.tell, []
+    real, asked = caching.capture, []
 
     def dying(*arguments: Any, **named: Any) -> Any:
         asked.append(1)
@@ -175,7 +175,7 @@ def test_a_killed_cache_of_features_resumes_and_ends_with_the_same_bytes(monkeyp
             raise KilledError
         return real(*arguments, **named)
 
-    monkeypatch.setattr(caching, "tell", dying)
+    monkeypatch.setattr(caching, "capture", dying)
     with pytest.raises(KilledError):
         fill_cache("killed", sites=["hidden:4", "key:2"], tokens="all")
     shards = Path(".scratch/killed/shards")
