@@ -7,7 +7,7 @@ import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings 
 from pipestill.ablation.cell import Ground, run_cell
 from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes
-from pipestill.ablation.telling import headline, listener
+from pipestill.ablation.run_metrics import headline, log_seed
 from pipestill.data.card import DataCard
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import CARD, DEV, LABELS, TEST, TRAIN, read_columns
@@ -43,7 +43,7 @@ def main() -> None:
         finished = run_cell(
             (cell.student, cell.recipe), student, recipe, seeds,
             Ground(tables, DATA / "logits", read_labels(LABELS), splits),
-            export, evaluate, lambda seed: listener(run, seed),
+            export, evaluate, lambda seed: log_seed(run, seed),
             lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings, splits["dev"].texts),
             (run.scratch, MODELS / name),
         )  # fmt: skip

@@ -12,7 +12,7 @@ from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.distillation import train_student
 from pipestill.training.material import Material
-from pipestill.training.reporting import log_trained, tell
+from pipestill.training.reporting import log_curves, log_trained
 from pipestill.training.student_params import StudentParams
 
 STUDENTS = Path("models/students")
@@ -33,7 +33,7 @@ def main() -> None:
         material = Material(
             labels=read_labels(LABELS), table=open_table(table), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = train_student(name, params, material, tell(run))
+        trained = train_student(name, params, material, log_curves(run))
         save_classifier(trained.classifier, STUDENTS / name)
         write_json(RECORDS / f"{name}.json", trained.record)
         log_trained(run, trained)

@@ -17,14 +17,15 @@ from pipestill.data.tables import DEV, LABELS, TRANSFER, Rows, open_table, read_
 from pipestill.environment import read_environment
 from pipestill.records import read_record
 from pipestill.student_files import settings_file
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import LOGITS, TEACHER, build_student, signal_for
 from pipestill.training.material import Material
-from pipestill.training.rows import TrainingRows
+from pipestill.training.records import EpochPoint
 from pipestill.training.student_params import StudentParams
-from pipestill.training.trainer import Listener, train
 
 SCRATCH = ".scratch"
-SILENT = Listener(on_step=lambda _step, _loss, _rate: None, on_epoch=lambda _point: None)
+SILENT: Callbacks[EpochPoint] = Callbacks(on_step=lambda _step, _loss, _rate: None, on_epoch=lambda _point: None)
 
 
 def main() -> None:
@@ -53,16 +54,15 @@ def main() -> None:
             asked = params.model_copy(update={"targets": str(targets)})
             signal = signal_for(asked, student, material, old_ids)
             start = time.perf_counter()
-            train(
+            train_classifier(
                 name=str(targets),
                 classifier=student,
-                rows=TrainingRows(table, student.tokenizer, Path(scratch)),
                 material=material,
                 objective=params.terms,
                 signal=signal,
                 settings=params.training,
                 seed=params.seed,
-                listener=SILENT,
+                callbacks=SILENT,
             )
             return time.perf_counter() - start, signal.seconds
 

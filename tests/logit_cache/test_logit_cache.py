@@ -235,6 +235,16 @@ def test_logits_that_are_no_numbers_are_not_cached(
         write(forward=broken)
 
 
+def test_logits_beyond_the_storage_type_and_of_other_rows_are_not_cached(
+    write: Write, identity: CacheIdentity, forward: Callable[..., np.ndarray]
+) -> None:
+    half = identity.model_copy(update={"storage_dtype": "float16"})
+    with pytest.raises(CacheError, match="finite as float16: False"):
+        write(identity=half, forward=lambda some: forward(some) + np.float32(1e5))
+    with pytest.raises(CacheError, match=r"shape \(8, 3\).*\n.*shape \(9, 3\)"):
+        write(forward=lambda some: forward(some)[1:])
+
+
 def test_float16_logits_are_as_good_as_exact_at_the_temperatures_in_use() -> None:
     logits = (np.random.default_rng(0).standard_normal((500, 52)) * 4).astype(np.float32)
     restored = logits.astype(np.float16).astype(np.float32)

@@ -15,14 +15,15 @@ from pipestill.mlm.distillation import Distilled, MlmDistillParams, distil_mlm
 from pipestill.mlm.masks import MlmMasksCard, MlmMasksParams, write_masks
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
 from pipestill.mlm.reader import MlmCache
+from pipestill.mlm.records import MlmEpoch
 from pipestill.mlm.teacher import MadeTeacher, MlmTeacherParams, make_teacher
 from pipestill.mlm.texts import Texts
-from pipestill.mlm.training import MlmListener
 from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.callbacks import Callbacks
 
 BASE, MASKS, TEACHER = Path("models/base"), Path("data/mlm/masks"), Path("models/mlm/teacher")
 CACHE, STUDENT = Path("data/mlm/soft_targets"), Path("models/mlm/student")
-SILENT = MlmListener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
+SILENT: Callbacks[MlmEpoch] = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 
 MASKS_PARAMS: dict[str, Any] = {
     "seed": 3,
@@ -109,7 +110,9 @@ def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Cached:
     )
 
 
-def distil(cache: MlmCache, scratch: str = "student", listener: MlmListener = SILENT, **changes: Any) -> Distilled:
+def distil(
+    cache: MlmCache, scratch: str = "student", callbacks: Callbacks[MlmEpoch] = SILENT, **changes: Any
+) -> Distilled:
     distilled = distil_mlm(
         MlmDistillParams.model_validate(DISTILL_PARAMS | changes),
         teacher=load_masked_lm(TEACHER).lm,
@@ -117,7 +120,7 @@ def distil(cache: MlmCache, scratch: str = "student", listener: MlmListener = SI
         train=rows_of("train"),
         dev=rows_of("dev"),
         scratch=Path(".scratch") / scratch,
-        listener=listener,
+        callbacks=callbacks,
     )
     save_masked_lm(distilled.lm, STUDENT)
     return distilled

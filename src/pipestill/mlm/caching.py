@@ -15,9 +15,10 @@ from pipestill.mlm.model import MaskedLm, Predicted, predict_masked
 from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens
-from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.mlm.writer import MaskedOutputs, write_mlm_cache
 from pipestill.precision import Precision
 from pipestill.progress import advancing
+from pipestill.shards import row_ends
 from pipestill.teacher.forward import autocast, choose_device_precision, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
@@ -48,7 +49,7 @@ def _ask(
     """Run a teacher over some rows, in batches of similar length, in evaluation mode."""
     collate = MaskedCollator(teacher.tokenizer.pad_token_id)
     given = rows.__getitems__(numbers)
-    ends = np.concatenate([[0], np.cumsum([len(row["positions"]) for row in given])])
+    ends = row_ends([len(row["positions"]) for row in given])
     device = teacher.model.device
     with torch.inference_mode(), autocast(precision, device):
         for places in length_sorted_batches([len(row["input_ids"]) for row in given], batch_size):
@@ -59,7 +60,7 @@ def _ask(
 
 def ask_teacher(
     teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams, precision: Precision
-) -> Told:
+) -> MaskedOutputs:
     """Compute a teacher's most probable tokens and hidden states at the masked positions of some rows, in order."""
     num_masked = np.array([len(row["positions"]) for row in rows.__getitems__(numbers)], dtype=np.int32)
     total, width = int(num_masked.sum()), int(teacher.model.config.hidden_size)
@@ -71,7 +72,7 @@ def ask_teacher(
         ids[where] = top.ids.cpu().numpy()
         log_probabilities[where] = top.log_probabilities.cpu().numpy()
         hidden[where] = said.hidden.float().cpu().numpy()
-    return Told(num_masked, ids, log_probabilities, hidden)
+    return MaskedOutputs(num_masked, ids, log_probabilities, hidden)
 
 
 def fill_mlm_cache(
@@ -105,25 +106,18 @@ def fill_mlm_cache(
         num_masked_tokens=rows.num_masked_tokens,
     )
     teacher.model.to(device)
-    computed = 0
-
-    def ask(numbers: range) -> Told:
-        nonlocal computed
-        computed += len(numbers)
-        return ask_teacher(teacher, rows, numbers, params, precision.used)
-
     start = time.perf_counter()
     with advancing(len(rows), "mlm_cache", "rows") as advance:
-        card = write_mlm_cache(
+        written = write_mlm_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
             shards=_shards(table, params.shard_rows),
-            ask=ask,
+            ask=lambda numbers: ask_teacher(teacher, rows, numbers, params, precision.used),
             on_shard=advance,
             choices=(precision,),
         )
-    return Cached(card, computed, time.perf_counter() - start)
+    return Cached(written.card, written.num_computed_rows, time.perf_counter() - start)
 
 
 def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, table: Dataset, masks: Path) -> MlmCache:
@@ -191,8 +185,8 @@ def _check_params(params: MlmCacheParams, teacher: MaskedLm, rows: MaskedRows) -
         )
 
 
-def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[range, list[str]]]:
+def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[list[str], range]]:
     ids = table.select_columns(["content_id"])
     for start in range(0, len(table), shard_rows):
         numbers = range(start, min(start + shard_rows, len(table)))
-        yield numbers, ids[start : numbers.stop]["content_id"]
+        yield ids[start : numbers.stop]["content_id"], numbers

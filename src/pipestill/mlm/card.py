@@ -5,15 +5,15 @@ from pathlib import Path
 from pydantic import Field
 
 from pipestill.fingerprint import sha256_file, sha256_files
-from pipestill.logit_cache.card import StorageDtype
 from pipestill.params import Section
 from pipestill.precision import Precision, PrecisionSetting
-from pipestill.shards import Card, Identity, Shard
+from pipestill.shards import Card, Identity, Shard, StorageDtype
 from pipestill.teacher.classifier import NOTICE_FILE
 
 FORMAT_VERSION = 1
-ARRAYS = ("content_ids", "num_masked", "top_ids", "top_log_probabilities", "hidden")
-"""The files of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
+IDS = "content_ids"
+ARRAYS = (IDS, "num_masked", "top_ids", "top_log_probabilities", "hidden")
+"""The arrays of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
 
 
 class MlmCacheParams(Section):
@@ -123,8 +123,3 @@ def identify(
         precision=precision,
         storage_dtype=how.storage_dtype,
     )
-
-
-def shard_file(shard: int, array: str) -> str:
-    """Return the name of the file with one array of a shard."""
-    return f"{shard:05d}.{array}.npy"

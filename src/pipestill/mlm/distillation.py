@@ -14,13 +14,14 @@ from pipestill.facts import Fact
 from pipestill.mlm.model import MaskedLm
 from pipestill.mlm.objective import MlmWeights
 from pipestill.mlm.reader import MlmCache
-from pipestill.mlm.records import MlmTrainingRecord
+from pipestill.mlm.records import MlmEpoch, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedRows
-from pipestill.mlm.training import MlmListener, train_masked_lm
+from pipestill.mlm.training import train_masked_lm
 from pipestill.params import Section
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.students._base import build_architecture
 from pipestill.students.params import BertLayersSpec, DistilbertSpec
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.params import OptimiserParams
 
 _DISTILBERT_HEAD = {
@@ -62,7 +63,7 @@ def distil_mlm(
     train: Dataset,
     dev: Dataset,
     scratch: Path,
-    listener: MlmListener,
+    callbacks: Callbacks[MlmEpoch],
 ) -> Distilled:
     """Build a student from a teacher and train it on the teacher's cached outputs.
 
@@ -83,7 +84,7 @@ def distil_mlm(
         params=params.training,
         seed=derive_seed(params.seed, "training"),
         scratch=scratch,
-        listener=listener,
+        callbacks=callbacks,
     )
     return Distilled(student, record.model_copy(update={"facts": facts}), time.perf_counter() - start)
 

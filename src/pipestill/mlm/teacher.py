@@ -13,13 +13,14 @@ from pydantic import Field
 
 from pipestill.mlm.model import MaskedLm, load_masked_lm
 from pipestill.mlm.objective import HARD_ONLY
-from pipestill.mlm.records import MlmScores, MlmTrainingRecord
+from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedRows
-from pipestill.mlm.training import MlmListener, score_masked_lm, train_masked_lm
+from pipestill.mlm.training import score_masked_lm, train_masked_lm
 from pipestill.params import Section
 from pipestill.records import Record
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import check_length, choose_device_precision
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.params import OptimiserParams
 
 
@@ -82,7 +83,7 @@ def make_teacher(
     train: Dataset,
     dev: Dataset,
     scratch: Path,
-    listener: Callable[[str], MlmListener],
+    log_phase: Callable[[str], Callbacks[MlmEpoch]],
 ) -> MadeTeacher:
     """Load a base, add a head if it lacks one, and adapt it to these texts if the params ask for it.
 
@@ -92,7 +93,7 @@ def make_teacher(
         train: masked rows to train on.
         dev: masked rows to measure on.
         scratch: folder that survives a kill.
-        listener: function from a phase's name to the listener of its curves.
+        log_phase: function from a phase's name to the callbacks that log its curves.
 
     Raises:
         ModelError: the base cannot be loaded, or reads fewer tokens than the rows have.
@@ -115,7 +116,7 @@ def make_teacher(
             params=training,
             seed=derive_seed(params.seed, phase),
             scratch=scratch / phase,
-            listener=listener(phase),
+            callbacks=log_phase(phase),
         )
 
     new_head = adaptation = None

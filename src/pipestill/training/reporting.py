@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pipestill.choices import Choice
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.material import Trained
 from pipestill.training.records import EpochPoint
-from pipestill.training.trainer import Listener
 
 
 class MetricsLog(Protocol):
@@ -23,8 +23,8 @@ class TrainingLog(MetricsLog, Protocol):
         """Log the values chosen for `auto` settings."""
 
 
-def tell(run: MetricsLog) -> Listener:
-    """Make a listener that logs the curves to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
+def log_curves(run: MetricsLog) -> Callbacks[EpochPoint]:
+    """Make callbacks that log the curves to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
 
     def on_step(step: int, loss: float, learning_rate: float) -> None:
         run.log_metrics({"train.loss": loss, "train.learning_rate": learning_rate}, step=step)
@@ -43,7 +43,7 @@ def tell(run: MetricsLog) -> Listener:
         }
         run.log_metrics(metrics, step=point.step)
 
-    return Listener(on_step=on_step, on_epoch=on_epoch)
+    return Callbacks(on_step=on_step, on_epoch=on_epoch)
 
 
 def log_trained(run: TrainingLog, trained: Trained) -> None:

@@ -2,8 +2,9 @@
 
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.statistics import spread
-from pipestill.training.reporting import MetricsLog, tell
-from pipestill.training.trainer import Listener
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.records import EpochPoint
+from pipestill.training.reporting import MetricsLog, log_curves
 
 
 class _OfSeed:
@@ -18,9 +19,9 @@ class _OfSeed:
         self._run.log_metrics({f"seed_{self._seed}.{name}": value for name, value in metrics.items()}, step=step)
 
 
-def listener(run: MetricsLog, seed: int) -> Listener:
-    """Make a listener that logs a seed's curves to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
-    return tell(_OfSeed(run, seed))
+def log_seed(run: MetricsLog, seed: int) -> Callbacks[EpochPoint]:
+    """Make callbacks that log a seed's curves to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
+    return log_curves(_OfSeed(run, seed))
 
 
 def headline(record: CellRecord, times: CellTimes) -> dict[str, float]:
