@@ -6,6 +6,11 @@ SETTINGS = Path("data/students")
 """Of the main pipeline."""
 
 
+def is_settings_file(path: str) -> bool:
+    """Return whether a path of dvc.yaml or dvc.lock is that of a student's settings."""
+    return path.startswith("data/") and Path(path).parent.name == SETTINGS.name
+
+
 def settings_file(name: str, folder: Path = SETTINGS) -> Path:
     """Return the path of a student's settings, relative to the repository root."""
     return folder / f"{name}.json"
