@@ -5,8 +5,9 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.caching import open_mlm_cache
-from pipestill.mlm.distillation import MlmDistillParams, distil_mlm
+from pipestill.mlm.distillation import distil_mlm
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
+from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.reporting import as_metrics, log_curves, print_scores
 from pipestill.params import load_section
 from pipestill.records import write_json

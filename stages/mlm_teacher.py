@@ -5,8 +5,9 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.model import save_masked_lm
+from pipestill.mlm.params import MlmTeacherParams
 from pipestill.mlm.reporting import as_metrics, log_curves, print_scores
-from pipestill.mlm.teacher import MlmTeacherParams, make_teacher
+from pipestill.mlm.teacher import make_teacher
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run

@@ -16,8 +16,9 @@ from mlm.tiny_mlm import DISTILL_PARAMS, OPTIMISER, STUDENT, TEACHER, distil, fi
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import ModelError, ParamsError
-from pipestill.mlm.distillation import MlmDistillParams, build_student
+from pipestill.mlm.distillation import build_student
 from pipestill.mlm.model import load_masked_lm, predict_masked
+from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.settings import PARAMS, check_mlm_settings
 from pipestill.params import parse_section, read_params
 from pipestill.students.params import BertLayersSpec, DistilbertSpec

@@ -13,9 +13,10 @@ from mlm.tiny_mlm import BASE, HEAD, OPTIMISER, SILENT, TEACHER, TEACHER_PARAMS,
 from pipestill.errors import ModelError
 from pipestill.mlm.model import load_masked_lm, predict_masked, save_masked_lm
 from pipestill.mlm.objective import HARD_ONLY
+from pipestill.mlm.params import MlmTeacherParams
 from pipestill.mlm.records import MlmEpoch, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
-from pipestill.mlm.teacher import MlmTeacherParams, make_teacher
+from pipestill.mlm.teacher import make_teacher
 from pipestill.mlm.training import train_masked_lm
 from pipestill.seeding import seed_everything
 from pipestill.training.callbacks import Callbacks

@@ -10,13 +10,13 @@ from pipestill.data.scratch import scratch_database
 from pipestill.data.tables import TableWriter, open_table
 from pipestill.fingerprint import content_id
 from pipestill.mlm.caching import Cached, fill_mlm_cache
-from pipestill.mlm.card import MlmCacheParams
-from pipestill.mlm.distillation import Distilled, MlmDistillParams, distil_mlm
-from pipestill.mlm.masks import MlmMasksCard, MlmMasksParams, write_masks
+from pipestill.mlm.distillation import Distilled, distil_mlm
+from pipestill.mlm.masks import MlmMasksCard, write_masks
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
+from pipestill.mlm.params import MlmCacheParams, MlmDistillParams, MlmMasksParams, MlmTeacherParams
 from pipestill.mlm.reader import MlmCache
 from pipestill.mlm.records import MlmEpoch
-from pipestill.mlm.teacher import MadeTeacher, MlmTeacherParams, make_teacher
+from pipestill.mlm.teacher import MadeTeacher, make_teacher
 from pipestill.mlm.texts import Texts
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.callbacks import Callbacks

@@ -252,7 +252,7 @@ def test_a_module_imported_in_a_function_is_a_dependency_too(graph: grimp.Import
         assert any(name == imported or name.startswith(f"{imported}.") for name in known), (importer, line)
 
 
-@pytest.mark.parametrize("path", ["stages/check.py"])
+@pytest.mark.parametrize("path", ["stages/check.py", "stages/ablation_check.py", "stages/mlm_settings.py"])
 def test_params_are_checked_without_the_heavy_libraries(path: str) -> None:
     """They take seconds to import, and `check` runs at every edit."""
     heavy = ["torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "mlflow"]

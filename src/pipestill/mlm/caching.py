@@ -10,8 +10,9 @@ import torch
 from datasets import Dataset
 
 from pipestill.errors import CacheError, StaleCacheError
-from pipestill.mlm.card import MlmCacheCard, MlmCacheParams, identify
+from pipestill.mlm.card import MlmCacheCard, identify
 from pipestill.mlm.model import MaskedLm, Predicted, predict_masked
+from pipestill.mlm.params import MlmCacheParams
 from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens

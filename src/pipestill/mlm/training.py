@@ -11,7 +11,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pipestill.mlm.model import MaskedLm, predict_masked
-from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
+from pipestill.mlm.objective import Taught, masked_loss
+from pipestill.mlm.params import MlmWeights
 from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import Batch, MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import TopTokens
