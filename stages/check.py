@@ -6,9 +6,10 @@ each stage: it alone depends on all code, and every other stage on the digests o
 
 from pathlib import Path
 
-from pipestill.code.closure import loading_code, training_code
+from pipestill.code.closure import exporting_code, loading_code, training_code
 from pipestill.code.lists import write_code_lists
-from pipestill.params import read_params
+from pipestill.exporters.params import ExportParams
+from pipestill.params import parse_section, read_params
 from pipestill.records import write_json
 from pipestill.settings import PIPELINE, check_settings
 from pipestill.tracking import run_main, stage_run
@@ -26,7 +27,8 @@ def main() -> None:
         write_json(OUT, {"params": "every section of params.yaml fits its specification"})
         loading = {name: loading_code(student) for name, student in students.items()}
         training = {name: training_code(student) for name, student in students.items()}
-        write_code_lists(pipeline, "check", {"distill": training, "export": loading, "evaluate": loading})
+        exporting = {"": exporting_code(parse_section(content, "export", ExportParams))} | loading
+        write_code_lists(pipeline, "check", {"distill": training, "export": exporting, "evaluate": loading})
 
 
 if __name__ == "__main__":
