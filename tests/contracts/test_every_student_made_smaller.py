@@ -8,7 +8,8 @@ import torch
 
 from contracts.every_student import KINDS, LABELS, MAX_LENGTH, build_on_rows, random_bert, spec_of
 from exporters.exporter_models import int8
-from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
+from pipestill.exporters._graph import write_graph
+from pipestill.exporters.artifact import shape_of, write_config, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor

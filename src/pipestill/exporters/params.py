@@ -57,7 +57,7 @@ class ExportParams(Section):
     def _further(cls, value: tuple[ExportFormat, ...]) -> tuple[ExportFormat, ...]:
         for exporter in value:
             if not isinstance(exporter, FurtherExporter):
-                raise ValueError(f"`{exporter.kind}` is exported without being named here")  # noqa: TRY004 (pydantic)
+                raise ValueError(f"`{exporter.kind}` is always exported, by its own section; remove the entry")  # noqa: TRY004 (pydantic)
         if len({exporter.variant.name for exporter in value}) < len(value):
             raise ValueError("each kind at most once")
         return value
