@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from pipestill.ablation.params import check_grid, grid_students
-from pipestill.code.closure import training_code
+from pipestill.code.closure import exporting_code, training_code
 from pipestill.code.lists import write_code_lists
 from pipestill.defaults import write_students
-from pipestill.params import read_params
+from pipestill.exporters.params import ExportParams
+from pipestill.params import parse_section, read_params
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
 
@@ -23,7 +24,10 @@ def main() -> None:
         run.log_metrics({"num_cells": len(cells)})
         write_json(OUT, {"params": "every section of the ablation's params fits its specification"})
         write_students(content, grid_students(content), STUDENTS)
-        members = {"ablation_cell": {name: training_code(student) for name, student in cells.items()}}
+        members = {
+            "ablation_cell": {name: training_code(student) for name, student in cells.items()}
+            | {"": exporting_code(parse_section(content, "export", ExportParams))}
+        }
         write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "ablation_check", members)
 
 

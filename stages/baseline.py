@@ -9,10 +9,11 @@ from pipestill.data.tables import DEV, LABELS, TEST, TRAIN, read_columns
 from pipestill.evaluation.build import build_evaluation, headline
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import write_predictions
-from pipestill.evaluation.scored import LINEAR, ScoredVariant
+from pipestill.evaluation.scored import ScoredVariant
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
+from pipestill.variants import LINEAR
 
 SPLITS = {"dev": DEV, "test": TEST}
 PREDICTIONS = Path("metrics/predictions")
@@ -30,7 +31,7 @@ def main() -> None:
         )
         scored = ScoredVariant({}, scores.size_bytes, batch_size=1, logits=scores.logits, batching=None)
         evaluation = build_evaluation(
-            "baseline", {LINEAR: scored}, SPLITS, labels, evaluate, PREDICTIONS / "teacher.parquet"
+            "baseline", {LINEAR.name: scored}, SPLITS, labels, evaluate, PREDICTIONS / "teacher.parquet"
         )
         write_json(Path("metrics/evaluate/baseline.json"), evaluation.record)
         write_predictions(PREDICTIONS / "baseline.parquet", evaluation.predictions)

@@ -1,4 +1,4 @@
-"""Time the teacher and every student, in every form, on real test rows."""
+"""Time the teacher and every student, in every variant, on real test rows."""
 
 import sys
 from pathlib import Path

@@ -7,10 +7,11 @@ the modules that it is made of.
 
 from pathlib import Path
 
-from pipestill.code.closure import loading_code, training_code
+from pipestill.code.closure import exporting_code, loading_code, training_code
 from pipestill.code.lists import write_code_lists
 from pipestill.defaults import write_students
-from pipestill.params import read_params
+from pipestill.exporters.params import ExportParams
+from pipestill.params import parse_section, read_params
 from pipestill.records import write_json
 from pipestill.settings import PIPELINE, check_settings
 from pipestill.tracking import run_main, stage_run
@@ -29,7 +30,8 @@ def main() -> None:
         write_students(content, students)
         loading = {name: loading_code(student) for name, student in students.items()}
         training = {name: training_code(student) for name, student in students.items()}
-        write_code_lists(pipeline, "check", {"distill": training, "export": loading, "evaluate": loading})
+        exporting = {"": exporting_code(parse_section(content, "export", ExportParams))} | loading
+        write_code_lists(pipeline, "check", {"distill": training, "export": exporting, "evaluate": loading})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score one model (teacher or a student) in all its forms on the dev and test rows."""
+"""Score one model (teacher or a student) in all its variants on the dev and test rows."""
 
 import argparse
 from pathlib import Path

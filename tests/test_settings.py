@@ -88,7 +88,21 @@ MISTAKES = [
     ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 1.0}}}, r"no teacher is called other"),
     ("committees", {"all": {"teachers": {"teacher": 1.0}}}, r"committees.all.teachers.*at least 2"),
     ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 0.0}}}, r"committees.all.teachers.*greater than 0"),
+    # further files
+    ("report.variants", ["onnx_fp16"], r"report.variants \(found 'onnx_fp16'\): the export makes onnx_fp32, onnx_int8"),
+    ("report.variants", ["torch"], r"report.variants.*exported variants are expected"),
+    ("report.variants", ["onnx_int8", "onnx_int8"], r"report.variants.*each at most once"),
+    ("report.variants", [], r"report.variants"),
+    ("export.more", [{"kind": "onnx_fp15"}], r"export.more.0.*onnx_fp16"),
+    ("export.more", [{"kind": "onnx_fp16", "tolerance": 0.1}], r"export.more.0.max_size_fraction: Field required"),
+    ("export.more", [{"kind": "onnx_fp32", "fuse": True}], r"export.more.*`onnx_fp32` is always exported"),
 ]
+
+
+def test_a_further_format_and_its_variant_in_the_report_pass(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
+    put(content, "export.more", [{"kind": "onnx_fp16", "tolerance": 0.05, "max_size_fraction": 0.6}])
+    put(content, "report.variants", ["onnx_int8", "onnx_fp16"])
+    check_settings(content, pipeline)
 
 
 @pytest.mark.parametrize(("key", "value", "message"), MISTAKES, ids=[f"{key}={value}" for key, value, _ in MISTAKES])

@@ -82,6 +82,7 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
         features = parse_section(content, "cache_logits", CacheLogitsParams).features
         lines = [
             *_unknown_names(whole),
+            *_unmade_variants(content),
             *_unlisted(content, pipeline),
             *_unreadable_features(content, students, features),
         ]
@@ -141,6 +142,16 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
             if member not in teachers
         ]
     return lines
+
+
+def _unmade_variants(content: Mapping[str, Any]) -> list[str]:
+    """Variants that the report may choose and the export does not make."""
+    made = parse_section(content, "export", ExportParams).variants
+    return [
+        f"report.variants (found {name!r}): the export makes {', '.join(made)}; `export.more` takes further formats"
+        for name in parse_section(content, "report", ReportParams).variants
+        if name not in made
+    ]
 
 
 def _unreadable_features(

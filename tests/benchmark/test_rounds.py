@@ -11,7 +11,8 @@ from pipestill.benchmark.rounds import Worker, run_benchmark
 from pipestill.benchmark.subjects import Subject, list_subjects
 from pipestill.errors import ModelError
 from pipestill.exporters._base import Shape
-from pipestill.exporters.artifact import write_config, write_graph, write_tokenizer
+from pipestill.exporters._graph import write_graph
+from pipestill.exporters.artifact import write_config, write_tokenizer
 from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
@@ -37,8 +38,8 @@ def onnx(teacher_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     shape = Shape(config.num_attention_heads, config.hidden_size)
     fp32 = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(classifier.model), shape).model
     target = folder / "teacher"
-    write_graph(fp32, target / OnnxFp32.file)
-    write_graph(INT8.convert(fp32), target / INT8.file)
+    write_graph(fp32, target / OnnxFp32.variant.file)
+    write_graph(INT8.convert(fp32), target / INT8.variant.file)
     write_config(teacher_folder, target, classifier)
     write_tokenizer(teacher_folder, target, classifier)
     return folder

@@ -8,15 +8,16 @@ import torch
 
 from contracts.every_student import KINDS, LABELS, MAX_LENGTH, build_on_rows, random_bert, spec_of
 from exporters.exporter_models import int8
-from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
+from pipestill.exporters._graph import write_graph
+from pipestill.exporters.artifact import shape_of, write_config, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor
-from pipestill.predict.classifier import QUANTISED
 from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer
+from pipestill.variants import INT8
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_student_made_smaller_is_trained_saved_exported_and_run_without_traini
 
     fp32 = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(again.model), shape_of(again.model)).model
     write_graph(fp32, tmp_path / "onnx/onnx/model.onnx")
-    write_graph(int8().convert(fp32), tmp_path / "onnx" / QUANTISED)
+    write_graph(int8().convert(fp32), tmp_path / "onnx" / INT8.file)
     write_config(tmp_path / "student", tmp_path / "onnx", again)
     write_tokenizer(tmp_path / "student", tmp_path / "onnx", again)
     predictor = Predictor(tmp_path / "onnx", file="onnx/model.onnx")

@@ -8,10 +8,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from pipestill.exporters.artifact import DevRows, export_folder
-from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.onnx_fp32 import OnnxFp32
-from pipestill.exporters.params import ExportParams
-from pipestill.exporters.parity import ParityParams
+from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
 from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.teacher import load_classifier
 

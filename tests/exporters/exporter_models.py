@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable
 from functools import cache
+from typing import get_args
 
 import torch
 import transformers
@@ -10,7 +11,8 @@ from onnx import ModelProto
 from transformers import PreTrainedModel
 
 from pipestill.environment import read_environment
-from pipestill.exporters._base import Shape
+from pipestill.exporters import ExportFormat
+from pipestill.exporters._base import Exporter, FurtherExporter, Shape
 from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.onnx_fp32 import Fp32Graph, OnnxFp32
 from pipestill.exporters.trace import trace
@@ -92,6 +94,23 @@ def int8(**changes: object) -> Int8Dynamic:
     return Int8Dynamic.model_validate(settings | changes)
 
 
+EXPORTERS: tuple[type[Exporter], ...] = get_args(get_args(ExportFormat)[0])
+"""Every registered export format."""
+FURTHER = tuple(exporter for exporter in EXPORTERS if issubclass(exporter, FurtherExporter))
+"""Those that `export.more` may name."""
+
+
+def kind_of(exporter: type[Exporter]) -> str:
+    (kind,) = get_args(exporter.model_fields["kind"].annotation)
+    return str(kind)
+
+
+def further(exporter: type[FurtherExporter], **changes: object) -> FurtherExporter:
+    """A further format with wide limits."""
+    settings: dict[str, object] = {"kind": kind_of(exporter), "tolerance": 1.0, "max_size_fraction": 1.0}
+    return exporter.model_validate(settings | changes)
+
+
 def optimise(model: PreTrainedModel, *, fuse: bool = True) -> Fp32Graph:
     shape = Shape(model.config.num_attention_heads, model.config.hidden_size)
     return OnnxFp32(kind="onnx_fp32", fuse=fuse).optimise(trace(model), shape)
@@ -108,6 +127,14 @@ def model_of(family: str) -> PreTrainedModel:
 def graph_of(family: str, *, fuse: bool = True) -> Fp32Graph:
     """The fp32 graph of `model_of`; not to be changed."""
     return optimise(model_of(family), fuse=fuse)
+
+
+@cache
+def graph_in(exporter: type[Exporter], family: str) -> ModelProto:
+    """The graph of `model_of` in a format; not to be changed."""
+    if issubclass(exporter, FurtherExporter):
+        return further(exporter).convert(graph_of(family).model)
+    return int8_graph_of(family) if exporter is Int8Dynamic else graph_of(family).model
 
 
 @cache

@@ -11,7 +11,8 @@ from onnx import ModelProto, helper
 
 from pipestill.errors import ExportError, GateError
 from pipestill.exporters import artifact
-from pipestill.exporters.artifact import DevRows, export_folder, write_graph
+from pipestill.exporters._graph import write_graph
+from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.gate import enforce_limits, score_int8, sign_test
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.quantised_share import QuantisedShare

@@ -11,7 +11,8 @@ from onnx import ModelProto
 from transformers import PreTrainedModel
 
 from pipestill.exporters._graph import count_operators
-from pipestill.exporters.equalise import Equalisation, Equalised, equalise, largest_by_channel
+from pipestill.exporters.equalise import Equalised, divisors, equalise, largest_by_channel
+from pipestill.exporters.params import Equalisation
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session, pad
 
@@ -48,11 +49,11 @@ def equalised(graph: ModelProto, **changes: Any) -> Equalised:
 
 def test_channels_within_the_ratio_are_left_alone_and_those_beyond_it_come_down_to_the_usual() -> None:
     largest = np.array([1.0, 2.0, 1.5, 2.0, 2.0, 2.0, 1.0, 2.0, 2.0, 2.0, 9.0], dtype=np.float32)
-    scales = settings().scales(largest)
+    scales = divisors(largest, settings())
     assert scales is not None
     np.testing.assert_allclose(scales, [1] * 10 + [4.5])
-    assert settings(min_outlier_ratio=4.5).scales(largest) is None
-    assert settings().scales(np.zeros(4, dtype=np.float32)) is None
+    assert divisors(largest, settings(min_outlier_ratio=4.5)) is None
+    assert divisors(np.zeros(4, dtype=np.float32), settings()) is None
 
 
 def test_the_graph_computes_the_same_and_is_left_as_it_was(outlying: ModelProto) -> None:

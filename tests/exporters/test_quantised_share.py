@@ -4,7 +4,7 @@ from exporter_models import graph_of, int8_graph_of
 from onnx import TensorProto, helper, numpy_helper
 
 from pipestill.exporters._graph import count_operators, finish
-from pipestill.exporters.int8_dynamic import quantise_rows
+from pipestill.exporters.quantise import quantise_rows
 from pipestill.exporters.quantised_share import measure_share
 
 

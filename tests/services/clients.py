@@ -14,10 +14,8 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from exporters.exporter_models import SIZES, int8
 from pipestill.exporters.artifact import DevRows, export_folder
-from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.onnx_fp32 import OnnxFp32
-from pipestill.exporters.params import ExportParams
-from pipestill.exporters.parity import ParityParams
+from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
 from pipestill.exporters.records import CardFacts
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier

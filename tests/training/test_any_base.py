@@ -14,10 +14,8 @@ import tiny
 from exporters.exporter_models import int8
 from pipestill.errors import ModelError
 from pipestill.exporters.artifact import DevRows, export_folder
-from pipestill.exporters.equalise import Equalisation
 from pipestill.exporters.onnx_fp32 import OnnxFp32
-from pipestill.exporters.params import ExportParams
-from pipestill.exporters.parity import ParityParams
+from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
 from pipestill.exporters.records import CardFacts
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier

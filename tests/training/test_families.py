@@ -11,7 +11,8 @@ from test_trainer import SILENT, distil, fill_cache, material
 
 import tiny
 from exporters.exporter_models import int8
-from pipestill.exporters.artifact import shape_of, write_config, write_graph, write_tokenizer
+from pipestill.exporters._graph import write_graph
+from pipestill.exporters.artifact import shape_of, write_config, write_tokenizer
 from pipestill.exporters.int8_dynamic import Int8Dynamic
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
@@ -60,8 +61,8 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
 
     student, onnx = load_classifier(source), Path("onnx")
     graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(trace(student.model), shape_of(student.model)).model
-    write_graph(graph, onnx / OnnxFp32.file)
-    write_graph(int8().convert(graph), onnx / Int8Dynamic.file)
+    write_graph(graph, onnx / OnnxFp32.variant.file)
+    write_graph(int8().convert(graph), onnx / Int8Dynamic.variant.file)
     write_config(source, onnx, student)
     write_tokenizer(source, onnx, student)
     dev = material("export").dev

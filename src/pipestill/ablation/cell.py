@@ -19,7 +19,7 @@ from pipestill.data.tables import Rows, open_table
 from pipestill.errors import CacheError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions
-from pipestill.evaluation.scoring import INT8, ONNX_FILES, PRECISION, one_by_one, run_batches
+from pipestill.evaluation.scoring import PRECISION, one_by_one, run_batches
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardFacts, ExportRecord
@@ -38,6 +38,7 @@ from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
 from pipestill.training.teachers import CachedFeatures, holds_features, open_cached_teacher
 from pipestill.training.vocabulary import OldIds
+from pipestill.variants import INT8
 
 Describe = Callable[[Classifier], CardFacts]
 
@@ -229,8 +230,10 @@ def export_first(
         export,
         lambda: describe(classifier),
     )
-    (target / record.fp32.path).unlink()  # it is not read again
-    runner = Runner(target, file=ONNX_FILES[INT8])
+    for variant, file in record.files.items():
+        if variant != INT8.name:
+            (target / file.path).unlink()  # it is not read again
+    runner = Runner(target, file=INT8.file)
     return record, {
         split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)
         for split, rows in ground.splits.items()

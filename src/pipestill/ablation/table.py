@@ -16,11 +16,11 @@ from pipestill.data.tables import Rows
 from pipestill.environment import Environment
 from pipestill.evaluation.params import BootstrapParams
 from pipestill.evaluation.predictions import join_logits, read_predictions
-from pipestill.evaluation.scored import LINEAR, TORCH
 from pipestill.fingerprint import sha256_file
 from pipestill.metrics.quality import accuracy
 from pipestill.metrics.records import Resampling
 from pipestill.metrics.uncertainty import Estimate
+from pipestill.variants import INT8, LINEAR, TORCH
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def build_table(
         RecordError: predictions are missing, or of other rows or variants.
     """
     test_file, test = rows["test"]
-    (teacher_logits,) = read_logits(teacher, test, [TORCH])
-    (baseline_logits,) = read_logits(baseline, test, [LINEAR])
+    (teacher_logits,) = read_logits(teacher, test, [TORCH.name])
+    (baseline_logits,) = read_logits(baseline, test, [LINEAR.name])
     right = {name: share_right(one.logits, test.label_ids) for name, one in measured.items()}
     teacher_right = share_right([teacher_logits], test.label_ids)
     timed = timed_cells(cells, list(students), list(recipes))
@@ -91,11 +91,11 @@ def build_table(
                 before,
                 right_before,
                 latency_of,
-                speeds[latency_of, "onnx_int8"],
+                speeds[latency_of, INT8.name],
                 bootstrap,
             )
         )
-    torch, int8 = speeds["teacher", "torch"], speeds["teacher", "onnx_int8"]
+    torch, int8 = (speeds["teacher", variant.name] for variant in (TORCH, INT8))
     return AblationRecord(
         seeds=tuple(seed.seed for seed in next(iter(measured.values())).record.seeds),
         resampling=Resampling(**bootstrap.model_dump()),

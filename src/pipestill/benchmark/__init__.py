@@ -1,1 +1,1 @@
-"""The benchmark: latency, throughput, size and memory of each form of a model."""
+"""The benchmark: latency, throughput, size and memory of each variant of a model."""

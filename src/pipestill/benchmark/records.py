@@ -6,11 +6,11 @@ from pipestill.records import Record
 
 
 class SubjectRecord(Record):
-    """One form of one model.
+    """One variant of one model.
 
     Attributes:
         model: name of the model, `teacher` or a student's.
-        variant: form of the model: `torch`, `onnx_fp32` or `onnx_int8`.
+        variant: name of the variant, such as `torch` or `onnx_int8`.
         sha256: SHA-256 of the file of weights that was timed.
         size_bytes: size of that file.
         latency_ms: latency from text to logits at batch 1, over all rounds.

@@ -16,11 +16,12 @@ import numpy as np
 from pipestill.benchmark.params import BenchmarkParams
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.benchmark.statistics import speed_up, summarise
-from pipestill.benchmark.subjects import Subject
+from pipestill.benchmark.subjects import TEACHER, Subject
 from pipestill.benchmark.timing import Timed
 from pipestill.benchmark.worker import THREADS
 from pipestill.environment import read_environment
 from pipestill.errors import ModelError
+from pipestill.variants import INT8, TORCH
 
 Say = Callable[[str], None]
 WORKER = "pipestill.benchmark.worker"
@@ -145,7 +146,7 @@ def run_benchmark(
     load_average = os.getloadavg()[0]
     measured = measure(subjects, texts[: params.num_rows], params, say)
     by_name = {(subject.model, subject.variant): result for subject, result in zip(subjects, measured, strict=True)}
-    torch_teacher, int8_teacher = by_name["teacher", "torch"], by_name["teacher", "onnx_int8"]
+    torch_teacher, int8_teacher = (by_name[TEACHER, variant.name] for variant in (TORCH, INT8))
     records = [
         _describe(subject, result, torch_teacher, int8_teacher, params)
         for subject, result in zip(subjects, measured, strict=True)

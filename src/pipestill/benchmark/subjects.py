@@ -1,29 +1,27 @@
-"""The subjects of a benchmark: a PyTorch folder, or one ONNX file of an artifact folder."""
+"""The subjects of a benchmark, one variant of a model each: a PyTorch folder, or a file of an artifact folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pipestill.fingerprint import sha256_file
 from pipestill.records import Record
+from pipestill.variants import TORCH, Variant, exported_variants
 
-Variant = Literal["torch", "onnx_fp32", "onnx_int8"]
-ONNX_FILES: dict[Variant, str] = {"onnx_fp32": "onnx/model.onnx", "onnx_int8": "onnx/model_quantized.onnx"}
-TORCH_FILE = "model.safetensors"
+TEACHER = "teacher"
 
 
 class Subject(Record):
-    """One form of one model.
+    """One variant of one model.
 
     Attributes:
         model: name of the model, `teacher` or a student's.
-        variant: form of the model: `torch`, `onnx_fp32` or `onnx_int8`.
+        variant: name of the variant, such as `torch` or `onnx_int8`.
         folder: folder of the model.
         file: file of weights in the folder.
     """
 
     model: str
-    variant: Variant
+    variant: str
     folder: str
     file: str
 
@@ -38,17 +36,21 @@ class Subject(Record):
         return sha256_file(self.path)
 
 
+def subject_of(model: str, variant: Variant, folder: Path) -> Subject:
+    """Describe one variant of a model that lies in a folder."""
+    return Subject(model=model, variant=variant.name, folder=str(folder), file=variant.file)
+
+
 def list_subjects(teacher: Path, onnx: Path, students: Sequence[str]) -> tuple[Subject, ...]:
-    """List the teacher in its three forms, then each student's two ONNX files.
+    """List the PyTorch teacher, then every exported file of the teacher and of each student.
 
     Args:
         teacher: folder of the PyTorch teacher.
         onnx: folder of the artifact folders.
         students: names of the students.
     """
-    torch = Subject(model="teacher", variant="torch", folder=str(teacher), file=TORCH_FILE)
-    return torch, *(
-        Subject(model=name, variant=variant, folder=str(onnx / name), file=file)
-        for name in ("teacher", *students)
-        for variant, file in ONNX_FILES.items()
+    return subject_of(TEACHER, TORCH, teacher), *(
+        subject_of(name, variant, onnx / name)
+        for name in (TEACHER, *students)
+        for variant in exported_variants(onnx / name)
     )

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from pipestill.benchmark.footprint import peak_memory_bytes
 from pipestill.benchmark.timing import CLOCK, Runnable, time_batches
+from pipestill.variants import TORCH
 
 THREADS = 1
 """Threads of torch, ONNX Runtime and their libraries, since the benchmark compares latency on one core."""
@@ -44,7 +45,7 @@ class TorchSubject:
 
 def open_subject(variant: str, folder: Path, file: str) -> Runnable:
     """Load a subject, importing only the modules that it needs."""
-    if variant == "torch":
+    if variant == TORCH.name:
         return TorchSubject(folder, THREADS)
     from pipestill.predict import Classifier
 

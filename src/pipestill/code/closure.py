@@ -90,6 +90,18 @@ def training_code(section: BaseModel) -> tuple[str, ...]:
     return tuple(sorted(files))
 
 
+def exporting_code(section: BaseModel) -> tuple[str, ...]:
+    """List the files of the registered members that a parsed section names, as `export.more` names formats, sorted."""
+    files: set[str] = set()
+    for _, value in section:
+        for member in value if isinstance(value, tuple) else (value,):
+            module = type(member).__module__
+            if module.rpartition(".")[0] in REGISTRATIONS:
+                for path in _file_of(module):
+                    files |= {path.as_posix(), *closure(path)}
+    return tuple(sorted(files))
+
+
 def loading_code(section: BaseModel) -> tuple[str, ...]:
     """List those of them that loading the trained model needs: the modules of architectures of our own."""
     return tuple(path for path in training_code(section) if ARCHITECTURES in Path(path).parents)

@@ -54,7 +54,7 @@ def write_code_lists(
     Args:
         pipeline: the top-level mapping of a dvc.yaml.
         stage: the stage that makes code lists.
-        members: by script and item, the files that the item's params name.
+        members: by script and item, the files that the item's params name; under the item "" those that all items do.
 
     Raises:
         ParamsError: the outs name an item that params do not have.
@@ -65,10 +65,11 @@ def write_code_lists(
             raise ParamsError(
                 f"unknown code list: {out}",
                 found=f"no {item} in params.yaml",
-                expected=", ".join(members.get(script, {})) or f"one list for all of {script}",
+                expected=", ".join(filter(None, members.get(script, {}))) or f"one list for all of {script}",
                 next_step="run `make deps`",
             )
-        more = members[script][item] if item else ()
+        of_script = members.get(script, {})
+        more = {*of_script.get("", ()), *of_script.get(item, ())}
         write_json(Path(out), code_list(SCRIPTS / f"{script}.py", more))
 
 

@@ -1,4 +1,4 @@
-"""Building a model's evaluation from the logits of all its forms, paired with the teacher row by row."""
+"""Building a model's evaluation from the logits of all its variants, paired with the teacher row by row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from pipestill.environment import read_environment
 from pipestill.evaluation.assess import assess, resampling
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions, join_logits, read_predictions
-from pipestill.evaluation.scored import TORCH, Logits, ScoredVariant
+from pipestill.evaluation.scored import Logits, ScoredVariant
 from pipestill.fingerprint import sha256_file
 from pipestill.metrics.records import UNITS, EvaluateRecord, RowsSource, VariantRecord
+from pipestill.variants import TORCH
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def build_evaluation(
     teacher = {split: _teacher_logits(teacher_predictions, split, part, scored) for split, part in rows.items()}
     variants = {}
     for variant, what in scored.items():
-        is_reference = teacher_predictions is None and variant == TORCH
+        is_reference = teacher_predictions is None and variant == TORCH.name
         quality = {
             split: assess(
                 what.logits[split], part.label_ids, part.texts, params, None if is_reference else teacher[split]
@@ -96,8 +97,8 @@ def headline(record: EvaluateRecord) -> dict[str, float]:
 
 def _teacher_logits(path: Path | None, split: str, rows: Rows, scored: Mapping[str, ScoredVariant]) -> Logits:
     if path is None:
-        return scored[TORCH].logits[split]
-    return join_logits(read_predictions(path, split), TORCH, tuple(rows.content_ids))
+        return scored[TORCH.name].logits[split]
+    return join_logits(read_predictions(path, split), TORCH.name, tuple(rows.content_ids))
 
 
 def _source(path: Path, rows: Rows) -> RowsSource:

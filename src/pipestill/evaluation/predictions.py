@@ -84,7 +84,7 @@ def join_logits(predictions: Predictions, variant: str, content_ids: tuple[str, 
 
     Args:
         predictions: predictions of the other model.
-        variant: form of that model whose logits are read.
+        variant: variant of that model whose logits are read.
         content_ids: content ids of the rows, in the wanted order.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The logits of one form of a model on every split."""
+"""The logits of one variant of a model on every split."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,12 @@ import numpy.typing as npt
 
 from pipestill.metrics.records import BatchSensitivity
 
-TORCH = "torch"
-"""The variant that all others are compared with, in the teacher."""
-LINEAR = "linear"
-"""The one variant of the linear baseline."""
-
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ScoredVariant:
-    """The logits of one form of a model, and its files.
+    """The logits of one variant of a model, and its files.
 
     Attributes:
         files: sha256 by path, relative to the folder.

@@ -1,4 +1,4 @@
-"""Running each form of a model over rows: the PyTorch folder, and the ONNX files as an application would run them."""
+"""Running each variant of a model over rows: the PyTorch folder, and ONNX files as an application would run them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from pipestill.data.schema import check_labels
 from pipestill.data.tables import Rows, read_columns
 from pipestill.evaluation.params import EvaluateParams
-from pipestill.evaluation.scored import TORCH, Logits, ScoredVariant
+from pipestill.evaluation.scored import Logits, ScoredVariant
 from pipestill.fingerprint import sha256_file
 from pipestill.metrics.agreement import logit_difference
 from pipestill.metrics.quality import accuracy
@@ -17,14 +17,12 @@ from pipestill.metrics.records import BatchSensitivity
 from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.threads import spread
+from pipestill.variants import TORCH, Variant, exported_variants
 
 PRECISION: Precision = "float32"
 """PyTorch models are scored in float32 on every machine: retention is measured against the teacher's figures."""
-INT8 = "onnx_int8"
 SENSITIVITY_ROWS = 512
 """Test rows for the comparison of batches with single rows, enough to estimate a logit difference."""
-ONNX_FILES = {"onnx_fp32": "onnx/model.onnx", INT8: "onnx/model_quantized.onnx"}
-"""The file of each ONNX variant, relative to the exported folder."""
 BESIDE_THE_WEIGHTS = ("config.json", "tokenizer.json", "tokenizer_config.json")
 """The other files of a model folder that decide its logits."""
 
@@ -43,7 +41,7 @@ class OnnxRunner(Protocol):
 def score_variants(
     model_folder: Path, onnx_folder: Path, splits: Mapping[str, Path], labels: tuple[str, ...], params: EvaluateParams
 ) -> dict[str, ScoredVariant]:
-    """Score every form of a trained model on every split.
+    """Score every variant of a trained model on every split.
 
     Args:
         model_folder: folder of the PyTorch model.
@@ -56,8 +54,10 @@ def score_variants(
         ModelError: a folder cannot be loaded, or has other labels than the data.
     """
     rows = {split: read_columns(path) for split, path in splits.items()}
-    scored = {TORCH: score_torch(model_folder, rows, labels, params)}
-    return scored | {variant: score_onnx(onnx_folder, variant, rows, labels, params) for variant in ONNX_FILES}
+    scored = {TORCH.name: score_torch(model_folder, rows, labels, params)}
+    for variant in exported_variants(onnx_folder):
+        scored[variant.name] = score_onnx(onnx_folder, variant, rows, labels, params)
+    return scored
 
 
 def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams) -> ScoredVariant:
@@ -81,7 +81,7 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
                 part.texts,
                 batch_size=params.batch_size,
                 precision=PRECISION,
-                show=f"{TORCH} {split}",
+                show=f"{TORCH.name} {split}",
             )
             for split, part in rows.items()
         },
@@ -90,16 +90,16 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
 
 
 def score_onnx(
-    folder: Path, variant: str, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams
+    folder: Path, variant: Variant, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams
 ) -> ScoredVariant:
     """Score the texts of each split with one ONNX file of an exported folder.
 
-    The int8 file is scored row by row, since its logits depend on the batch (see `BatchSensitivity`) and applications
+    A file whose logits depend on the batch (int8; see `BatchSensitivity`) is scored row by row, since applications
     mostly classify one text at a time; the effect of batches is measured on the test split.
 
     Args:
         folder: folder of the exported files.
-        variant: one of `ONNX_FILES`.
+        variant: variant whose file is scored.
         rows: rows by split, of which one is `test`.
         labels: label names of the data, by label_id.
         params: settings with the batch size.
@@ -109,19 +109,19 @@ def score_onnx(
     """
     from pipestill.predict import Classifier
 
-    file = ONNX_FILES[variant]
-    runner = Classifier(folder, file=file)
+    runner = Classifier(folder, file=variant.file)
     check_labels(folder, runner.labels, labels)
     logits, batching = {}, None
     for split, part in rows.items():
-        batches = one_by_one(len(part.texts)) if variant == INT8 else by_length(part.texts, params.batch_size)
-        logits[split] = run_batches(runner, part.texts, batches, f"{variant} {split}")
-    if variant == INT8:
+        in_batches = variant.computes_in_floats
+        batches = by_length(part.texts, params.batch_size) if in_batches else one_by_one(len(part.texts))
+        logits[split] = run_batches(runner, part.texts, batches, f"{variant.name} {split}")
+    if not variant.computes_in_floats:
         batching = batch_sensitivity(runner, rows["test"], logits["test"], params.batch_size)
     return ScoredVariant(
-        files=_sha256_of(folder, [file, *BESIDE_THE_WEIGHTS]),
-        size_bytes=(folder / file).stat().st_size,
-        batch_size=1 if variant == INT8 else params.batch_size,
+        files=_sha256_of(folder, [variant.file, *BESIDE_THE_WEIGHTS]),
+        size_bytes=(folder / variant.file).stat().st_size,
+        batch_size=params.batch_size if variant.computes_in_floats else 1,
         logits=logits,
         batching=batching,
     )

@@ -1,9 +1,19 @@
-"""The base of every export format: a named file made from the traced graph of a classifier."""
+"""The base of every export format: settings from params.yaml, and the variant that it makes of a model.
 
-from pathlib import PurePosixPath
-from typing import ClassVar, NamedTuple
+`check` parses these settings at the start of every run, so no module of a format imports onnx or torch before it
+converts a graph.
+"""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from pydantic import Field
 
 from pipestill.params import Section
+from pipestill.variants import Variant
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class Shape(NamedTuple):
@@ -14,7 +24,35 @@ class Shape(NamedTuple):
 
 
 class Exporter(Section):
-    """Base of every export format: settings from params.yaml, and the name of its file."""
+    """Base of every export format.
 
-    file: ClassVar[PurePosixPath]
-    """Path of the file in the artifact folder: the name that transformers.js and optimum expect."""
+    Attributes:
+        variant: name, title and file of the models that it makes.
+        kind: name of the format in params.yaml.
+    """
+
+    variant: ClassVar[Variant]
+    kind: str
+
+
+class FurtherExporter(Exporter):
+    """Base of every format that `export.more` may name: made of the fp32 graph, with limits of its own.
+
+    Attributes:
+        tolerance: largest allowed difference between its logits and those of PyTorch.
+        max_size_fraction: largest allowed size, as a fraction of the fp32 file's.
+    """
+
+    tolerance: float = Field(gt=0)
+    max_size_fraction: float = Field(gt=0)
+
+    @abstractmethod
+    def convert(self, graph: "ModelProto") -> "ModelProto":
+        """Make the graph of this format.
+
+        Args:
+            graph: optimised fp32 graph, which is left as it is.
+
+        Returns:
+            A graph with the same inputs and output.
+        """

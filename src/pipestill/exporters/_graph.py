@@ -1,7 +1,8 @@
-"""Small edits of an ONNX graph: producers and consumers of tensors, and cleaning up after an edit."""
+"""Small edits of an ONNX graph: producers and consumers of tensors, cleaning up after an edit, writing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -9,10 +10,18 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from pipestill.errors import ExportError
+from pipestill.records import write_bytes
 
 MICROSOFT = "com.microsoft"
 """Domain of ONNX Runtime's own operators."""
 M = TypeVar("M", NodeProto, TensorProto)
+
+
+def copy_of(model: ModelProto) -> ModelProto:
+    """Copy a model, so that an edit leaves the original as it is."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def producers(graph: GraphProto) -> dict[str, NodeProto]:
@@ -166,6 +175,11 @@ def finish(model: ModelProto) -> ModelProto:
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
     return model
+
+
+def write_graph(model: ModelProto, path: Path) -> None:
+    """Write a graph, with equal bytes for equal graphs."""
+    write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def _copy(message: M) -> M:

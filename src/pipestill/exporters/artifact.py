@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto
 from transformers import PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from pipestill.data.card import DataCard
 from pipestill.exporters._base import Shape
+from pipestill.exporters._graph import write_graph
 from pipestill.exporters.equalise import equalise
+from pipestill.exporters.further import Reference, export_further
 from pipestill.exporters.gate import enforce_limits, score_int8
 from pipestill.exporters.model_card import render_card
 from pipestill.exporters.params import ExportParams
@@ -75,26 +76,28 @@ def export_folder(
         The record of the export.
 
     Raises:
-        ExportError: the folder's tokenizer does not encode as in training, or the fp32 file does not compute what the
-            model computes.
-        GateError: the int8 file misses a limit.
+        ExportError: the folder's tokenizer does not encode as in training, or the fp32 file or a further one does not
+            compute what the model computes.
+        GateError: the int8 file or a further one misses a limit.
     """
     fp32 = params.fp32.optimise(trace(classifier.model), shape_of(classifier.model))
+    fp32_file, int8_file = (target / exporter.variant.file for exporter in (params.fp32, params.int8))
     _start_folder(target)
     write_config(source, target, classifier)
     write_tokenizer(source, target, classifier)
     shipped = Shipped(target)
     shipped.check(classifier, [*calibration, *dev.texts])
     pad_id = shipped.pad_id
-    write_graph(fp32.model, target / params.fp32.file)
+    write_graph(fp32.model, fp32_file)
     equalised = equalise(fp32.model, shipped.encode(calibration), params.equalisation, pad_id=pad_id)
-    write_graph(params.int8.convert(equalised.model), target / params.int8.file)
+    write_graph(params.int8.convert(equalised.model), int8_file)
 
     rows = shipped.encode(dev.texts)
     # From here on the written files are measured, not the models in memory.
-    session = open_session(target / params.fp32.file)
+    session = open_session(fp32_file)
+    expected = torch_logits(classifier.model)
     parity = measure_parity(
-        torch_logits(classifier.model),
+        expected,
         lambda batch: compute_logits(session, batch),
         rows[: params.parity.num_rows],
         max_length=classifier.max_length,
@@ -102,15 +105,16 @@ def export_folder(
         tolerance=params.parity.tolerance,
     )
     gate = score_int8(
-        target / params.fp32.file,
-        target / params.int8.file,
+        fp32_file,
+        int8_file,
         params.int8.with_other_range().convert(equalised.model),
         rows,
         dev.label_ids,
         pad_id=pad_id,
         batch_size=params.gate_batch_size,
     )
-    files = [describe_file(target, str(file)) for file in (params.fp32.file, params.int8.file)]
+    files = [describe_file(target, exporter.variant.file) for exporter in (params.fp32, params.int8)]
+    reference = Reference(expected, rows, dev.label_ids, params.parity.num_rows, classifier.max_length, pad_id)
     record = ExportRecord(
         model=name,
         source_sha256=sha256_file(source / "model.safetensors"),
@@ -125,6 +129,10 @@ def export_folder(
         parity=parity,
         quantised_share=measure_share(*(onnx.load(target / file.path) for file in files)),
         int8_gate=gate,
+        more={
+            exporter.variant.name: export_further(exporter, fp32.model, files[0], target, reference)
+            for exporter in params.further
+        },
         facts=describe(),
     )
     enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)
@@ -169,11 +177,6 @@ def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
         return np.asarray(logits.float().numpy())
 
     return compute
-
-
-def write_graph(model: ModelProto, path: Path) -> None:
-    """Write a graph, with equal bytes for equal graphs."""
-    write_bytes(path, model.SerializeToString(deterministic=True))
 
 
 def write_config(source: Path, target: Path, classifier: Classifier) -> None:

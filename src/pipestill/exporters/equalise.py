@@ -14,46 +14,17 @@ a call.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from pydantic import Field
 
-from pipestill.exporters._graph import add_weight, finish, replace_nodes, weights
+from pipestill.exporters._graph import add_weight, copy_of, finish, replace_nodes, weights
+from pipestill.exporters.params import Equalisation
 from pipestill.exporters.session import open_session, pad
-from pipestill.params import Section
 
 PRODUCTS = ("MatMul", "Attention")
 """Operators that multiply their first input with the rows of a weight."""
-
-
-class Equalisation(Section):
-    """The rule by which inputs are equalised.
-
-    Attributes:
-        num_rows: calibration rows of the train split; 0 turns equalisation off.
-        usual_quantile: quantile of the channels' largest values that counts as usual.
-        min_outlier_ratio: least ratio of the largest channel to the usual one.
-    """
-
-    num_rows: int = Field(ge=0)
-    usual_quantile: Annotated[float, Field(gt=0, lt=1)]
-    min_outlier_ratio: float = Field(ge=1)
-
-    def scales(self, largest: np.ndarray) -> np.ndarray | None:
-        """Compute the divisors of an input's channels.
-
-        Args:
-            largest: largest absolute value of each channel, float32 [channel].
-
-        Returns:
-            The divisors, float32 [channel], at least 1; None without outlying channels.
-        """
-        limit = float(np.quantile(largest, self.usual_quantile))
-        if limit <= 0 or largest.max() <= self.min_outlier_ratio * limit:
-            return None
-        return np.maximum(1, largest / np.float32(limit)).astype(np.float32)
 
 
 class Equalised(NamedTuple):
@@ -77,16 +48,33 @@ def equalise(model: ModelProto, rows: Sequence[Sequence[int]], params: Equalisat
     Returns:
         A graph that computes the same up to rounding.
     """
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     inputs = _inputs_by_weight(copy.graph)
     names = sorted({name for group in inputs.values() for name in group})
     if not names or not rows:
         return Equalised(copy, 0)
     largest = largest_by_channel(model, names, rows, pad_id=pad_id)
-    scales = {group: params.scales(np.max([largest[name] for name in group], axis=0)) for group in set(inputs.values())}
+    scales = {
+        group: divisors(np.max([largest[name] for name in group], axis=0), params) for group in set(inputs.values())
+    }
     num_inputs = _divide(copy.graph, inputs, {group: scale for group, scale in scales.items() if scale is not None})
     return Equalised(finish(copy), num_inputs)
+
+
+def divisors(largest: np.ndarray, params: Equalisation) -> np.ndarray | None:
+    """Compute the divisors of an input's channels.
+
+    Args:
+        largest: largest absolute value of each channel, float32 [channel].
+        params: rule by which inputs are equalised.
+
+    Returns:
+        The divisors, float32 [channel], at least 1; None without outlying channels.
+    """
+    limit = float(np.quantile(largest, params.usual_quantile))
+    if limit <= 0 or largest.max() <= params.min_outlier_ratio * limit:
+        return None
+    return np.maximum(1, largest / np.float32(limit)).astype(np.float32)
 
 
 def largest_by_channel(
@@ -103,8 +91,7 @@ def largest_by_channel(
     Returns:
         The largest values by tensor, float32 [channel].
     """
-    watched = ModelProto()
-    watched.CopyFrom(model)
+    watched = copy_of(model)
     watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = open_session(watched)
     inputs = [value.name for value in session.get_inputs()]

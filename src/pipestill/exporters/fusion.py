@@ -15,7 +15,15 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto
 
-from pipestill.exporters._graph import constants_to_weights, consumers, count_operators, drop_unused, producers, weights
+from pipestill.exporters._graph import (
+    constants_to_weights,
+    consumers,
+    copy_of,
+    count_operators,
+    drop_unused,
+    producers,
+    weights,
+)
 
 FUSED = ("Attention", "Gelu", "LayerNormalization")
 
@@ -67,8 +75,7 @@ def _attention_first(model: ModelProto) -> ModelProto:
     The optimiser follows the first input that an addition with a bias made. In ALBERT's first layer that is the
     projection of the embedding, and the layer would stay unfused.
     """
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     makers = producers(copy.graph)
 
     def is_attention(name: str) -> bool:

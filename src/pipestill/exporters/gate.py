@@ -52,10 +52,10 @@ def score_int8(
         The figures, without enforcing limits.
     """
     session = open_session(quantised)
-    reference = _argmax(open_session(fp32), rows, pad_id, 1, "fp32")
-    alone = _argmax(session, rows, pad_id, 1, "int8")
-    padded = _argmax(session, rows, pad_id, batch_size, "int8 in batches")
-    other = _argmax(open_session(other_range), rows, pad_id, 1, "int8 of the other range")
+    reference = label_ids_of(open_session(fp32), rows, pad_id, 1, "fp32")
+    alone = label_ids_of(session, rows, pad_id, 1, "int8")
+    padded = label_ids_of(session, rows, pad_id, batch_size, "int8 in batches")
+    other = label_ids_of(open_session(other_range), rows, pad_id, 1, "int8 of the other range")
     right, right_alone, right_padded = (found == label_ids for found in (reference, alone, padded))
     worse = right_padded if right_padded.sum() < right_alone.sum() else right_alone
     num_lost, num_gained = int((right & ~worse).sum()), int((worse & ~right).sum())
@@ -121,7 +121,15 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
         )
 
 
-def _argmax(session: Any, rows: Sequence[Sequence[int]], pad_id: int, batch_size: int, name: str) -> np.ndarray:  # noqa: ANN401
+def label_ids_of(
+    session: Any,  # noqa: ANN401 (onnxruntime has no types)
+    rows: Sequence[Sequence[int]],
+    pad_id: int,
+    batch_size: int,
+    name: str,
+) -> np.ndarray:
+    """Return the most likely label of each row, int64 [row]; `name` is shown beside the progress."""
+
     def label_ids(start: int) -> np.ndarray:
         batch = pad(rows[start : start + batch_size], pad_id=pad_id)
         return compute_logits(session, batch).argmax(axis=1)

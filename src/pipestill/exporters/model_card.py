@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.markdown import escaped
+from pipestill.variants import variant_named
 
 MAX_LABELS_SHOWN = 20
 
@@ -27,7 +28,15 @@ def render_card(
         notice: first lines of the card's text.
     """
     facts = record.facts
-    parts = (_header(record, results, header), notice, _model(record), quality, _usage(), _data(facts), _recipe(record))
+    parts = (
+        _header(record, results, header),
+        notice,
+        _model(record),
+        quality,
+        _usage(record),
+        _data(facts),
+        _recipe(record),
+    )
     return "\n".join([line for part in parts for line in part] + [""])
 
 
@@ -61,6 +70,10 @@ def _model(record: ExportRecord) -> list[str]:
         "|---|---:|---:|---|",
         f"| {record.fp32.path} | {record.fp32.size_bytes} | {gate.fp32_accuracy:.4f} | {record.fp32.sha256} |",
         f"| {record.int8.path} | {record.int8.size_bytes} | {gate.accuracy:.4f} | {record.int8.sha256} |",
+        *(
+            f"| {more.file.path} | {more.file.size_bytes} | {more.accuracy:.4f} | {more.file.sha256} |"
+            for more in record.more.values()
+        ),
         "",
         (
             f"Dev accuracy is over {gate.num_rows} rows, which also chose the epoch. The 32-bit file gives PyTorch's "
@@ -68,11 +81,17 @@ def _model(record: ExportRecord) -> list[str]:
             f"same label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
             f"{gate.agreement_fraction:.2%} of the dev rows."
         ),
+        *(
+            f"{more.file.path} gives PyTorch's logits within {more.parity.max_abs_difference:.1e} (limit "
+            f"{more.parity.tolerance:.1e}) and its label on {more.parity.agreement_fraction:.2%} of them."
+            for more in record.more.values()
+        ),
         "",
     ]
 
 
-def _usage() -> list[str]:
+def _usage(record: ExportRecord) -> list[str]:
+    further = [(more.file.path, variant_named(name).dtype) for name, more in record.more.items()]
     return [
         "## Use",
         "",
@@ -83,6 +102,10 @@ def _usage() -> list[str]:
         (
             "or, with onnxruntime and tokenizers alone, `pipestill.predict.Classifier(folder).predict(texts)`. The "
             "layout is that of transformers.js (`dtype: 'q8'`) and optimum."
+        ),
+        *(
+            f"{path} runs with `pipestill predict FOLDER --file {path}`, `file={path!r}` or `dtype: {dtype!r}`."
+            for path, dtype in further
         ),
         "",
         "## Limits",

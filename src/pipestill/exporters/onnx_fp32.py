@@ -4,21 +4,19 @@ Fused (see fusion.py), with the last layer computed for the first token only (se
 those of PyTorch up to rounding; parity is measured on the written file and enforced.
 """
 
-from pathlib import PurePosixPath
-from typing import ClassVar, Literal, NamedTuple
-
-from onnx import ModelProto
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pipestill.exporters._base import Exporter, Shape
-from pipestill.exporters._graph import constants_to_weights, finish
-from pipestill.exporters.first_token import select_first_token_early
-from pipestill.exporters.fusion import fuse
+from pipestill.variants import FP32, Variant
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 
 class Fp32Graph(NamedTuple):
     """An optimised graph, and the fusions that succeeded."""
 
-    model: ModelProto
+    model: "ModelProto"
     fused_operators: dict[str, int]
     first_token_only: bool
 
@@ -26,12 +24,12 @@ class Fp32Graph(NamedTuple):
 class OnnxFp32(Exporter):
     """Settings of the fp32 file."""
 
-    file: ClassVar[PurePosixPath] = PurePosixPath("onnx/model.onnx")
+    variant: ClassVar[Variant] = FP32
 
     kind: Literal["onnx_fp32"]
     fuse: bool
 
-    def optimise(self, traced: ModelProto, shape: Shape) -> Fp32Graph:
+    def optimise(self, traced: "ModelProto", shape: Shape) -> Fp32Graph:
         """Optimise a traced graph.
 
         Args:
@@ -41,9 +39,12 @@ class OnnxFp32(Exporter):
         Returns:
             A copy to write; without `fuse` it is the traced graph, only normalised.
         """
+        from pipestill.exporters._graph import constants_to_weights, copy_of, finish
+        from pipestill.exporters.first_token import select_first_token_early
+        from pipestill.exporters.fusion import fuse
+
         if not self.fuse:
-            graph = ModelProto()
-            graph.CopyFrom(traced)
+            graph = copy_of(traced)
             constants_to_weights(graph.graph)
             return Fp32Graph(finish(graph), {}, first_token_only=False)
         graph, counts = fuse(traced, num_heads=shape.num_heads, hidden_size=shape.hidden_size)

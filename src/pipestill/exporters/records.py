@@ -1,11 +1,15 @@
 """The record of an export, without times, paths and CPU: those are in the stage's run record."""
 
+import operator
 from pathlib import Path
+
+from pydantic import Field
 
 from pipestill.exporters.parity import ParityRecord
 from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.fingerprint import sha256_file
 from pipestill.records import Record
+from pipestill.variants import FP32, INT8, variant_named
 
 
 class FileRecord(Record):
@@ -50,6 +54,22 @@ class Int8Gate(Record):
     batch_agreement_fraction: float
 
 
+class FurtherFile(Record):
+    """A file that `export.more` asks for.
+
+    Attributes:
+        file: description of the file.
+        size_fraction: its size as a fraction of the fp32 file's.
+        parity: comparison of PyTorch with this file.
+        accuracy: its accuracy on dev, row by row.
+    """
+
+    file: FileRecord
+    size_fraction: float
+    parity: ParityRecord
+    accuracy: float
+
+
 class CardFacts(Record):
     """The facts of the model card beside the export record.
 
@@ -82,8 +102,8 @@ class ExportRecord(Record):
     Attributes:
         model: name of the model, `teacher` or a student's.
         source_sha256: SHA-256 of the model.safetensors it was made from.
-        opset: ONNX opset of both files.
-        inputs: names of both files' inputs, each int64 [batch, token].
+        opset: ONNX opset of all files.
+        inputs: names of all files' inputs, each int64 [batch, token].
         fused_operators: nodes of each fused operator; empty where nothing was recognised.
         first_token_only: whether the last layer is computed for the first token only.
         equalised_inputs: inputs of int8 products whose outlying channels are made smaller.
@@ -93,6 +113,7 @@ class ExportRecord(Record):
         parity: comparison of PyTorch with the fp32 file.
         quantised_share: quantised share of the int8 file's weight bytes.
         int8_gate: scores of the int8 file on dev.
+        more: further files by variant; left out of the JSON where there are none.
         facts: facts of the model card beside these figures.
     """
 
@@ -109,7 +130,14 @@ class ExportRecord(Record):
     parity: ParityRecord
     quantised_share: QuantisedShare
     int8_gate: Int8Gate
+    more: dict[str, FurtherFile] = Field(default_factory=dict, exclude_if=operator.not_)
     facts: CardFacts
+
+    @property
+    def files(self) -> dict[str, FileRecord]:
+        """Files of weights by variant: the int8 one, which runs unless another is named, the fp32 one, further ones."""
+        further = {variant: more.file for variant, more in self.more.items()}
+        return {INT8.name: self.int8, FP32.name: self.fp32, **further}
 
 
 def describe_file(folder: Path, path: str) -> FileRecord:
@@ -120,7 +148,7 @@ def describe_file(folder: Path, path: str) -> FileRecord:
 
 def headline(record: ExportRecord) -> dict[str, float]:
     """Return the figures of an export to compare between runs."""
-    return {
+    numbers: dict[str, float] = {
         "parity_max_abs_difference": record.parity.max_abs_difference,
         "quantised_fraction": record.quantised_share.quantised_fraction,
         "total_quantised_fraction": record.quantised_share.total_quantised_fraction,
@@ -133,3 +161,9 @@ def headline(record: ExportRecord) -> dict[str, float]:
         "int8_dev_rows_gained": record.int8_gate.num_gained,
         "int8_dev_agreement_fraction": record.int8_gate.agreement_fraction,
     }
+    for name, more in record.more.items():
+        dtype = variant_named(name).dtype
+        numbers[f"{dtype}_size_bytes"] = more.file.size_bytes
+        numbers[f"{dtype}_dev_accuracy"] = more.accuracy
+        numbers[f"{dtype}_parity_max_abs_difference"] = more.parity.max_abs_difference
+    return numbers

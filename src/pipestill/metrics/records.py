@@ -81,7 +81,7 @@ class BatchSensitivity(Record):
 
 
 class VariantRecord(Record):
-    """One form of a model: the scored files and their quality.
+    """One variant of a model: the scored files and their quality.
 
     `files` holds the sha256 of each scored file; `batch_size` is the one used for the quality figures.
     """

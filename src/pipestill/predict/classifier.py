@@ -13,8 +13,8 @@ from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
 from pipestill.predict.texts import TextError, checked
+from pipestill.variants import FP32, INT8
 
-QUANTISED = "onnx/model_quantized.onnx"
 _SHOWN = 10
 
 
@@ -47,7 +47,7 @@ class Classifier:
         PredictError: the folder is missing, it lacks a file, or a file in it cannot be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, file: str = QUANTISED, threads: int = 1) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, file: str = INT8.file, threads: int = 1) -> None:
         self.folder = _existing_folder(folder)
         self.labels: tuple[str, ...] = _read_labels(self.folder / "config.json")
         self.tokenizer: Tokenizer = _read_tokenizer(self.folder / "tokenizer.json")
@@ -233,5 +233,5 @@ def _open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 (onnxruntime
         raise PredictError(
             f"the model {path} cannot be opened",
             found=str(error).splitlines()[0],
-            next_step="give a file of the folder with --file, such as onnx/model.onnx",
+            next_step=f"give a file of the folder with --file, such as {FP32.file}",
         ) from error

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TextIO
 
 from pipestill.errors import PipestillError, PredictError
-from pipestill.predict.classifier import QUANTISED, Classifier
+from pipestill.predict.classifier import Classifier
 from pipestill.predict.rows import FORMATS, Row, read_rows
+from pipestill.variants import INT8
 
 OK, UNUSABLE, SOME_ROWS_BAD, INTERRUPTED = 0, 1, 3, 130
 STANDARD_INPUT = "-"
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("folder", type=Path, metavar="FOLDER", help="the artifact folder")
     predict.add_argument("inputs", nargs="*", metavar="INPUT", help="files to read; standard input where none or -")
-    predict.add_argument("--file", default=QUANTISED, help="the ONNX file in the folder (default: %(default)s)")
+    predict.add_argument("--file", default=INT8.file, help="the ONNX file in the folder (default: %(default)s)")
     predict.add_argument("--input", choices=FORMATS, default="lines", help="default: %(default)s")
     predict.add_argument("--text-column", default="text", help="key or column of the text (default: %(default)s)")
     predict.add_argument("--separator", type=_separator, help="between columns of csv and tsv, such as ';' or TAB")

@@ -17,6 +17,7 @@ from pipestill.metrics.records import EvaluateRecord, Resampling, SplitQuality
 from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of, macro_f1_of, mean_of
 from pipestill.reporting.rows import BASELINE, TEACHER
 from pipestill.training.records import EpochPoint, TrainingRecord
+from pipestill.variants import TORCH
 
 MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SPLITS = ("dev", "test")
@@ -63,7 +64,7 @@ def advise(
     records = {record.model: record for record in evaluations}
     curves = {record.model: record for record in trainings}
     lines = []
-    for subject in (f"{TEACHER}/torch", *([packaged] if packaged else [])):
+    for subject in (f"{TEACHER}/{TORCH.name}", *([packaged] if packaged else [])):
         model, variant = subject.split("/")
         if model not in records or model not in curves or variant not in records[model].variants:
             continue

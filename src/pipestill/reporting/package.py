@@ -16,7 +16,8 @@ from pipestill.records import write_bytes
 from pipestill.reporting.mark import header_lines, notice_lines
 from pipestill.reporting.notes import choice_lines
 from pipestill.reporting.summary import Summary
-from pipestill.reporting.tables import INT8, NOTHING, with_interval
+from pipestill.reporting.tables import NOTHING, with_interval
+from pipestill.variants import INT8
 
 CARD = "README.md"
 
@@ -36,14 +37,13 @@ def package_champion(
     Raises:
         RecordError: a scored file differs from the exported one.
     """
-    variants = {INT8: export.int8, "onnx_fp32": export.fp32}
-    for variant, file in variants.items():
+    for variant, file in export.files.items():
         _check_scored(variant, file, evaluation)
-    quality = quality_lines(variants, evaluation, summary)
+    quality = quality_lines(export.files, evaluation, summary)
     card = render_card(
         export,
         quality=quality,
-        results=hub_results(variants, evaluation, export, summary),
+        results=hub_results(export.files, evaluation, export, summary),
         header=header_lines(summary.missed),
         notice=notice_lines(summary.missed),
     )
@@ -85,7 +85,7 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
         "",
         choice_lines(summary)[0],
         "",
-        *(_how_to_run(variants[chosen]) if chosen != INT8 else ()),
+        *(_how_to_run(variants[chosen]) if chosen != INT8.name else ()),
     ]
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipestill.params import FROM_LIST, Section
+from pipestill.variants import FP32, INT8, is_onnx
 
-Variants = Annotated[tuple[Literal["onnx_fp32", "onnx_int8"], ...], FROM_LIST, Field(min_length=1, max_length=2)]
+Variants = Annotated[tuple[str, ...], FROM_LIST, Field(min_length=1)]
 
 
 class Constraints(Section):
@@ -32,3 +33,11 @@ class ReportParams(Section):
     metric: Literal["accuracy", "macro_f1"]
     variants: Variants
     constraints: Constraints
+
+    @field_validator("variants")
+    @classmethod
+    def _exported(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse names that no exported file can have; `settings` holds the others against the section `export`."""
+        if not all(is_onnx(name) for name in value) or len(set(value)) < len(value):
+            raise ValueError(f"exported variants are expected, such as {INT8.name} or {FP32.name}, each at most once")
+        return value

@@ -16,10 +16,11 @@ from pipestill.reporting.plots.curves import plot_curves
 from pipestill.reporting.plots.reliability import plot_reliability
 from pipestill.reporting.plots.style import TEACHER_COLOUR, student_colours
 from pipestill.reporting.plots.tradeoff import plot_tradeoff
-from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, Speed
+from pipestill.reporting.rows import BASELINE, TEACHER, Speed
 from pipestill.reporting.summary import SUMMARY, Summary, summarise
 from pipestill.reporting.tables import markdown_page, text_table
 from pipestill.training.records import TrainingRecord
+from pipestill.variants import FP32, TORCH, variant_named
 
 FIGURES = ("tradeoff", "curves", "confusion", "reliability")
 """Every figure of the report, as dvc.yaml lists them."""
@@ -117,19 +118,20 @@ def headline(summary: Summary) -> dict[str, float]:
 
 
 def _candidate_plots(evaluations: Sequence[EvaluateRecord], subject: str) -> dict[str, Plot]:
-    """List the confusion matrix of one file, and its reliability beside that of its fp32 form and the teacher."""
+    """List the confusion matrix of one file, and its reliability beside those of its fp32 file and the teacher."""
     records = {record.model: record for record in evaluations}
     model, variant = subject.split("/")
     labels, variants = records[model].labels, records[model].variants
     students = [name for name in records if name not in (BASELINE, TEACHER)]
     colour = student_colours(students)[model]
     curves = []
-    if TEACHER in records and "torch" in records[TEACHER].variants:
-        curves.append((f"{TEACHER}, PyTorch", TEACHER_COLOUR, records[TEACHER].variants["torch"].test))
-    if variant != "onnx_fp32" and "onnx_fp32" in variants:
-        curves.append((f"{model}, ONNX fp32", _paler(colour), variants["onnx_fp32"].test))
-    curves.append((f"{model}, {VARIANT_TITLES[variant]}", colour, variants[variant].test))
-    title = f"{model}, {VARIANT_TITLES[variant]}, on test"
+    if TEACHER in records and TORCH.name in records[TEACHER].variants:
+        curves.append((f"{TEACHER}, {TORCH.title}", TEACHER_COLOUR, records[TEACHER].variants[TORCH.name].test))
+    if variant != FP32.name and FP32.name in variants:
+        curves.append((f"{model}, {FP32.title}", _paler(colour), variants[FP32.name].test))
+    name = f"{model}, {variant_named(variant).title}"
+    curves.append((name, colour, variants[variant].test))
+    title = f"{name}, on test"
     return {
         "confusion": partial(plot_confusion, variants[variant].test.confusion, labels, title),
         "reliability": partial(plot_reliability, curves, len(labels)),

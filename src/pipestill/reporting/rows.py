@@ -1,4 +1,4 @@
-"""One row of the comparison for each form of each model: quality from the evaluations, speed from the benchmark."""
+"""One row of the comparison for each variant of each model: quality from the evaluations, speed from the benchmark."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,15 +6,10 @@ from pipestill.errors import RecordError
 from pipestill.metrics.records import EvaluateRecord, SplitQuality
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.records import Record
+from pipestill.variants import TORCH, variant_named
 
 BASELINE = "baseline"
 TEACHER = "teacher"
-VARIANT_TITLES = {
-    "linear": "TF-IDF",
-    "torch": "PyTorch",
-    "onnx_fp32": "ONNX fp32",
-    "onnx_int8": "ONNX int8",
-}
 
 
 class Speed(Record):
@@ -51,7 +46,7 @@ class Figures(Record):
 
 
 class ComparisonRow(Record):
-    """One form of one model. `size_ratio` is the PyTorch teacher's size over this row's, so more is better."""
+    """One variant of one model. `size_ratio` is the PyTorch teacher's size over this row's, so more is better."""
 
     model: str
     variant: str
@@ -65,6 +60,11 @@ class ComparisonRow(Record):
     def subject(self) -> str:
         """Name of the row in the benchmark: `<model>/<variant>`."""
         return f"{self.model}/{self.variant}"
+
+    @property
+    def title(self) -> str:
+        """Title of the variant."""
+        return variant_named(self.variant).title
 
     @property
     def speedup_over_torch(self) -> float | None:
@@ -87,7 +87,7 @@ def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) 
     Raises:
         RecordError: the timed file differs from the scored one.
     """
-    reference = speeds.get(f"{TEACHER}/torch")
+    reference = speeds.get(f"{TEACHER}/{TORCH.name}")
     rows = []
     for record in evaluations:
         for variant, what in record.variants.items():

@@ -11,8 +11,9 @@ from rich.text import Text
 from pipestill.markdown import escaped
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.reporting.notes import notes, opening
-from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, ComparisonRow
+from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import Summary
+from pipestill.variants import INT8, LINEAR, TORCH
 
 NOTHING = "-"
 TEXT_WIDTH = 160
@@ -21,11 +22,10 @@ SHORT_WIDTH = 80
 """Width of the short table in characters, which fits every terminal."""
 DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
 """Columns that are dropped on a narrow terminal, in this order."""
-INT8 = "onnx_int8"
 SHORT_NAMES = {
-    f"{BASELINE}/linear": "linear baseline",
-    f"{TEACHER}/torch": "PyTorch teacher",
-    f"{TEACHER}/{INT8}": "int8 teacher",
+    f"{BASELINE}/{LINEAR.name}": "linear baseline",
+    f"{TEACHER}/{TORCH.name}": "PyTorch teacher",
+    f"{TEACHER}/{INT8.name}": "int8 teacher",
 }
 """The rows of the short table that every pipeline has; each student's int8 file follows them."""
 
@@ -39,9 +39,9 @@ class Column(NamedTuple):
 
 
 def short_name(row: ComparisonRow) -> str:
-    """Return a row's name in the short table; a student's form is left out where it is int8."""
-    form = "" if row.variant == INT8 else f" {VARIANT_TITLES.get(row.variant, row.variant)}"
-    return SHORT_NAMES.get(row.subject, f"{row.model}{form}")
+    """Return a row's name in the short table; a student's variant is left out where it is int8."""
+    title = "" if row.variant == INT8.name else f" {row.title}"
+    return SHORT_NAMES.get(row.subject, f"{row.model}{title}")
 
 
 ACCURACY = Column("accuracy", lambda row: with_interval(row.test.accuracy))
@@ -50,7 +50,7 @@ P50 = Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed e
 VS_TORCH = Column("vs PyTorch", lambda row: times(row.speedup_over_torch))
 COLUMNS = (
     Column("model", lambda row: row.model, numeric=False),
-    Column("form", lambda row: VARIANT_TITLES.get(row.variant, row.variant), numeric=False),
+    Column("form", lambda row: row.title, numeric=False),
     ACCURACY,
     Column("macro F1", lambda row: f"{row.test.macro_f1.value:.3f}"),
     Column("agreement", lambda row: f"{row.test.agreement.value:.1%}" if row.test.agreement else NOTHING),
@@ -77,8 +77,8 @@ NAMES = ("model", "form")
 
 
 def table_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
-    """Return the rows of the full table: students only as ONNX files, the form in which they are used."""
-    return tuple(row for row in summary.rows if row.model in (BASELINE, TEACHER) or row.variant != "torch")
+    """Return the rows of the full table: students only as ONNX files, as they are used."""
+    return tuple(row for row in summary.rows if row.model in (BASELINE, TEACHER) or row.variant != TORCH.name)
 
 
 def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
@@ -87,7 +87,7 @@ def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
     return tuple(
         row
         for row in summary.rows
-        if row.subject in (*SHORT_NAMES, packaged) or (row.variant == INT8 and row.model != TEACHER)
+        if row.subject in (*SHORT_NAMES, packaged) or (row.variant == INT8.name and row.model != TEACHER)
     )
 
 

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from pipestill.reporting.mark import in_words
 from pipestill.reporting.summary import Summary
-from pipestill.reporting.tables import INT8, short_rich_table
+from pipestill.reporting.tables import short_rich_table
+from pipestill.variants import INT8, variant_named
 
 FOLDER = "models/champion"
-FP32_FILE = "onnx/model.onnx"
 
 
 def show_outcome(summary: Summary, console: Console) -> None:
@@ -55,7 +55,8 @@ def next_lines(summary: Summary, folder: Path, python: Path) -> list[str]:
     if summary.packaged is not None:
         program = python.parent / "pipestill"
         shown = program.relative_to(folder) if program.is_relative_to(folder) else Path("pipestill")
-        file = "" if summary.packaged.variant == INT8 else f" --file {FP32_FILE}"
+        variant = variant_named(summary.packaged.variant)
+        file = "" if variant == INT8 else f" --file {variant.file}"
         steps.append((f"echo 'a text' | {shown} predict {FOLDER}{file}", "classify a text"))
     steps += [
         ("make ui", "look at the runs in MLflow"),

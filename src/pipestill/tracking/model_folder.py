@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pipestill
 
-CODE = ("__init__.py", "errors.py", "predict")
+CODE = ("__init__.py", "errors.py", "variants.py", "predict")
 """The pipestill modules that the model runs; they are copied into it, since pipestill is not in a package index."""
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pydantic", "tokenizers")
 SERVED = Path(__file__).with_name("served_classifier.py")
@@ -33,7 +33,7 @@ def model_folder(artifact: Path, file: str, ids: ModelIds) -> Iterator[Path]:
 
     Args:
         artifact: folder of the exported artifact.
-        file: the one ONNX file of it that the model runs; other forms of the model stay out.
+        file: the one ONNX file of it that the model runs; other variants of the model stay out.
         ids: ids of the model and of the run.
 
     Yields:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipestill.tracking.live import Point
+from pipestill.variants import TORCH
 
 FIGURES = {
     "test.accuracy": ("test", "accuracy", "value"),
@@ -30,21 +31,21 @@ RESULT = {
 """The figures of one file that a run logs: a list of runs shows pipelines and students in the same columns."""
 DIGITS = 4
 """Decimals of a result, since a list of runs shows all decimals. The table's metrics are not rounded."""
-NOT_SHOWN = "torch"
-"""Forms of models that are left out: students are used as ONNX files only."""
+NOT_SHOWN = TORCH.name
+"""The variant of students that is left out: they are used as ONNX files only."""
 TEACHER = "teacher"
 
 Row = Mapping[str, Any]
 
 
 def champion_of(summary: Row) -> str | None:
-    """Return the champion as `<model>/<form>`, or None."""
+    """Return the champion as `<model>/<variant>`, or None."""
     champion = (summary.get("selection") or {}).get("champion")
     return None if champion is None else str(champion)
 
 
 def table_points(summary: Row, time_ms: int) -> list[Point]:
-    """List the table as metrics: the champion's result, its figures as `champion/<figure>`, `<figure>/<model>.<form>`.
+    """List the table as metrics: the champion's result, `champion/<figure>`, `<figure>/<model>.<variant>`.
 
     MLflow lists a run's metrics in the order in which they were written first.
     """
@@ -82,7 +83,7 @@ def row_of(summary: Row, model: str) -> Row | None:
 
 
 def subject(row: Row) -> str:
-    """Return a row's file as `<model>/<form>`."""
+    """Return a row's file as `<model>/<variant>`."""
     return f"{row['model']}/{row['variant']}"
 
 

@@ -18,7 +18,7 @@ ROLE = "role"
 LOSS = "train.loss"
 """The metric whose presence marks a run as a training."""
 RESULT_TAG = "result"
-"""The tag that names the file, `<model>/<form>`, whose figures a run has as `result/<figure>`."""
+"""The tag that names the file, `<model>/<variant>`, whose figures a run has as `result/<figure>`."""
 COLUMNS = {
     f"tags.`{RESULT_TAG}`": 165,
     "metrics.`result/accuracy`": 115,

@@ -18,14 +18,13 @@ from pipestill.reporting.plots.style import (
     student_colours,
     styled,
 )
-from pipestill.reporting.rows import BASELINE, TEACHER, VARIANT_TITLES, ComparisonRow
+from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import Summary
 from pipestill.reporting.tables import table_rows
+from pipestill.variants import Variant, variant_named
 
-MARKERS = {"torch": "s", "onnx_fp32": "o", "onnx_int8": "o"}
 POINTS_OF_A_LINE = 60
 """Number of small boxes along a line, which labels avoid."""
-HOLLOW = ("torch", "onnx_fp32")
 Cost = Callable[[ComparisonRow], float]
 
 
@@ -35,7 +34,7 @@ def plot_tradeoff(summary: Summary) -> Figure | None:
     Returns:
         The figure, or None if nothing was timed.
     """
-    rows = [row for row in table_rows(summary) if row.speed is not None and row.variant in MARKERS]
+    rows = [row for row in table_rows(summary) if row.speed is not None]
     if not rows:
         return None
     students = list(dict.fromkeys(row.model for row in rows if row.model != TEACHER))
@@ -52,7 +51,7 @@ def plot_tradeoff(summary: Summary) -> Figure | None:
         left.set_ylabel(f"accuracy on test, {summary.confidence:.0%} interval")
         right.set_title("Accuracy against size")
         right.set_xlabel("size of the weights, MB")
-        _key(figure, sorted({row.variant for row in rows}, key=list(MARKERS).index))
+        _key(figure, list(dict.fromkeys(variant_named(row.variant) for row in rows)))
     return figure
 
 
@@ -84,9 +83,10 @@ def _point(axes: Axes, x: float, row: ComparisonRow, colour: str) -> None:
     accuracy = row.test.accuracy
     below, above = accuracy.value - accuracy.lower, accuracy.upper - accuracy.value
     axes.errorbar(x, accuracy.value, yerr=[[below], [above]], color=colour, linewidth=1, alpha=0.35, zorder=2)
+    variant = variant_named(row.variant)
     axes.plot(
-        x, accuracy.value, MARKERS[row.variant], color=colour, markersize=7, markeredgewidth=1.5, zorder=3,
-        markerfacecolor="white" if row.variant in HOLLOW else colour,
+        x, accuracy.value, variant.marker, color=colour, markersize=7, markeredgewidth=1.5, zorder=3,
+        markerfacecolor=_filling(variant, colour),
     )  # fmt: skip
 
 
@@ -128,10 +128,15 @@ def _round_ticks(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_minor_locator(FixedLocator([]))
 
 
-def _key(figure: Figure, variants: Sequence[str]) -> None:
+def _filling(variant: Variant, colour: str) -> str:
+    """Fill the points of quantised files; those that compute in floats are hollow."""
+    return "white" if variant.computes_in_floats else colour
+
+
+def _key(figure: Figure, variants: Sequence[Variant]) -> None:
     handles = [
-        Line2D([], [], marker=MARKERS[variant], linestyle="", color=QUIET, markersize=6.5, markeredgewidth=1.4,
-               markerfacecolor="white" if variant in HOLLOW else QUIET, label=VARIANT_TITLES[variant])
+        Line2D([], [], marker=variant.marker, linestyle="", color=QUIET, markersize=6.5, markeredgewidth=1.4,
+               markerfacecolor=_filling(variant, QUIET), label=variant.title)
         for variant in variants
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8.5, handletextpad=0.2)
