@@ -160,7 +160,7 @@ def as_stored(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: str, 
         what: name of the array in messages.
         array: numbers to store.
         shape: its expected shape, or the first axes of it.
-        dtype: storage type.
+        dtype: name of the storage type.
         next_step: next step where the array is refused.
 
     Raises:

@@ -60,7 +60,14 @@ def train_classifier(
     dev, scratch = material.dev, material.scratch
     rows = TrainingRows(material.table, classifier.tokenizer, scratch)
     precision = prepare_model(classifier.model, settings)
-    recipe = choose_recipe(settings, read_traits(classifier, rows))
+    traits = Traits.of(
+        classifier.model.config,
+        label_counts=rows.count_labels(classifier.labels.num_labels),
+        num_rows=len(rows),
+        longest_row=int(rows.lengths.max()),
+        device=fastest_device().type,
+    )
+    recipe = choose_recipe(settings, traits)
     learner = Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections"))
     collate = Collator(classifier.tokenizer.pad_token_id)
     loss = loss_on(signal)
@@ -122,16 +129,3 @@ def _dev_split(
 
     best = partial(best_epoch, selection_metric=params.selection_metric)
     return DevSplit(classifier.model, EpochPoint, score, best, start, patience)
-
-
-def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
-    """Read the properties of rows and model that a recipe depends on."""
-    config = classifier.model.config
-    return Traits(
-        label_counts=rows.count_labels(classifier.labels.num_labels),
-        num_rows=len(rows),
-        num_attention_heads=int(getattr(config, "num_attention_heads", 0)),
-        hidden_size=int(getattr(config, "hidden_size", 0)),
-        longest_row=int(rows.lengths.max()),
-        device=fastest_device().type,
-    )

@@ -1,6 +1,6 @@
 """Training settings: the `training` part of those sections of params.yaml that train a model."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -24,15 +24,23 @@ def _tag(value: object) -> str:
 # Discriminated, so that a wrong value is refused once, not for each member of the union.
 _OR_AUTO = Discriminator(_tag)
 _Auto = Annotated[Auto, Tag("auto")]
-CountOrAuto = Annotated[Annotated[int, Field(ge=1), Tag("number")] | _Auto, _OR_AUTO]
-RateOrAuto = Annotated[Annotated[float, Field(gt=0), Tag("number")] | _Auto, _OR_AUTO]
-FractionOrAuto = Annotated[Annotated[float, Field(ge=0, lt=1), Tag("number")] | _Auto, _OR_AUTO]
+_Count = Annotated[int, Field(ge=1)]
+_Rate = Annotated[float, Field(gt=0)]
+_Fraction = Annotated[float, Field(ge=0, lt=1)]
+CountOrAuto = Annotated[Annotated[_Count, Tag("number")] | _Auto, _OR_AUTO]
+RateOrAuto = Annotated[Annotated[_Rate, Tag("number")] | _Auto, _OR_AUTO]
+FractionOrAuto = Annotated[Annotated[_Fraction, Tag("number")] | _Auto, _OR_AUTO]
 MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AUTO]
 """The longest input in tokens, special tokens included; longer texts are cut."""
 
 
-class OptimiserSettings(Section):
-    """Settings of the optimiser that never depend on the data."""
+Count = TypeVar("Count")
+Rate = TypeVar("Rate")
+Fraction = TypeVar("Fraction")
+
+
+class Optimiser(Section, Generic[Count, Rate, Fraction]):
+    """Fields of every training; its parameters are the types of those that may be `auto` in some."""
 
     schedule: Literal["linear", "cosine", "constant"]
     weight_decay: float = Field(ge=0)
@@ -41,9 +49,21 @@ class OptimiserSettings(Section):
     train_embeddings: bool
     precision: PrecisionSetting
     checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
+    epochs: Count
+    batch_size: Count
+    accumulation_steps: Count
+    learning_rate: Rate
+    warmup_fraction: Fraction
+
+    @model_validator(mode="after")
+    def _parts_are_whole(self) -> Self:
+        sizes = (self.batch_size, self.accumulation_steps)
+        if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
+            raise ValueError("accumulation_steps must divide batch_size")
+        return self
 
 
-class OptimiserParams(OptimiserSettings):
+class OptimiserParams(Optimiser[_Count, _Rate, _Fraction]):
     """Settings of a training, whatever its task.
 
     Attributes:
@@ -62,18 +82,6 @@ class OptimiserParams(OptimiserSettings):
         checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
     """
 
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    accumulation_steps: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    warmup_fraction: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _parts_are_whole(self) -> Self:
-        if self.batch_size % self.accumulation_steps:
-            raise ValueError("accumulation_steps must divide batch_size")
-        return self
-
 
 class TrainingParams(OptimiserParams):
     """Settings of a classifier's training; the best epoch on dev is kept.
@@ -86,7 +94,7 @@ class TrainingParams(OptimiserParams):
     selection_metric: Metric
 
 
-class TrainingSettings(OptimiserSettings):
+class TrainingSettings(Optimiser[CountOrAuto, RateOrAuto, FractionOrAuto]):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
 
     Attributes:
@@ -101,17 +109,5 @@ class TrainingSettings(OptimiserSettings):
             part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
     """
 
-    epochs: CountOrAuto
-    batch_size: CountOrAuto
-    accumulation_steps: CountOrAuto
-    learning_rate: RateOrAuto
-    warmup_fraction: FractionOrAuto
     selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
     max_minutes: float = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _parts_are_whole(self) -> Self:
-        sizes = (self.batch_size, self.accumulation_steps)
-        if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
-            raise ValueError("accumulation_steps must divide batch_size")
-        return self

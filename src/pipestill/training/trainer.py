@@ -17,7 +17,7 @@ from pipestill.precision import Precision, PrecisionChoice
 from pipestill.teacher.classifier import quiet_transformers, set_dropout
 from pipestill.teacher.forward import choose_device_precision
 from pipestill.training.callbacks import Callbacks, DevSplit, E, EpochEnd, Progress, RowOrder, best_weights
-from pipestill.training.params import LOG_STEPS, OptimiserParams, OptimiserSettings
+from pipestill.training.params import LOG_STEPS, Optimiser, OptimiserParams
 from pipestill.training.records import StepPoint
 from pipestill.training.sampler import LengthBucketedSampler
 
@@ -91,7 +91,7 @@ class ObjectiveTrainer(Trainer):
         return loss
 
 
-def prepare_model(model: PreTrainedModel, settings: OptimiserSettings) -> PrecisionChoice:
+def prepare_model(model: PreTrainedModel, settings: Optimiser[Any, Any, Any]) -> PrecisionChoice:
     """Set the dropouts, attention and frozen embeddings of a model to train; choose its precision."""
     quiet_transformers()
     keep_freed_memory()
