@@ -6,6 +6,7 @@ and identity.
 
 import io
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +79,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Written(Generic[C]):
-    """The card of a finished cache, and the rows computed in this run: fewer after a resume."""
+    """The card of a finished cache, the rows computed in this run (fewer after a resume) and its seconds."""
 
     card: C
     num_computed_rows: int
+    seconds: float
 
 
 def write_cache(
@@ -114,6 +116,7 @@ def write_cache(
         whole: function from all cards to the card of the cache.
         on_shard: callback that receives the number of rows after each shard.
     """
+    start = time.perf_counter()
     scratch.mkdir(parents=True, exist_ok=True)
     key = sha256_json(identity.model_dump(mode="json"))[:16]
     cards: list[S] = []
@@ -138,7 +141,7 @@ def write_cache(
         for name in card.files(number):
             shutil.move(scratch / name, out / name)
     write_json(out / CARD_FILE, finished)
-    return Written(finished, num_computed_rows)
+    return Written(finished, num_computed_rows, time.perf_counter() - start)
 
 
 def _finished(file: Path, number: int, ids: UInt8[np.ndarray, "row byte"], kind: type[S]) -> S | None:
@@ -241,6 +244,28 @@ def shard_file(shard: int, array: str) -> str:
 def row_ends(counts: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the bounds of rows that lie one after another in an array: row r is `[bounds[r]:bounds[r + 1]]`."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def check_difference(what: str, difference: float, num_rows: int, tolerance: float, *, redo: str) -> None:
+    """Check how far a few rows of a cache are from those that the teacher computes again.
+
+    Args:
+        what: the numbers that are compared, in messages.
+        difference: their largest absolute difference.
+        num_rows: rows that were compared.
+        tolerance: largest difference allowed, for rounding and the effect of batches.
+        redo: next step for a refused cache.
+
+    Raises:
+        StaleCacheError: the difference is above the tolerance.
+    """
+    if not difference <= tolerance:  # a difference that is nan is refused too
+        raise StaleCacheError(
+            f"{what} do not match the teacher",
+            found=f"largest difference {difference:.4g} over {num_rows} rows",
+            expected=f"at most {tolerance:.4g}",
+            next_step=redo,
+        )
 
 
 def pack_ids(content_ids: Sequence[str]) -> UInt8[np.ndarray, "row byte"]:

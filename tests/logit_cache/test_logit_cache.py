@@ -166,6 +166,14 @@ def test_rows_swapped_when_the_cache_was_written_are_found_by_asking_the_teacher
         check_sample(bad, ids, texts, forward, tolerance=1e-4)
 
 
+def test_a_teacher_whose_logits_are_no_numbers_does_not_match_its_cache(
+    write: Write, identity: CacheIdentity, texts: list[str], forward: Callable[..., np.ndarray]
+) -> None:
+    cache = LogitCache.open(write(), identity)
+    with pytest.raises(StaleCacheError, match="largest difference nan over 40 rows"):
+        check_sample(cache, [*map(content_id, texts)], texts, lambda some: forward(some) * np.nan, tolerance=1e-4)
+
+
 class KilledError(Exception):
     """Stands for a kill between two shards, or within one."""
 

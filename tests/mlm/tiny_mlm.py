@@ -9,7 +9,8 @@ from pipestill.data.schema import LABELLED, UNLABELLED_ROWS
 from pipestill.data.scratch import scratch_database
 from pipestill.data.tables import TableWriter, open_table
 from pipestill.fingerprint import content_id
-from pipestill.mlm.caching import Cached, fill_mlm_cache
+from pipestill.mlm.caching import fill_mlm_cache
+from pipestill.mlm.card import MlmCacheCard
 from pipestill.mlm.distillation import Distilled, distil_mlm
 from pipestill.mlm.masks import MlmMasksCard, write_masks
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
@@ -18,6 +19,7 @@ from pipestill.mlm.reader import MlmCache
 from pipestill.mlm.records import MlmEpoch
 from pipestill.mlm.teacher import MadeTeacher, make_teacher
 from pipestill.mlm.texts import Texts
+from pipestill.shards import Written
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.callbacks import Callbacks
 
@@ -98,7 +100,7 @@ def teach(scratch: str = "teacher", **changes: Any) -> MadeTeacher:
     return made
 
 
-def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Cached:
+def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Written[MlmCacheCard]:
     return fill_mlm_cache(
         MlmCacheParams.model_validate(CACHE_PARAMS | changes),
         teacher=load_masked_lm(TEACHER).lm,

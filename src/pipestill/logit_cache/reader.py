@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipestill.errors import CacheError, StaleCacheError
+from pipestill.errors import CacheError
 from pipestill.logit_cache.card import FORMAT_VERSION, IDS, LOGITS, TOKENS, CacheCard, CacheIdentity, site_array
 from pipestill.logit_cache.writer import Forward
-from pipestill.shards import Arrays, check_cache, open_arrays, pack_ids, read_card, row_ends
+from pipestill.shards import Arrays, check_cache, check_difference, open_arrays, pack_ids, read_card, row_ends
 
 REDO = "run `dvc repro cache_logits` to write it again"
 
@@ -140,11 +140,5 @@ def check_sample(
         StaleCacheError: the difference is above the tolerance.
     """
     difference = float(np.abs(cache.lookup(content_ids) - forward(texts)).max())
-    if difference > tolerance:
-        raise StaleCacheError(
-            "cached logits do not match the teacher",
-            found=f"largest logit difference {difference:.4g} over {len(texts)} rows",
-            expected=f"at most {tolerance:.4g}",
-            next_step=REDO,
-        )
+    check_difference("cached logits", difference, len(texts), tolerance, redo=REDO)
     return difference

@@ -1,6 +1,5 @@
 """Running a masked-language-model teacher over masked rows, to fill the cache and to check a sample of it."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from pipestill.errors import CacheError, StaleCacheError
+from pipestill.errors import CacheError
 from pipestill.mlm.card import MlmCacheCard, identify
 from pipestill.mlm.model import MaskedLm, Predicted, predict_masked
 from pipestill.mlm.params import MlmCacheParams
@@ -19,7 +18,7 @@ from pipestill.mlm.soft_targets import top_tokens
 from pipestill.mlm.writer import MaskedOutputs, write_mlm_cache
 from pipestill.precision import Precision
 from pipestill.progress import advancing
-from pipestill.shards import row_ends
+from pipestill.shards import Written, check_difference, row_ends
 from pipestill.teacher.forward import autocast, choose_device_precision, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
@@ -27,14 +26,6 @@ CHECKED_ROWS = 32
 """Rows that the teacher runs again when a cache is opened."""
 CHECK_TOLERANCE = {"float32": 0.02, "bfloat16": 0.5}
 """Largest difference of a log-probability, by the teacher's precision: the cost of rounding and of another batch."""
-
-
-class Cached(NamedTuple):
-    """A finished cache: its card, the rows computed in this run (fewer after a resume) and its seconds."""
-
-    card: MlmCacheCard
-    num_computed_rows: int
-    seconds: float
 
 
 class _Part(NamedTuple):
@@ -78,7 +69,7 @@ def ask_teacher(
 
 def fill_mlm_cache(
     params: MlmCacheParams, *, teacher: MaskedLm, folder: Path, table: Dataset, masks: Path, scratch: Path, out: Path
-) -> Cached:
+) -> Written[MlmCacheCard]:
     """Run a teacher over a table of masked rows and keep its soft targets.
 
     Args:
@@ -107,9 +98,8 @@ def fill_mlm_cache(
         num_masked_tokens=rows.num_masked_tokens,
     )
     teacher.model.to(device)
-    start = time.perf_counter()
     with advancing(len(rows), "mlm_cache", "rows") as advance:
-        written = write_mlm_cache(
+        return write_mlm_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
@@ -118,7 +108,6 @@ def fill_mlm_cache(
             on_shard=advance,
             choices=(precision,),
         )
-    return Cached(written.card, written.num_computed_rows, time.perf_counter() - start)
 
 
 def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, table: Dataset, masks: Path) -> MlmCache:
@@ -150,17 +139,12 @@ def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, tab
     kept = [cache.row(number) for number in numbers]
     ids = np.concatenate([row.top_ids for row in kept]).astype(np.int64)
     then = np.concatenate([row.top_log_probabilities for row in kept]).astype(np.float32)
-    difference = 0.0
+    differences = []
     for where, said in _ask(teacher, rows, numbers, batch_size=CHECKED_ROWS, precision=stored.precision):
         now = torch.log_softmax(said.logits.float() / stored.temperature, dim=-1).cpu().numpy()
-        difference = max(difference, float(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max()))
-    if difference > CHECK_TOLERANCE[stored.precision]:
-        raise StaleCacheError(
-            "cached outputs do not match the teacher",
-            found=f"largest difference of a log-probability {difference:.4g} over {len(numbers)} rows",
-            expected=f"at most {CHECK_TOLERANCE[stored.precision]:.4g}",
-            next_step=REDO,
-        )
+        differences.append(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max())
+    tolerance = CHECK_TOLERANCE[stored.precision]
+    check_difference("cached log-probabilities", float(np.max(differences)), len(numbers), tolerance, redo=REDO)
     return cache
 
 

@@ -2,20 +2,17 @@
 
 from pipestill.mlm.records import MlmEpoch, MlmScores
 from pipestill.training.callbacks import Callbacks
-from pipestill.training.reporting import MetricsLog
+from pipestill.training.reporting import MetricsLog, log_steps
 
 
 def log_curves(run: MetricsLog, phase: str) -> Callbacks[MlmEpoch]:
     """Make callbacks that log the curves to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
 
-    def on_step(step: int, loss: float, learning_rate: float) -> None:
-        run.log_metrics({f"{phase}.train.loss": loss, f"{phase}.train.learning_rate": learning_rate}, step=step)
-
     def on_epoch(point: MlmEpoch) -> None:
         print_scores(f"{phase}, epoch {point.epoch}", point.dev)
         run.log_metrics(as_metrics(f"{phase}.dev", point.dev), step=point.step)
 
-    return Callbacks(on_step=on_step, on_epoch=on_epoch)
+    return Callbacks(on_step=log_steps(run, f"{phase}."), on_epoch=on_epoch)
 
 
 def print_scores(what: str, scores: MlmScores) -> None:
