@@ -65,7 +65,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         title: heading on the page.
-        text: description, Markdown.
+        text: description below the heading, as Markdown.
         student: settings of the student, without those it shares with others; None in a recipe of teachers.
         teachers: sections of params.yaml with teachers; empty in a recipe of a student.
     """
