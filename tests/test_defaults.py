@@ -53,16 +53,18 @@ def test_params_without_defaults_keep_their_students() -> None:
 
 
 def test_a_value_is_placed_where_params_yaml_sets_it() -> None:
-    content = {"student_defaults": DEFAULTS, "students": {"a": {"training": {"epochs": 5}, "objective": [{}]}}}
+    own = {"training": {"epochs": 5}, "objective": [{}], "vocabulary": {"kind": "full"}}
+    content = {"student_defaults": DEFAULTS, "students": {"a": own, "b": {}}}
     places = {
         ("training", "epochs"): "students.a.training.epochs",
         ("training", "rate", "value"): "student_defaults.training.rate.value",
         ("training", "missing"): "students.a.training.missing",
-        ("objective", "0", "weight"): "student_defaults.objective.0.weight",
-        ("objective", "0"): "students.a.objective.0",
+        ("objective", "0", "weight"): "students.a.objective.0.weight",
+        ("vocabulary", "min_count"): "students.a.vocabulary.min_count",
         (): "students.a",
     }
     assert {path: place(content, "a", path) for path in places} == places
+    assert place(content, "b", ("objective", "0", "weight")) == "student_defaults.objective.0.weight"
 
 
 @pytest.fixture

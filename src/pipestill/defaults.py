@@ -90,8 +90,15 @@ def place(content: Mapping[str, Any], name: str, path: Sequence[str]) -> str:
         name: name of the student.
         path: keys from the student to the value.
     """
-    is_default = not _holds(content[STUDENTS][name], path) and _holds(content.get(DEFAULTS), path)
-    return ".".join((DEFAULTS, *path) if is_default else (STUDENTS, name, *path))
+    own, default = content[STUDENTS][name], content.get(DEFAULTS)
+    for part in path:
+        under = default.get(part) if isinstance(default, Mapping) else None
+        if not isinstance(own, Mapping) or part not in own:
+            return ".".join((STUDENTS, name, *path) if under is None else (DEFAULTS, *path))
+        own = own[part]
+        is_merged = isinstance(own, Mapping) and isinstance(under, Mapping) and _same_kind(under, own)
+        default = under if is_merged else None
+    return ".".join((STUDENTS, name, *path))
 
 
 def write_students(content: Mapping[str, Any], students: Mapping[str, BaseModel], folder: Path = SETTINGS) -> None:
@@ -119,15 +126,3 @@ def _in_order(value: Any, like: Any) -> Any:  # noqa: ANN401 (any YAML value)
         others = like if isinstance(like, list) and len(like) == len(value) else [None] * len(value)
         return [_in_order(member, other) for member, other in zip(value, others, strict=True)]
     return value
-
-
-def _holds(section: object, path: Sequence[str]) -> bool:
-    """Return whether a section has a value at a path; a part that is a number is a place in a list."""
-    for part in path:
-        if isinstance(section, Mapping) and part in section:
-            section = section[part]
-        elif isinstance(section, list) and part.isdecimal() and int(part) < len(section):
-            section = section[int(part)]
-        else:
-            return False
-    return True
