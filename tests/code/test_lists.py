@@ -132,6 +132,15 @@ def test_every_list_among_the_outs_is_written_with_the_members_of_its_item(proje
     assert read_code_lists(["data/rows", "data/code/show.json"]) == code_list(Path("stages/show.py"))
 
 
+def test_files_that_params_name_for_all_items_are_in_the_list_of_each_and_of_the_whole(project: Path) -> None:
+    write_code_lists(PIPELINE, "check", MEMBERS | {"show": {"": ["src/pipestill/losses/one.py"]}})
+    assert "src/pipestill/losses/one.py" in read_code_lists(["data/code/show.json"])
+    write_code_lists(PIPELINE, "check", {"train": MEMBERS["train"] | {"": ["src/pipestill/c.py"]}})
+    for item in ("s", "t"):
+        listed = read_code_lists([f"data/code/train-{item}.json"])
+        assert {"src/pipestill/c.py", *MEMBERS["train"][item]} <= set(listed)
+
+
 def test_a_list_for_an_item_that_params_lack_is_refused_with_the_command_that_mends_it(project: Path) -> None:
     with pytest.raises(ParamsError, match=r"(?s)train-t.json.*no t in params.yaml.*make deps"):
         write_code_lists(PIPELINE, "check", {"train": {"s": []}})

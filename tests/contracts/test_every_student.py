@@ -23,10 +23,11 @@ from contracts.every_student import (
     random_bert,
     spec_of,
 )
-from exporters.exporter_models import int8
+from exporters.exporter_models import FURTHER, further, int8, kind_of
 from pipestill.data.schema import LABELLED
 from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.errors import ModelError
+from pipestill.exporters._base import FurtherExporter
 from pipestill.exporters.artifact import shape_of, torch_logits
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.parity import measure_parity
@@ -241,6 +242,22 @@ def test_the_int8_file_is_smaller_near_and_quantised_as_far_as_it_can_be(kind: s
         )
         # Root mean squares: one row of a random model may sit where a small step moves it far.
         assert np.sqrt(np.square(expected - found).mean()) < 0.35 * np.sqrt(np.square(expected).mean())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("exporter", FURTHER, ids=kind_of)
+def test_a_further_file_computes_what_pytorch_computes_and_is_smaller(
+    exporter: type[FurtherExporter], kind: str, teacher: Classifier
+) -> None:
+    model = build(kind, teacher)
+    graph = fp32_graph(model)
+    converted = further(exporter).convert(graph)
+    onnx.checker.check_model(converted)
+    assert len(converted.SerializeToString()) < 0.9 * len(graph.SerializeToString())
+    session, expected = open_session(converted), torch_logits(model)
+    for batch in (pad(ROWS, pad_id=0), pad(ROWS[:1], pad_id=0, length=40)):
+        difference = compute_logits(session, batch) - expected(batch)
+        assert np.sqrt(np.square(difference).mean()) < 0.35 * np.sqrt(np.square(expected(batch)).mean())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "layers" in SETTINGS[kind]])

@@ -1,6 +1,10 @@
 """fp16: matrices stored as float16, everything else as it was, and casts where they cost least."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from exporter_models import FURTHER, further, graph_of
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -49,6 +53,17 @@ def test_a_lookup_casts_the_rows_it_finds_and_not_the_table() -> None:
         assert weights(graph)[lookup.input[0]].data_type == TensorProto.FLOAT16
         assert lookup.output[0] in casts
         assert lookup.input[0] not in casts
+
+
+def test_the_runtime_casts_the_weights_of_products_when_it_loads_them(family: str, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    source = converted(graph_of(family).model).SerializeToString()
+    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(str(tmp_path / "loaded.onnx")).graph
+    constants = weights(graph)
+    assert [node.name for node in graph.node if node.op_type == "Cast" and node.input[0] in constants] == []
 
 
 def test_shared_weights_are_stored_and_cast_once() -> None:

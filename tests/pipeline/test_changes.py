@@ -96,8 +96,9 @@ def test_a_new_loss_student_and_exporter_with_their_lines_rerun_check_alone(chan
         mine = f'class MySpec({spec.split("(")[1]}:\n    kind: Literal["mine"]\n{fields}'
         edit(changed, f"src/pipestill/{room}/params.py", union, f"{mine}\n\n{union}MySpec | ")
     exporters = "src/pipestill/exporters"
-    text = (changed.root / exporters / "onnx_fp32.py").read_text().replace('Literal["onnx_fp32"]', 'Literal["mine"]')
-    (changed.root / exporters / "mine.py").write_text(text.replace("class OnnxFp32(", "class MyOnnx("))
+    text = (changed.root / exporters / "onnx_fp16.py").read_text().replace('Literal["onnx_fp16"]', 'Literal["mine"]')
+    text = text.replace("class OnnxFp16(", "class MyOnnx(").replace('onnx_variant("fp16")', 'onnx_variant("fp16_mine")')
+    (changed.root / exporters / "mine.py").write_text(text)
     edit(
         changed,
         f"{exporters}/__init__.py",
@@ -106,6 +107,34 @@ def test_a_new_loss_student_and_exporter_with_their_lines_rerun_check_alone(chan
     )
     edit(changed, f"{exporters}/__init__.py", "ExportFormat = Annotated[", "ExportFormat = Annotated[MyOnnx | ")
     assert changed.repro() == ["check"]
+    check_further_file(changed, "mine", "fp16_mine")
+
+
+def check_further_file(pipeline: TinyPipeline, kind: str, dtype: str) -> None:
+    """An entry of params.yaml makes the file of every model; it is scored, timed, has its rows and is the champion."""
+    settings = pipeline.params()
+    settings["export"]["more"] = [{"kind": kind, "tolerance": 0.1, "max_size_fraction": 0.9}]
+    settings["report"] |= {
+        "variants": [f"onnx_{dtype}"],
+        "constraints": dict.fromkeys(settings["report"]["constraints"], 0),
+    }
+    pipeline.write_params(settings)
+    names = [*STUDENTS]
+    expected = {"check", "export_teacher", "evaluate_teacher", "baseline", "benchmark", "report", "package"}
+    expected |= {f"{stage}@{name}" for stage in ("export", "evaluate") for name in names}
+    assert set(pipeline.repro()) == expected
+    for name in ("teacher", *names):
+        record = read_json(pipeline.root / f"metrics/export/{name}.json")
+        assert record["more"][f"onnx_{dtype}"]["file"]["path"] == f"onnx/model_{dtype}.onnx"
+        code = read_json(pipeline.root / f"runs/export{'_teacher' if name == 'teacher' else f'-{name}'}.json")["code"]
+        assert f"src/pipestill/exporters/{kind}.py" in code
+    rows = read_json(pipeline.root / "reports/summary.json")["rows"]
+    timed = {row["model"] for row in rows if row["variant"] == f"onnx_{dtype}" and row["speed"]}
+    assert timed == {"teacher", *names}
+    assert (pipeline.root / "reports/table.txt").read_text().count(f"ONNX {dtype}") == 1 + len(names)
+    (pipeline.root / "texts.txt").write_text("a good film\n")
+    file = f"onnx/model_{dtype}.onnx"
+    assert pipeline.run("pipestill", "predict", "models/champion", "--file", file, "texts.txt").stdout
 
 
 def stale(pipeline: TinyPipeline, folder: str = "data/code/") -> set[str]:

@@ -20,9 +20,10 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipestill.code.closure import loading_code, training_code
+from pipestill.code.closure import exporting_code, loading_code, training_code
 from pipestill.code.lists import code_list, is_code_list
 from pipestill.defaults import with_defaults
+from pipestill.exporters.params import ExportParams
 from pipestill.training.student_params import StudentParams
 
 ROOT = Path(__file__).parents[2]
@@ -193,6 +194,18 @@ def test_the_code_a_student_is_made_of_is_what_its_kinds_import(graph: grimp.Imp
     assert set(training_code(student)) <= files
     assert files - set(training_code(student)) <= NEEDED_BY_SETTINGS
     assert set(loading_code(student)) == {file for file in files if file.startswith("src/pipestill/architectures/")}
+
+
+@pytest.mark.usefixtures("in_the_repository")
+def test_an_export_is_made_of_the_formats_that_params_name(graph: grimp.ImportGraph) -> None:
+    section = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["export"]
+    by_default = {*code_list(Path("stages/export.py")), *exporting_code(ExportParams.model_validate(section))}
+    assert by_default == {*code_list(Path("stages/export.py"))}
+    entry = {"kind": "onnx_fp16", "tolerance": 0.01, "max_size_fraction": 0.6}
+    with_more = exporting_code(ExportParams.model_validate(section | {"more": [entry]}))
+    module = "pipestill.exporters.onnx_fp16"
+    assert {*with_more} - by_default == {file_of(module)}
+    assert {file_of(name) for name in closure(graph, module)} <= {*with_more}
 
 
 @pytest.mark.usefixtures("in_the_repository")
