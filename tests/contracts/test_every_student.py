@@ -35,7 +35,7 @@ from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.exporters.trace import trace
 from pipestill.fingerprint import content_id
-from pipestill.losses.params import CrossEntropySpec
+from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.sites import Site
 from pipestill.students.params import StudentKind
 from pipestill.teacher import Classifier, load_classifier, save_classifier
@@ -43,7 +43,7 @@ from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
 from pipestill.training.material import Material
-from pipestill.training.params import Term, TrainingSettings
+from pipestill.training.params import TrainingSettings
 from pipestill.training.recorder import Recorder
 from pipestill.training.signals import NoTeacher
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
+from pipestill.losses.params import Objective
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.teacher import Classifier, fastest_device, predict_logits
@@ -11,7 +12,7 @@ from pipestill.training.callbacks import Callbacks, DevSplit, EndedEpoch
 from pipestill.training.duration import Steps, plan_epochs
 from pipestill.training.learner import Learner, loss_on
 from pipestill.training.material import Material
-from pipestill.training.params import Objective, TrainingParams, TrainingSettings
+from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.recipe import Traits, choose_recipe
 from pipestill.training.records import EpochPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows

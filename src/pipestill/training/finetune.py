@@ -7,7 +7,7 @@ import numpy as np
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
-from pipestill.losses.params import CrossEntropySpec
+from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import choose_device_precision
 from pipestill.teacher.from_base import new_classifier
@@ -17,7 +17,7 @@ from pipestill.training.classifier import train_classifier
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
-from pipestill.training.params import FinetuneTeacherParams, Term
+from pipestill.training.params import FinetuneTeacherParams
 from pipestill.training.records import EpochPoint
 from pipestill.training.signals import NoTeacher
 

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from pipestill.losses._base import LossInputs, new_projection, reads
 from pipestill.losses._features import Reads, Sizes
+from pipestill.losses.params import Objective
 from pipestill.training.objective import objective_sum
-from pipestill.training.params import Objective
 from pipestill.training.recorder import Recorder, sizes_of
 from pipestill.training.signals import Answer, Batch, Signal
 

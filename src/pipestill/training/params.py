@@ -1,14 +1,11 @@
-"""Settings of trainings: teachers' sections of params.yaml, the `training` part of every section, and the objective."""
+"""Settings of trainings: teachers' sections of params.yaml, the `training` part of every section."""
 
-from dataclasses import dataclass
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipestill.losses.params import LossSpec
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
-from pipestill.schedules import Schedule
 
 LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
@@ -141,14 +138,3 @@ class MoreTeacherParams(FinetuneTeacherParams):
     """
 
     base: str = Field(pattern=r"^models/(base|bases/\w+)$")
-
-
-@dataclass(frozen=True)
-class Term:
-    """A loss and its weight."""
-
-    weight: float | Schedule
-    loss: LossSpec
-
-
-Objective = tuple[Term, ...]
