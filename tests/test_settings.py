@@ -199,7 +199,7 @@ def test_a_student_whose_name_cannot_be_a_folder_and_a_stage_is_refused(
     content: dict[str, Any], pipeline: dict[str, Any], name: str
 ) -> None:
     content["students"] = {name: content["students"][STUDENT]}
-    with pytest.raises(ParamsError, match="no name that can be used"):
+    with pytest.raises(ParamsError, match="invalid name"):
         check_settings(content, pipeline)
 
 

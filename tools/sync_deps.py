@@ -24,7 +24,7 @@ from pipestill.ablation.grid import timed_cells
 
 PIPELINE = Path("dvc.yaml")
 OTHERS = Path("pipelines")
-"""Where every other pipeline has a folder with a dvc.yaml of its own."""
+"""Folder of the other pipelines: each has a folder in it with a dvc.yaml of its own."""
 PARAMS = Path("params.yaml")
 ABLATION = OTHERS / "ablation" / PARAMS
 """The params of the ablation, whose cells are listed as the students are."""
@@ -34,7 +34,7 @@ Patterns = tuple[tuple[str, str], ...]
 
 
 class Place(NamedTuple):
-    """Where a cell stands in the ablation's grid."""
+    """A cell's place in the ablation's grid."""
 
     student: str
     recipe: str
@@ -60,10 +60,10 @@ READ = {
         ("cells", "metrics/ablation/logits/{name}.parquet"),
     ),
 }
-"""What a stage reads of each name in a group; `models` are the teacher and the students."""
+"""Paths that a stage reads of each name in a group; `models` are the teacher and the students."""
 
 OF_THE_BASELINE = ("metrics/evaluate/baseline.json", "metrics/predictions/baseline.parquet")
-"""What stages read of the linear baseline, which is in no group: listed by hand."""
+"""Paths that stages read of the linear baseline, which is in no group: listed by hand."""
 
 WRITTEN = {
     "check": (
@@ -77,7 +77,7 @@ WRITTEN = {
         ("cells", "data/ablation/code/ablation_cell-{name}.json"),
     ),
 }
-"""What a stage writes for each name in a group."""
+"""Paths that a stage writes for each name in a group."""
 
 
 def main() -> int:
@@ -106,7 +106,7 @@ def main() -> int:
 
 
 def gone_stages(pipeline: Path) -> list[str]:
-    """The stages that a pipeline's dvc.lock names and its dvc.yaml does not."""
+    """List the stages that a pipeline's dvc.lock names and its dvc.yaml does not."""
     from dvc.repo import Repo
 
     lock = pipeline.with_suffix(".lock")
@@ -127,17 +127,17 @@ def forget(pipeline: Path, stages: list[str]) -> None:
 
 
 def pipelines() -> list[Path]:
-    """The dvc.yaml of every pipeline, the main one first."""
+    """List the dvc.yaml of every pipeline, the main one first."""
     return [PIPELINE, *sorted(OTHERS.glob(f"*/{PIPELINE}"))]
 
 
 def synced(pipeline: str, students: list[str], more_teachers: list[str], grid: Mapping[str, Any] | None = None) -> str:
-    """The text of a dvc.yaml with what is listed name by name brought up to date.
+    """Bring the parts of a dvc.yaml up to date that are listed name by name.
 
     Args:
-        pipeline: the text.
-        students: of the main pipeline.
-        more_teachers: the same.
+        pipeline: text of the dvc.yaml.
+        students: names of the main pipeline's students.
+        more_teachers: names of the further teachers.
         grid: the ablation's params; only its own dvc.yaml needs them.
     """
     content = _yaml().load(pipeline)

@@ -115,10 +115,10 @@ def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -
 
 
 def _name_refusals(section: str, name: str) -> list[str]:
-    """A name is a folder, a stage and a run: letters, digits, underscores."""
+    """Refuse a name that cannot be a folder, a stage and a run: it takes letters, digits and underscores."""
     if name in {TEACHER, BASELINE} or not name.isascii() or not name.replace("_", "").isalnum():
         allowed = f"a name takes letters, digits and underscores and is not `{TEACHER}` or `{BASELINE}`"
-        return [f"{section}.{name}: no name that can be used; {allowed}"]
+        return [f"{section}.{name}: invalid name; {allowed}"]
     return []
 
 
@@ -179,7 +179,7 @@ def _unreadable_features(
 
 
 def _unlisted(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[str]:
-    """What dvc.yaml lists one by one, held against the names in params.yaml."""
+    """Compare the names that dvc.yaml lists one by one with those in params.yaml."""
     stages = pipeline["stages"]
     lists = [
         (STUDENTS, "models/onnx/", stages["benchmark"]["deps"]),
