@@ -37,7 +37,7 @@ PHRASES = (
     "no cut of",
     "no whole cache",
     "no text fits",
-    "invalid name",
+    "no name that can be used",
     "what company",
     "is no site",
 )
