@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup services named-python repro mlm ablation test test-fast test-slow test-services test-rest check lint format deps lock ui table register readme compare-teachers release promote clean
+.PHONY: help setup services named-python repro mlm ablation test test-fast test-slow test-services test-rest check lint format deps lock ui table register readme recipes compare-teachers release promote clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ readme: setup ## write the last run's table into README.md and docs/results.md, 
 	@python -m pipestill.reporting readme
 	@if [ -f reports/ablation/ablation.md ]; then cp reports/ablation/ablation.md docs/ablation-results.md; \
 		cp reports/ablation/accuracy.png docs/images/ablation.png; fi
+
+recipes: setup ## write docs/recipes/README.md from recipes/
+	@python tools/recipes.py page
 
 compare-teachers: setup ## time offline against online distillation
 	@python tools/compare_teachers.py

@@ -19,8 +19,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipestill.code.lists import CodeList, changed_files, is_code_list, short
+from pipestill.code.lists import changed_files, is_code_list, short
 from pipestill.markdown import escaped
+from pipestill.student_files import is_settings_file
 from pipestill.tracking.lock import LOCK, PIPELINES, Lock, Made, pipelines_with_lock, read_lock
 from pipestill.tracking.run_record import flatten
 
@@ -34,8 +35,8 @@ NOTHING = "nothing"
 ESTIMATES = ("accuracy", "macro_f1", "agreement", "retention")
 UNITS = {"size_bytes": "bytes", "p50_ms": "ms"}
 
-Lists = Mapping[str, CodeList]
-"""Code lists by md5."""
+Lists = Mapping[str, Mapping[str, Any]]
+"""Code lists and students' settings by md5."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def main() -> int:
     figures = copied_figures(Path("reports"), chosen.out / "figures")
     base, here = state_at(commit), state_here()
     said = gate.read_text(encoding="utf-8") if gate.exists() else ""
-    text = report(commit, base, here, ran, said, figures, changed_lists(base, here))
+    text = report(commit, base, here, ran, said, figures, changed_files_of_check(base, here))
     (chosen.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
     return 0
@@ -85,7 +86,7 @@ def report(
         ran: the stages that ran here, in order.
         gate: what the gate said before the run.
         figures: the names of the figures.
-        lists: see `changed_lists`.
+        lists: see `changed_files_of_check`.
     """
     moved = [
         [f"`{subject} {name}`", shown(before, name), shown(after, name), change(before, after)]
@@ -135,14 +136,21 @@ def models_of(made: Made) -> dict[str, str]:
     return {path: md5 for path, md5 in made.outs.items() if path.startswith(MODELS) and path != CHAMPION}
 
 
-def changed_lists(base: State, here: State) -> Lists:
-    """The code lists in which two states differ, by md5, as the cache or the remote has them."""
-    md5s: set[str] = set()
+def changed_files_of_check(base: State, here: State) -> Lists:
+    """The code lists and students' settings in which two states differ, by md5, as the cache or the remote has them."""
+    code: set[str] = set()
+    settings: set[str] = set()
     for stage, made in here.stages.items():
         before = base.stages[stage].identity.deps if stage in base.stages else {}
-        differing = differences(before, made.identity.deps)
-        md5s |= {md5 for path, old, new in differing if is_code_list(path) for md5 in (old, new) if md5}
-    return Lock(Path()).code_lists(md5s) if md5s else {}
+        for path, old, new in differences(before, made.identity.deps):
+            code |= {md5 for md5 in (old, new) if md5 and is_code_list(path)}
+            settings |= {md5 for md5 in (old, new) if md5 and is_settings_file(path)}
+    found: dict[str, Mapping[str, Any]] = {}
+    if code:
+        found |= Lock(Path()).code_lists(code)
+    if settings:
+        found |= Lock(Path()).settings(settings)
+    return found
 
 
 def stage_rows(base: State, here: State, ran: list[str], lists: Lists | None = None) -> Iterator[list[str]]:
@@ -170,9 +178,17 @@ def reasons(before: Made | None, after: Made, lists: Lists | None = None) -> Ite
     for key, old, new in differences(flat_params(before), flat_params(after)):
         yield f"param `{key}`: {escaped(old or NOTHING)} → {escaped(new or NOTHING)}"
     for path, old, new in differences(before.identity.deps, after.identity.deps):
-        old_list, new_list = ((lists or {}).get(md5 or "", {}) for md5 in (old, new))
-        files = changed_files(old_list, new_list) if is_code_list(path) and old_list and new_list else []
-        yield f"code: {', '.join(f'`{short(file)}`' for file in files)}" if files else f"file `{path}`"
+        contents = [(lists or {}).get(md5 or "", {}) for md5 in (old, new)]
+        yield from list(changes_in(path, *contents)) if all(contents) else [f"file `{path}`"]
+
+
+def changes_in(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Say how a file that `check` writes differs: in the modules of a code list, or in the values of settings."""
+    if is_code_list(path):
+        yield f"code: {', '.join(f'`{short(file)}`' for file in changed_files(before, after))}"
+        return
+    for key, old, new in differences(flatten(before), flatten(after)):
+        yield f"setting `{key}`: {escaped(old or NOTHING)} → {escaped(new or NOTHING)}"
 
 
 def flat_params(made: Made) -> dict[str, str]:

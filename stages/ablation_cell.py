@@ -7,7 +7,7 @@ import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings 
 from pipestill.ablation.cell import Ground, run_cell
 from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes
-from pipestill.ablation.telling import headline, listener
+from pipestill.ablation.run_metrics import headline, log_seed
 from pipestill.data.card import DataCard
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import CARD, DEV, LABELS, TEST, TRAIN, read_columns
@@ -18,6 +18,7 @@ from pipestill.exporters.artifact import describe_model
 from pipestill.exporters.params import ExportParams
 from pipestill.params import load_section
 from pipestill.records import read_record, write_json
+from pipestill.student_files import settings_file
 from pipestill.tracking import run_main, stage_run
 
 PARAMS = Path("pipelines/ablation/params.yaml")
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("cell", help="a key of `cells` in pipelines/ablation/params.yaml")
     name: str = parser.parse_args().cell
     cell = load_section(f"cells.{name}", Cell, PARAMS)
-    student = load_section(f"students.{cell.student}", StudentSettings, PARAMS)
+    student = read_record(settings_file(cell.student, DATA / "students"), StudentSettings)
     recipe = load_section(f"recipes.{cell.recipe}", Recipe, PARAMS)
     seeds = load_section("repeats", Repeats, PARAMS).seeds
     export, evaluate = load_section("export", ExportParams, PARAMS), load_section("evaluate", EvaluateParams, PARAMS)
@@ -42,7 +43,7 @@ def main() -> None:
         finished = run_cell(
             (cell.student, cell.recipe), student, recipe, seeds,
             Ground(tables, DATA / "logits", read_labels(LABELS), splits),
-            export, evaluate, lambda seed: listener(run, seed),
+            export, evaluate, lambda seed: log_seed(run, seed),
             lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings, splits["dev"].texts),
             (run.scratch, MODELS / name),
         )  # fmt: skip

@@ -1,26 +1,29 @@
-"""Parse all of pipelines/ablation/params.yaml, and write the code lists of the ablation's stages."""
+"""Parse all of pipelines/ablation/params.yaml; write the students' settings and the code lists of the other stages."""
 
 from pathlib import Path
 
-from pipestill.ablation.params import check_grid
+from pipestill.ablation.params import check_grid, grid_students
 from pipestill.code.closure import exporting_code, training_code
 from pipestill.code.lists import write_code_lists
+from pipestill.defaults import write_students
 from pipestill.exporters.params import ExportParams
 from pipestill.params import parse_section, read_params
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
 
 PARAMS = Path("pipelines/ablation/params.yaml")
+STUDENTS = Path("data/ablation/students")
 OUT = Path("data/ablation/params-ok.json")
 
 
 def main() -> None:
-    """Check the params, write the mark of success and the code lists, one for each cell."""
+    """Check the params, write the mark of success, the settings of each student and the code list of each cell."""
     content = read_params(PARAMS)
     with stage_run(content) as run:
         cells = check_grid(content)
         run.log_metrics({"num_cells": len(cells)})
         write_json(OUT, {"params": "every section of the ablation's params fits its specification"})
+        write_students(content, grid_students(content), STUDENTS)
         members = {
             "ablation_cell": {name: training_code(student) for name, student in cells.items()}
             | {"": exporting_code(parse_section(content, "export", ExportParams))}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipestill.ablation.params import Cell, Recipe, StudentSettings
+from pipestill.ablation.params import Cell, Recipe
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.report import markdown_tables, write_report
 from pipestill.ablation.table import Measured, build_table, headline, read_logits
@@ -23,7 +23,7 @@ def main() -> None:
     """Read params and records, write the report."""
     bootstrap = load_section("evaluate", EvaluateParams, PARAMS).bootstrap
     content = read_params(PARAMS)
-    students = {name: parse_section(content, f"students.{name}", StudentSettings) for name in content["students"]}
+    students = {name: settings["title"] for name, settings in content["students"].items()}
     recipes = {name: parse_section(content, f"recipes.{name}", Recipe) for name in content["recipes"]}
     cells = {name: parse_section(content, f"cells.{name}", Cell) for name in content["cells"]}
     with stage_run({"bootstrap": bootstrap.model_dump(), "cells": list(cells)}) as run:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, open_table, read_columns
-from pipestill.params import load_section
-from pipestill.records import write_json
+from pipestill.records import read_record, write_json
+from pipestill.student_files import settings_file
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.distillation import train_student
 from pipestill.training.material import Material
-from pipestill.training.reporting import log_trained, tell
+from pipestill.training.reporting import log_curves, log_trained
 from pipestill.training.student_params import StudentParams
 
 STUDENTS = Path("models/students")
@@ -20,11 +20,11 @@ RECORDS = Path("metrics/training")
 
 
 def main() -> None:
-    """Read params, train, write the student and its curves."""
+    """Read the student's settings, train, write the student and its curves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("student", help="a key of `students` in params.yaml")
     name: str = parser.parse_args().student
-    params = load_section(f"students.{name}", StudentParams)
+    params = read_record(settings_file(name), StudentParams)
     rows = Path(params.rows)
     table = rows if rows.suffix == ".parquet" else rows / "rows.parquet"
     with stage_run(params) as run:
@@ -33,7 +33,7 @@ def main() -> None:
         material = Material(
             labels=read_labels(LABELS), table=open_table(table), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = train_student(name, params, material, tell(run))
+        trained = train_student(name, params, material, log_curves(run))
         save_classifier(trained.classifier, STUDENTS / name)
         write_json(RECORDS / f"{name}.json", trained.record)
         log_trained(run, trained)

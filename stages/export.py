@@ -10,7 +10,8 @@ from pipestill.exporters.artifact import DevRows, describe_model, export_folder
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardFacts, headline
 from pipestill.params import load_section, read_params
-from pipestill.records import read_record, write_json
+from pipestill.records import read_json, read_record, write_json
+from pipestill.student_files import settings_file
 from pipestill.teacher import load_classifier
 from pipestill.tracking import run_main, stage_run
 
@@ -28,8 +29,7 @@ def main() -> None:
         rows = read_columns(DEV)
 
         def describe() -> CardFacts:
-            everything = read_params()
-            recipe = everything["finetune_teacher"] if is_teacher else everything["students"][name]
+            recipe = read_params()["finetune_teacher"] if is_teacher else read_json(settings_file(name))
             return describe_model(classifier, read_record(CARD, DataCard), recipe, rows.texts)
 
         dev = DevRows(rows.texts, rows.label_ids)

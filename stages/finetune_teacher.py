@@ -13,7 +13,7 @@ from pipestill.tracking import run_main, stage_run
 from pipestill.training.finetune import finetune_teacher
 from pipestill.training.material import Material
 from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
-from pipestill.training.reporting import log_trained, tell
+from pipestill.training.reporting import log_curves, log_trained
 
 BASE = Path("models/base")
 TEACHER = "teacher"
@@ -39,7 +39,7 @@ def main() -> None:
         material = Material(
             labels=read_labels(LABELS), table=open_table(TRAIN), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = finetune_teacher(name, params, base, material, tell(run))
+        trained = finetune_teacher(name, params, base, material, log_curves(run))
         save_classifier(trained.classifier, out)
         write_json(record, trained.record)
         log_trained(run, trained)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.caching import fill_mlm_cache
-from pipestill.mlm.card import MlmCacheParams
 from pipestill.mlm.model import load_masked_lm
+from pipestill.mlm.params import MlmCacheParams
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run

@@ -5,9 +5,10 @@ from pathlib import Path
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
 from pipestill.data.tables import open_table
 from pipestill.mlm.caching import open_mlm_cache
-from pipestill.mlm.distillation import MlmDistillParams, distil_mlm
+from pipestill.mlm.distillation import distil_mlm
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
-from pipestill.mlm.telling import as_metrics, say, tell
+from pipestill.mlm.params import MlmDistillParams
+from pipestill.mlm.reporting import as_metrics, log_curves, print_scores
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
@@ -35,12 +36,12 @@ def main() -> None:
             train=train,
             dev=open_table(MASKS / "dev.parquet"),
             scratch=run.scratch,
-            listener=tell(run, "mlm_distill"),
+            callbacks=log_curves(run, "mlm_distill"),
         )
         save_masked_lm(distilled.lm, OUT)
         write_json(RECORD, distilled.record)
         for name, scores in (("before", distilled.record.before), ("after", distilled.record.after)):
-            say(f"mlm_distill, {name}", scores)
+            print_scores(f"mlm_distill, {name}", scores)
             run.log_metrics(as_metrics(f"{name}.dev", scores))
         run.log_choices(distilled.record.choices)
         run.log_metrics({"num_parameters": distilled.record.num_parameters, "train_seconds": distilled.seconds})

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pipestill.data.scratch import scratch_database
 from pipestill.data.tables import PREPARED
-from pipestill.mlm.masks import MlmMasksParams, write_masks
+from pipestill.mlm.masks import write_masks
+from pipestill.mlm.params import MlmMasksParams
 from pipestill.mlm.texts import Texts
 from pipestill.params import load_section
 from pipestill.records import write_json

@@ -26,11 +26,11 @@ def pipeline() -> dict[str, Any]:
 
 
 def put(content: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a part that is a number is a place in a list."""
+    """Set a dotted key, with the mappings on the way; a part that is a number is a place in a list."""
     *path, last = key.split(".")
     target: Any = content
     for part in path:
-        target = target[int(part) if isinstance(target, list) else part]
+        target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
     target[last] = value
 
 
@@ -68,6 +68,19 @@ MISTAKES = [
     # what belongs together
     (f"students.{STUDENT}.init", "models/base", r"init must be models/teacher"),
     (f"students.{STUDENT}.training.accumulation_steps", 7, r"must divide batch_size"),
+    ("student_defaults.training.epoch", 1, r" student_defaults.training.epoch \(found 1\): no such key; .*epochs"),
+    ("student_defaults.training.dropout", 1.0, r" student_defaults.training.dropout \(found 1.0\): .*less than 1"),
+    ("student_defaults.vocabulary.kind", "prune", r" student_defaults.vocabulary: .*'pruned'"),
+    ("student_defaults.vocabulary.min_count", 0, r" student_defaults.vocabulary.min_count \(found 0\)"),
+    ("student_defaults.colour", "red", r" student_defaults.colour \(found 'red'\): no such key; .*architecture"),
+    ("student_defaults.init", "models/teacher", r" student_defaults.init: every student needs its own.*NAME.init"),
+    ("student_defaults", None, r"student_defaults \(found None\): a mapping of settings is needed"),
+    (
+        f"students.{STUDENT}.training.dropout",
+        1.0,
+        rf" students.{STUDENT}.training.dropout \(found 1.0\): .*less than 1",
+    ),
+    (f"students.{STUDENT}.vocabulary.min_count", 0, rf" students.{STUDENT}.vocabulary.min_count \(found 0\)"),
     ("students", {}, r"at least one student is needed"),
     ("students", None, r"students \(found None\): a mapping.*"),
     # names that one section uses and another does not have
@@ -126,16 +139,18 @@ def test_cached_features_of_all_tokens_and_rare_words_that_are_pruned_do_not_go_
 ) -> None:
     student = content["students"][STUDENT]
     cosine = {"weight": 1.0, "loss": {"kind": "last_hidden_cosine"}}
-    student["vocabulary"] = {"kind": "pruned", "min_count": 2}
+    content["student_defaults"]["vocabulary"] = {"kind": "pruned", "min_count": 2}
     content["cache_logits"]["features"] |= {"sites": ["hidden:6"], "tokens": "all"}
     objective = student["objective"]
     student["objective"] = [*objective, PATIENT]
     check_settings(content, pipeline)
     student["objective"] = [*objective, PATIENT, cosine]
-    with pytest.raises(
-        ParamsError, match=r"bert_thin.vocabulary.min_count \(found 2\): last_hidden_cosine reads features"
-    ):
-        check_settings(content, pipeline)
+    for key in ("student_defaults", f"students.{STUDENT}"):
+        with pytest.raises(
+            ParamsError, match=rf"{key}.vocabulary.min_count \(found 2\): last_hidden_cosine reads features"
+        ):
+            check_settings(content, pipeline)
+        student["vocabulary"] = {"min_count": 2}
     content["cache_logits"]["features"]["sites"] = []
     check_settings(content, pipeline)
 
@@ -148,8 +163,8 @@ def test_a_missing_section_is_named(content: dict[str, Any], pipeline: dict[str,
 
 
 def test_a_missing_key_is_named(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
-    del content["students"][STUDENT]["training"]["epochs"]
-    with pytest.raises(ParamsError, match=rf"students.{STUDENT}.training.epochs: Field required"):
+    del content["student_defaults"]["training"]["epochs"]
+    with pytest.raises(ParamsError, match=r" student_defaults.training.epochs: Field required"):
         check_settings(content, pipeline)
 
 
@@ -164,6 +179,19 @@ def test_mistakes_in_every_section_are_told_at_once(content: dict[str, Any], pip
     for name in content["students"]:
         assert f"students.{name}.nonsense (found 1)" in text
     assert f"{len(SECTIONS) + len(content['students'])} value(s) refused" in text
+
+
+def test_a_mistake_in_the_defaults_is_told_once_and_also_where_every_student_has_a_value_of_its_own(
+    content: dict[str, Any], pipeline: dict[str, Any]
+) -> None:
+    put(content, "student_defaults.training.dropout", 1.0)
+    put(content, "student_defaults.seed", "x")
+    for student in content["students"].values():
+        student["seed"] = 3
+    with pytest.raises(ParamsError, match=r"2 value\(s\) refused") as error:
+        check_settings(content, pipeline)
+    for key in ("student_defaults.training.dropout (found 1.0)", "student_defaults.seed (found 'x')"):
+        assert str(error.value).count(key) == 1
 
 
 @pytest.mark.parametrize("name", ["teacher", "baseline", "a.b", "a/b", "naïve", "a b", ""])

@@ -15,15 +15,17 @@ from pathlib import Path
 from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TRANSFER, Rows, open_table, read_columns
 from pipestill.environment import read_environment
-from pipestill.params import load_section
+from pipestill.records import read_record
+from pipestill.student_files import settings_file
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import LOGITS, TEACHER, build_student, signal_for
 from pipestill.training.material import Material
-from pipestill.training.rows import TrainingRows
+from pipestill.training.records import EpochPoint
 from pipestill.training.student_params import StudentParams
-from pipestill.training.trainer import Listener, train
 
 SCRATCH = ".scratch"
-SILENT = Listener(on_step=lambda _step, _loss, _rate: None, on_epoch=lambda _point: None)
+SILENT: Callbacks[EpochPoint] = Callbacks(on_step=lambda _step, _loss, _rate: None, on_epoch=lambda _point: None)
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2048, help="rows of the transfer set, spread over it")
     parser.add_argument("--rounds", type=int, default=3, help="each round times both, in turns")
     arguments = parser.parse_args()
-    params = load_section(f"students.{arguments.student}", StudentParams)
+    params = read_record(settings_file(arguments.student), StudentParams)
     if not params.asks_teacher:
         parser.error(f"{arguments.student} is trained without a teacher, so a comparison is not possible")
     params = params.model_copy(update={"training": params.training.model_copy(update={"epochs": 1})})
@@ -52,16 +54,15 @@ def main() -> None:
             asked = params.model_copy(update={"targets": str(targets)})
             signal = signal_for(asked, student, material, old_ids)
             start = time.perf_counter()
-            train(
+            train_classifier(
                 name=str(targets),
                 classifier=student,
-                rows=TrainingRows(table, student.tokenizer, Path(scratch)),
                 material=material,
                 objective=params.terms,
                 signal=signal,
                 settings=params.training,
                 seed=params.seed,
-                listener=SILENT,
+                callbacks=SILENT,
             )
             return time.perf_counter() - start, signal.seconds
 

@@ -1,21 +1,26 @@
-"""Copy the recipes of docs/recipes into params.yaml, and write the page of their results.
+"""Copy the recipes of recipes/ into params.yaml, and write the pages about them.
 
 python tools/recipes.py use [NAME[:SEED] ...]
     replace the students of params.yaml by all or the named recipes; NAME:19 is NAME_seed19, with that seed
 python tools/recipes.py results [FILE]
     write docs/recipes/results.md from the last run: reports/, metrics/ and runs/
+python tools/recipes.py page
+    write docs/recipes/README.md from recipes/
 
-Between the two: `make deps` and `dvc repro`, in a clone, since the old students leave params.yaml.
+Between `use` and `results`: `make deps` and `dvc repro`, in a clone, since the old students leave params.yaml.
+
+A recipe is a file recipes/NAME.yaml with a `title`, a `text` about it, and the settings of a `student` that differ from
+student_defaults of params.yaml; or with teachers, as sections of params.yaml. recipes/_page.yaml has their order.
 """
 
 import argparse
-import re
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
@@ -30,15 +35,20 @@ from pipestill.reporting.walltimes import duration
 from pipestill.tracking.run_record import RunRecord
 from pipestill.training.records import TrainingRecord
 from pipestill.transfer.build import TransferCard
-from pipestill.variants import INT8, LINEAR, TORCH
 
-RECIPES = Path("docs/recipes/README.md")
-RESULTS = RECIPES.with_name("results.md")
+RECIPES = Path("recipes")
+ORDER = "_page.yaml"
+"""The file in RECIPES with the opening and the sections of the page."""
+PAGE = Path("docs/recipes/README.md")
+RESULTS = PAGE.with_name("results.md")
 PARAMS = Path("params.yaml")
+INT8 = "onnx_int8"
+STUDENT = "student"
 TEACHERS = ("more_teachers", "committees")
+KEYS = ("title", "text", STUDENT, *TEACHERS)
 COMMITTEES = "data/committees/"
 SEED_MARK = "_seed"
-BASELINE_LINEAR, TEACHER_TORCH = f"{BASELINE}/{LINEAR.name}", f"{TEACHER}/{TORCH.name}"
+LINEAR, TEACHER_TORCH = f"{BASELINE}/linear", f"{TEACHER}/torch"
 HEADINGS = (
     "recipe | student | losses | dev | test | agreement | retention | size | p50 ms | model ms | vs PyTorch | "
     "int8 share | trained in"
@@ -47,7 +57,23 @@ WIDTH = 118
 
 
 class RecipeError(PipestillError):
-    """A recipe does not exist, or has no results."""
+    """A recipe does not exist, cannot be read, or has no results."""
+
+
+class Recipe(NamedTuple):
+    """One file of recipes/, as it stands there, comments included.
+
+    Attributes:
+        title: heading on the page.
+        text: description below the heading, as Markdown.
+        student: settings of the student, without those it shares with others; None in a recipe of teachers.
+        teachers: sections of params.yaml with teachers; empty in a recipe of a student.
+    """
+
+    title: str
+    text: str
+    student: Any
+    teachers: dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     use.add_argument("names", nargs="*", metavar="NAME[:SEED]", help="a recipe; all of them without one")
     write = commands.add_parser("results", help="write the results of the last run")
     write.add_argument("file", nargs="?", type=Path, default=RESULTS, help=f"{RESULTS} if none is named")
+    commands.add_parser("page", help=f"write {PAGE}")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "use":
             use_recipes(chosen.names)
+        elif chosen.command == "page":
+            write_bytes(PAGE, page().encode())
+            print(f"{PAGE} is up to date with {RECIPES}/")
         else:
             write_bytes(chosen.file, results().encode())
             print(f"{chosen.file} holds the results of the last run")
@@ -71,22 +101,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_recipes(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the document's blocks of YAML.
+def read_order() -> Any:  # noqa: ANN401 (what YAML holds)
+    """Read the opening and the sections of the page, each with a title and the names of its recipes."""
+    return _yaml().load((RECIPES / ORDER).read_text(encoding="utf-8"))
 
-    Returns:
-        The students, each with its settings, by name in the order of the document; and the sections with the teachers
-        of those that learn from an ensemble.
+
+def read_recipes() -> dict[str, Recipe]:
+    """Read the recipes by name, in the order of the page.
+
+    Raises:
+        RecipeError: files and page do not name the same recipes, or a file has unknown or missing keys.
     """
-    students: dict[str, Any] = {}
-    teachers: dict[str, Any] = {}
-    for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL):
-        for name, settings in _yaml().load(block).items():
-            (teachers if name in TEACHERS else students)[name] = settings
-    return students, teachers
+    names = [name for section in read_order()["sections"] for name in section["recipes"]]
+    files = {path.stem for path in RECIPES.glob("*.yaml")} - {Path(ORDER).stem}
+    if sorted(names) != sorted(files):
+        raise RecipeError(
+            f"{RECIPES / ORDER} does not name each recipe once",
+            found=", ".join(names),
+            expected=f"the files in {RECIPES}: {', '.join(sorted(files))}",
+        )
+    return {name: _read(RECIPES / f"{name}.yaml") for name in names}
 
 
-def seeded(recipes: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 (settings as they stand in the document)
+def _read(path: Path) -> Recipe:
+    content = _yaml().load(path.read_text(encoding="utf-8"))
+    teachers = {key: content[key] for key in TEACHERS if key in content}
+    if not {*content} <= {*KEYS} or "title" not in content or (STUDENT in content) == bool(teachers):
+        raise RecipeError(
+            f"{path} does not hold a recipe",
+            found=", ".join(content),
+            expected=f"title, text and either {STUDENT} or some of {', '.join(TEACHERS)}",
+        )
+    return Recipe(content["title"], content.get("text", ""), content.get(STUDENT), teachers)
+
+
+def students_of(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """Return the settings of each recipe of a student, by name."""
+    return {name: recipe.student for name, recipe in recipes.items() if recipe.student is not None}
+
+
+def page() -> str:
+    """Write the page: every recipe under its title, with its text and its settings as they go into params.yaml."""
+    order, recipes = read_order(), read_recipes()
+    parts = ["# Recipes", order["intro"]]
+    for section in order["sections"]:
+        parts += [f"## {section['title']}", section.get("text", "")]
+        for name in section["recipes"]:
+            recipe = recipes[name]
+            settings = recipe.teachers if recipe.student is None else {name: recipe.student}
+            parts += [f"### {recipe.title}", recipe.text, f"```yaml\n{_dumped(settings)}```"]
+    parts.append(f"<sub>Generated by `make recipes` from {RECIPES}/.</sub>")
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def seeded(recipes: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 (settings as they stand in the file)
     """Return the settings of a student that is named after a recipe, `NAME` or `NAME_seed19`, or None."""
     if name in recipes:
         return recipes[name]
@@ -107,15 +175,17 @@ def use_recipes(names: Sequence[str]) -> None:
     Raises:
         RecipeError: a recipe does not exist, or a seed is not a number.
     """
-    recipes, teachers = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    found = read_recipes()
+    recipes = students_of(found)
     students = {name: seeded(recipes, name) for name in (name.replace(":", SEED_MARK) for name in names or recipes)}
     unknown = sorted(name for name, settings in students.items() if settings is None)
     if unknown:
-        raise RecipeError(f"{RECIPES} has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
+        raise RecipeError(f"{RECIPES}/ has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
     params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
     params["students"] = students
     if any(student["targets"].startswith(COMMITTEES) for student in students.values()):
-        params.update(teachers)
+        for recipe in found.values():
+            params.update(recipe.teachers)
     with PARAMS.open("w", encoding="utf-8") as file:
         _yaml().dump(params, file)
     print(f"the students of {PARAMS} are now {', '.join(students)}; next: make deps, dvc repro")
@@ -128,9 +198,9 @@ def results() -> str:
         RecipeError: the last run had no recipe among its students.
         RecordError: its records are missing.
     """
-    recipes, _ = read_recipes(RECIPES.read_text(encoding="utf-8"))
+    recipes = students_of(read_recipes())
     summary = read_record(Path("reports") / SUMMARY, Summary)
-    reached = {row.model: row for row in summary.rows if row.variant == INT8.name and seeded(recipes, row.model)}
+    reached = {row.model: row for row in summary.rows if row.variant == INT8 and seeded(recipes, row.model)}
     if not reached:
         raise RecipeError(
             "no student of the last run is a recipe",
@@ -139,9 +209,9 @@ def results() -> str:
         )
     lines = [_row(name, seeded(recipes, name), row) for name, row in reached.items()]
     accuracy = {row.subject: row.test.accuracy.value for row in summary.rows}
-    titles = {BASELINE_LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
+    titles = {LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
     yardsticks = [f"{title} {accuracy[subject]:.3f}" for subject, title in titles.items() if subject in accuracy]
-    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(BASELINE_LINEAR, 0.0)]
+    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(LINEAR, 0.0)]
     card = read_record(Path("data/transfer/card.json"), TransferCard)
     said = (
         f"Of each recipe's int8 file: accuracy on dev ({summary.num_dev_rows:,} rows) and test "
@@ -184,7 +254,14 @@ def _row(name: str, recipe: Mapping[str, Any], row: ComparisonRow) -> str:
 def _yaml() -> YAML:
     yaml = YAML()
     yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
+
+
+def _dumped(settings: Mapping[str, Any]) -> str:
+    text = io.StringIO()
+    _yaml().dump(dict(settings), text)
+    return text.getvalue()
 
 
 if __name__ == "__main__":

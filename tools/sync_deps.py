@@ -1,6 +1,6 @@
-"""Write into each dvc.yaml what is listed name by name: the artifacts and code lists of students, teachers and cells.
+"""Write into each dvc.yaml what is listed name by name: artifacts, settings and code lists of students and cells.
 
-The stages that read every student's results list them one by one, and `check` the code lists that it writes for each.
+The stages that read every student's results list them one by one, and `check` the files that it writes for each.
 A folder as a dependency would do with plain `dvc repro`, but with `--pull --allow-missing` DVC would run the stage on
 the few folders that happen to be there. All else in a dvc.yaml is written by hand.
 
@@ -67,11 +67,15 @@ OF_THE_BASELINE = ("metrics/evaluate/baseline.json", "metrics/predictions/baseli
 
 WRITTEN = {
     "check": (
+        ("students", "data/students/{name}.json"),
         ("students", "data/code/distill-{name}.json"),
         ("students", "data/code/export-{name}.json"),
         ("students", "data/code/evaluate-{name}.json"),
     ),
-    "ablation_check": (("cells", "data/ablation/code/ablation_cell-{name}.json"),),
+    "ablation_check": (
+        ("grid_students", "data/ablation/students/{name}.json"),
+        ("cells", "data/ablation/code/ablation_cell-{name}.json"),
+    ),
 }
 """What a stage writes for each name in a group."""
 
@@ -139,7 +143,11 @@ def synced(pipeline: str, students: list[str], more_teachers: list[str], grid: M
     content = _yaml().load(pipeline)
     groups = {"models": ["teacher", *students], "students": students, "more_teachers": more_teachers}
     if grid:
-        groups |= {"cells": list(grid["cells"]), "timed_cells": first_cells(grid)}
+        groups |= {
+            "grid_students": list(grid["students"]),
+            "cells": list(grid["cells"]),
+            "timed_cells": first_cells(grid),
+        }
     for name, definition in content["stages"].items():
         stage: CommentedMap = definition.get("do", definition)
         for key, table in (("deps", READ), ("outs", WRITTEN)):

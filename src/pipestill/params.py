@@ -6,7 +6,7 @@ of them at once, each with its dotted key, the value found and the values allowe
 YAML is read as DVC reads it, by ruamel.yaml as YAML 1.2: PyYAML reads `5e-5` as a string and `no` as a boolean.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +19,9 @@ from pipestill.errors import ParamsError
 PARAMS_FILE = Path("params.yaml")
 
 T = TypeVar("T")
+
+Namer = Callable[[Sequence[str]], str]
+"""Gives the dotted name that a value has in params.yaml, from its path in a section."""
 
 FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """A list in YAML or JSON as a tuple in Python: strict models take no list for one."""
@@ -88,13 +91,17 @@ def load_section(key: str, kind: type[T], path: Path = PARAMS_FILE) -> T:
     return parse_section(read_params(path), key, kind)
 
 
-def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]:
+def refusals(
+    content: Mapping[str, Any], key: str, kind: type[Any], where: Namer | None = None, *, partial: bool = False
+) -> list[str]:
     """List the refused values of a section, one line per value: key, value found, values allowed.
 
     Args:
         content: top-level mapping of params.yaml.
         key: dotted name of the section.
         kind: specification of the section.
+        where: name of a value by its path in the section; the path behind `key` if None.
+        partial: whether keys may be missing.
 
     Returns:
         The lines; empty if the section fits.
@@ -105,7 +112,11 @@ def refusals(content: Mapping[str, Any], key: str, kind: type[Any]) -> list[str]
     try:
         TypeAdapter(kind).validate_python(section)
     except ValidationError as error:
-        return [_describe(detail, key, section, kind) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        name = where or (lambda path: ".".join((key, *path)))
+        return [
+            _describe(detail, name, section, kind) for detail in details if not partial or detail["type"] != "missing"
+        ]
     return []
 
 
@@ -117,10 +128,9 @@ def _section(content: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 (any 
     return section
 
 
-def _describe(detail: Mapping[str, Any], key: str, section: Any, kind: type[Any]) -> str:  # noqa: ANN401
+def _describe(detail: Mapping[str, Any], name: Namer, section: Any, kind: type[Any]) -> str:  # noqa: ANN401
     """Describe one refusal: the key as in params.yaml, the value found, the values allowed."""
-    path = _path_in(section, detail["loc"])
-    where = ".".join([key, *(str(part) for part in path)])
+    where = name([str(part) for part in _path_in(section, detail["loc"])])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         siblings = sorted(_keys_of(kind, detail["loc"][:-1]))

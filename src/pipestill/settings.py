@@ -8,6 +8,7 @@ from typing import Any
 from pipestill.baseline.params import BaselineParams
 from pipestill.benchmark.params import BenchmarkParams
 from pipestill.data.params import PrepareParams
+from pipestill.defaults import DEFAULTS, OWN, STUDENTS, default_refusals, place, student_refusals, with_defaults
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
@@ -44,7 +45,6 @@ NAMED: dict[str, Any] = {
 """The sections that hold one specification under each name; all but `students` may be empty."""
 
 PIPELINE = Path("dvc.yaml")
-STUDENTS = "students"
 TEACHER = "teacher"
 BASELINE = "baseline"
 
@@ -62,7 +62,7 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
     Raises:
         ParamsError: one or more values are refused; the message lists all of them, from every section.
     """
-    known = [*SECTIONS, *NAMED]
+    known = [*SECTIONS, DEFAULTS, *NAMED]
     lines = [
         f"{section}: no such section; the sections are {', '.join(known)}"
         for section in content
@@ -70,20 +70,23 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
     ]
     for section, kind in SECTIONS.items():
         lines += refusals(content, section, kind)
+    lines += default_refusals(content, StudentParams, OWN)
     for section, kind in NAMED.items():
         lines += _named_refusals(content, section, kind)
     if not content.get(STUDENTS):
         lines.append(f"{STUDENTS}: at least one student is needed, a name with its settings")
     students: dict[str, StudentParams] = {}
     if not lines:
-        students = {name: parse_section(content, f"{STUDENTS}.{name}", StudentParams) for name in content[STUDENTS]}
+        whole = with_defaults(content)
+        students = {name: parse_section(whole, f"{STUDENTS}.{name}", StudentParams) for name in whole[STUDENTS]}
         features = parse_section(content, "cache_logits", CacheLogitsParams).features
         lines = [
-            *_unknown_names(content),
+            *_unknown_names(whole),
             *_unmade_variants(content),
             *_unlisted(content, pipeline),
-            *_unreadable_features(students, features),
+            *_unreadable_features(content, students, features),
         ]
+    lines = [*dict.fromkeys(lines)]  # a mistake in the defaults is found with each student too
     if lines:
         raise ParamsError(
             f"params.yaml: {len(lines)} value(s) refused",
@@ -100,7 +103,12 @@ def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -
     lines = []
     for name in named:
         if isinstance(name, str):
-            lines += _name_refusals(section, name) + refusals(content, f"{section}.{name}", kind)
+            found = (
+                student_refusals(content, name, kind)
+                if section == STUDENTS
+                else refusals(content, f"{section}.{name}", kind)
+            )
+            lines += _name_refusals(section, name) + found
         else:
             lines.append(f"{section}.{name}: YAML reads this name as {type(name).__name__}; begin it with a letter")
     return lines
@@ -146,7 +154,9 @@ def _unmade_variants(content: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesParams) -> list[str]:
+def _unreadable_features(
+    content: Mapping[str, Any], students: Mapping[str, StudentParams], kept: FeaturesParams
+) -> list[str]:
     """Losses that read features which a student does not have, or not of the tokens that the cache holds."""
     lines = []
     for name, student in students.items():
@@ -156,12 +166,13 @@ def _unreadable_features(students: Mapping[str, StudentParams], kept: FeaturesPa
         kind = student.architecture.kind
         if not student.architecture.has_layers:
             kinds = ", ".join(loss.kind for loss in losses)
-            lines.append(f"{STUDENTS}.{name}.objective: {kinds} reads layers, and {kind} has none")
+            lines.append(f"{place(content, name, ['objective'])}: {kinds} reads layers, and {kind} has none")
         every_token = [loss.kind for loss in losses if not loss.first_token_only]
         min_count = getattr(student.vocabulary, "min_count", 1)
         if every_token and kept.sites and kept.tokens == "all" and min_count > 1:
+            where = place(content, name, ["vocabulary", "min_count"])
             lines.append(
-                f"{STUDENTS}.{name}.vocabulary.min_count (found {min_count}): {', '.join(every_token)} reads features "
+                f"{where} (found {min_count}): {', '.join(every_token)} reads features "
                 "of all tokens from the cache, and rare words have other tokens then; 1, or `features.sites: []`"
             )
     return lines

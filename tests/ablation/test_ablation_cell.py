@@ -7,9 +7,9 @@ import pytest
 
 from pipestill.ablation import cell
 from pipestill.ablation.cell import Ground, Outcome, run_cell
-from pipestill.ablation.params import Recipe, StudentSettings
+from pipestill.ablation.params import Recipe, grid_students
 from pipestill.ablation.records import SeedRecord
-from pipestill.ablation.telling import listener
+from pipestill.ablation.run_metrics import log_seed
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.evaluation.params import EvaluateParams
@@ -55,13 +55,13 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
         with pytest.raises(ends):
             run_cell(
                 ("static", "soft"),
-                parse_section(GRID, "students.static", StudentSettings),
+                grid_students(GRID)["static"],
                 parse_section(GRID, "recipes.soft", Recipe),
                 (17, 18, 19),
                 Ground({}, Path("logits"), LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),
                 parse_section(GRID, "export", ExportParams),
                 parse_section(GRID, "evaluate", EvaluateParams),
-                lambda seed: listener(Log(), seed),
+                lambda seed: log_seed(Log(), seed),
                 lambda classifier: pytest.fail("described before the export"),
                 (tmp_path / "scratch", tmp_path / "model"),
             )
@@ -69,7 +69,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
 
 
 class Log:
-    """A run that keeps what it is told."""
+    """A run that keeps what it is callbacks."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
@@ -82,8 +82,8 @@ def test_the_curves_of_seeds_do_not_run_into_each_other() -> None:
     log = Log()
     point = EpochPoint(epoch=1, step=3, train_loss=0.5, dev_accuracy=0.8, dev_macro_f1=0.8, dev_nll_nats=0.4)
     for seed, loss in ((17, 0.5), (18, 0.25)):
-        told = listener(log, seed)
-        told.on_step(3, loss, 1e-3)
-        told.on_epoch(point)
+        callbacks = log_seed(log, seed)
+        callbacks.on_step(3, loss, 1e-3)
+        callbacks.on_epoch(point)
     assert (log.metrics["seed_17.train.loss"], log.metrics["seed_18.train.loss"]) == (0.5, 0.25)
     assert log.metrics["seed_18.dev.accuracy"] == 0.8

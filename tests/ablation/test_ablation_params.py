@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipestill.ablation.params import Recipe, StudentSettings, check_grid, student_params
+from pipestill.ablation.params import Recipe, check_grid, grid_students, student_params
 from pipestill.errors import ParamsError
 from pipestill.params import parse_section, read_params
 
@@ -43,7 +43,7 @@ def test_what_a_recipe_reads_is_what_the_cache_keeps(grid: dict[str, Any]) -> No
 
 
 def test_a_recipe_takes_its_share_of_the_epochs_and_at_least_one(grid: dict[str, Any]) -> None:
-    student = parse_section(grid, "students.static", StudentSettings)
+    student = grid_students(grid)["static"]
     recipe = parse_section(grid, "recipes.augmented", Recipe)
     assert student_params(student, recipe, 3).training.epochs == student.training.epochs / 2
     one = student.model_copy(update={"training": student.training.model_copy(update={"epochs": 1})})
@@ -55,9 +55,18 @@ def test_all_mistakes_are_told_at_once(grid: dict[str, Any]) -> None:
     grid["colour"] = "blue"
     grid["repeats"]["seeds"] = [1, 1]
     grid["recipes"]["soft"]["epochs_fraction"] = 2.0
+    grid["student_defaults"]["title"] = "one for all"
+    grid["student_defaults"]["training"]["epochs"] = 0
     with pytest.raises(ParamsError) as error:
         check_grid(grid)
-    for words in ("3 value(s) refused", "colour: no such section", "given once", "recipes.soft.epochs_fraction"):
+    for words in (
+        "5 value(s) refused",
+        "colour: no such section",
+        "given once",
+        "recipes.soft.epochs_fraction",
+        "student_defaults.title: every student needs its own",
+        "student_defaults.training.epochs (found 0)",
+    ):
         assert words in str(error.value)
 
 

@@ -110,6 +110,19 @@ def test_a_summary_of_another_schema_gives_the_numbers_it_has() -> None:
     assert pr_report.numbers("{}") == {}
 
 
+def test_changed_settings_of_a_student_are_named_where_both_files_are_to_be_had() -> None:
+    path = "data/students/a.json"
+    before, after = made("distill@a", {}, {path: "1"}), made("distill@a", {}, {path: "2"})
+    files = {
+        "1": {"seed": 17, "training": {"epochs": 1}},
+        "2": {"seed": 17, "training": {"epochs": 2, "dropout": 0.1}},
+    }
+    said = ["setting `training.epochs`: 1 → 2", "setting `training.dropout`: nothing → 0.1"]
+    assert list(pr_report.reasons(before, after, files)) == said
+    assert list(pr_report.reasons(before, after, {"1": files["1"]})) == [f"file `{path}`"]
+    assert list(pr_report.reasons(before, after)) == [f"file `{path}`"]
+
+
 def test_changed_code_is_named_by_module_where_both_lists_are_to_be_had() -> None:
     path = "data/code/distill-a.json"
     before, after = made("distill@a", {}, {path: "1", "models/teacher": "3"}), made("distill@a", {}, {path: "2"})

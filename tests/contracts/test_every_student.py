@@ -35,17 +35,17 @@ from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.exporters.trace import trace
 from pipestill.fingerprint import content_id
-from pipestill.losses.params import CrossEntropySpec
+from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.sites import Site
 from pipestill.students.params import StudentKind
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.material import Material
-from pipestill.training.params import Term, TrainingSettings
+from pipestill.training.params import TrainingSettings
 from pipestill.training.recorder import Recorder
-from pipestill.training.rows import TrainingRows
 from pipestill.training.signals import NoTeacher
-from pipestill.training.trainer import Listener, train
 
 ROWS = [list(np.random.default_rng(length).integers(4, VOCABULARY, length)) for length in (9, 3, 12, 5, 16, 2, 7, 8)]
 
@@ -183,16 +183,15 @@ def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier
         "selection_metric": "nll_nats",
         "checkpoint_steps": 100,
     }
-    record = train(
+    record = train_classifier(
         name=kind,
         classifier=student,
-        rows=TrainingRows(table, teacher.tokenizer, tmp_path / "rows"),
         material=Material(labels=LABELS, table=table, dev=read_columns(path), scratch=tmp_path / "scratch"),
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         settings=TrainingSettings.model_validate(settings),
         seed=1,
-        listener=Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None),
+        callbacks=Callbacks(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None),
     )
     assert record.epochs[-1].train_loss < 0.9 * record.epochs[0].train_loss
     assert record.num_trained_parameters == record.num_parameters == size_of(student.model)

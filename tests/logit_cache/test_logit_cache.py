@@ -166,6 +166,14 @@ def test_rows_swapped_when_the_cache_was_written_are_found_by_asking_the_teacher
         check_sample(bad, ids, texts, forward, tolerance=1e-4)
 
 
+def test_a_teacher_whose_logits_are_no_numbers_does_not_match_its_cache(
+    write: Write, identity: CacheIdentity, texts: list[str], forward: Callable[..., np.ndarray]
+) -> None:
+    cache = LogitCache.open(write(), identity)
+    with pytest.raises(StaleCacheError, match="largest difference nan over 40 rows"):
+        check_sample(cache, [*map(content_id, texts)], texts, lambda some: forward(some) * np.nan, tolerance=1e-4)
+
+
 class KilledError(Exception):
     """Stands for a kill between two shards, or within one."""
 
@@ -233,6 +241,16 @@ def test_logits_that_are_no_numbers_are_not_cached(
 
     with pytest.raises(CacheError, match="cannot be cached"):
         write(forward=broken)
+
+
+def test_logits_beyond_the_storage_type_and_of_other_rows_are_not_cached(
+    write: Write, identity: CacheIdentity, forward: Callable[..., np.ndarray]
+) -> None:
+    half = identity.model_copy(update={"storage_dtype": "float16"})
+    with pytest.raises(CacheError, match="finite as float16: False"):
+        write(identity=half, forward=lambda some: forward(some) + np.float32(1e5))
+    with pytest.raises(CacheError, match=r"shape \(8, 3\).*\n.*shape \(9, 3\)"):
+        write(forward=lambda some: forward(some)[1:])
 
 
 def test_float16_logits_are_as_good_as_exact_at_the_temperatures_in_use() -> None:

@@ -14,7 +14,8 @@ from pipestill.data.split import text_key
 from pipestill.data.tables import TableWriter, open_table
 from pipestill.errors import DataError, ModelError, ParamsError
 from pipestill.fingerprint import content_id
-from pipestill.mlm.masks import MaskDrawer, MlmMasksCard, MlmMasksParams, write_masks
+from pipestill.mlm.masks import MaskDrawer, MlmMasksCard, write_masks
+from pipestill.mlm.params import MlmMasksParams
 from pipestill.mlm.texts import Text
 from pipestill.params import parse_section
 from pipestill.text.tokenizer import load_tokenizer

@@ -17,7 +17,7 @@ from pipestill.mlm.card import MlmCacheIdentity, MlmShardCard
 from pipestill.mlm.model import load_masked_lm, predict_masked, save_masked_lm
 from pipestill.mlm.reader import MlmCache
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
-from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.mlm.writer import MaskedOutputs, write_mlm_cache
 from pipestill.records import read_json, write_json
 
 
@@ -53,7 +53,7 @@ def test_the_cache_holds_what_the_teacher_says_of_each_row(taught: Path) -> None
 def test_mass_and_bytes_are_counted_as_by_hand(tmp_path: Path) -> None:
     """Three masked tokens in two rows; the two tokens kept have half, three quarters and all of the mass."""
     halves = np.log(np.array([[0.25, 0.25], [0.5, 0.25], [0.75, 0.25]], dtype=np.float32))
-    told = Told(np.array([1, 2]), np.zeros((3, 2)), halves, np.ones((3, 4)))
+    outputs = MaskedOutputs(np.array([1, 2]), np.zeros((3, 2)), halves, np.ones((3, 4)))
     identity = MlmCacheIdentity(
         teacher={},
         masks="",
@@ -68,20 +68,20 @@ def test_mass_and_bytes_are_counted_as_by_hand(tmp_path: Path) -> None:
         out=tmp_path / "out",
         scratch=tmp_path / "scratch",
         identity=identity,
-        shards=[(range(2), ["00" * 16, "01" * 16])],
-        ask=lambda _: told,
+        shards=[(["00" * 16, "01" * 16], range(2))],
+        ask=lambda _: outputs,
         on_shard=lambda _: None,
-    )
+    ).card
     assert card.mass_kept_fraction == pytest.approx((0.5 + 0.75 + 1.0) / 3, abs=1e-3)
     header = 128  # of each of the five files
     assert card.bytes_per_masked_token * 3 == 5 * header + 2 * 16 + 2 * 4 + 3 * (2 * 4 + 2 * 2 + 4 * 2)
-    finite = told._replace(hidden=np.full((3, 4), 1e6))
-    with pytest.raises(CacheError, match="cannot be cached"):
+    finite = outputs._replace(hidden=np.full((3, 4), 1e6))
+    with pytest.raises(CacheError, match=r"(?s)hidden of the teacher cannot be cached.*finite as float16: False"):
         write_mlm_cache(
             out=tmp_path / "o",
             scratch=tmp_path / "s",
             identity=identity,
-            shards=[(range(2), ["00" * 16, "01" * 16])],
+            shards=[(["00" * 16, "01" * 16], range(2))],
             ask=lambda _: finite,
             on_shard=lambda _: None,
         )
@@ -96,7 +96,7 @@ def test_a_killed_run_resumes_at_the_next_shard_with_the_same_bytes(
     asked: list[int] = []
     real = caching.ask_teacher
 
-    def killed(teacher: Any, rows: Any, numbers: Any, params: Any, precision: Any) -> Told:
+    def killed(teacher: Any, rows: Any, numbers: Any, params: Any, precision: Any) -> MaskedOutputs:
         if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append(len(numbers))

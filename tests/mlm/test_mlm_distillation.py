@@ -16,17 +16,18 @@ from mlm.tiny_mlm import DISTILL_PARAMS, OPTIMISER, STUDENT, TEACHER, distil, fi
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import ModelError, ParamsError
-from pipestill.mlm.distillation import MlmDistillParams, build_student
+from pipestill.mlm.distillation import build_student
 from pipestill.mlm.model import load_masked_lm, predict_masked
+from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.settings import PARAMS, check_mlm_settings
 from pipestill.params import parse_section, read_params
 from pipestill.students.params import BertLayersSpec, DistilbertSpec
 from pipestill.teacher import load_classifier, save_classifier
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import build_student as build_classifier
 from pipestill.training.distillation import train_student
 from pipestill.training.material import Material
 from pipestill.training.student_params import StudentParams
-from pipestill.training.trainer import Listener
 
 pytestmark = pytest.mark.filterwarnings(
     # accelerate's and torch's own, in this process only
@@ -156,7 +157,7 @@ def test_a_classifier_begins_as_the_task_agnostic_student_and_trains_on_from_it(
     encoder = load_masked_lm(STUDENT).lm.model.base_model.state_dict()
     for name, tensor in encoder.items():
         torch.testing.assert_close(begun[name], tensor, atol=0, rtol=0, msg=name)
-    trained = train_student("s", params, material("trained"), Listener(lambda *_: None, lambda _: None))
+    trained = train_student("s", params, material("trained"), Callbacks(lambda *_: None, lambda _: None))
     save_classifier(trained.classifier, Path("models/students/s"))
     after = load_classifier(Path("models/students/s")).model.base_model.state_dict()
     table = "embeddings.word_embeddings.weight"

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pipestill.mlm.objective import HARD_ONLY, MlmWeights, Taught, masked_loss
+from pipestill.mlm.objective import HARD_ONLY, Taught, masked_loss
+from pipestill.mlm.params import MlmWeights
 from pipestill.mlm.soft_targets import top_token_kl, top_tokens
 
 WEIGHTS = MlmWeights(hard_weight=2.0, soft_weight=5.0, cosine_weight=1.0)

@@ -13,11 +13,13 @@ from mlm.tiny_mlm import BASE, HEAD, OPTIMISER, SILENT, TEACHER, TEACHER_PARAMS,
 from pipestill.errors import ModelError
 from pipestill.mlm.model import load_masked_lm, predict_masked, save_masked_lm
 from pipestill.mlm.objective import HARD_ONLY
-from pipestill.mlm.records import MlmTrainingRecord
+from pipestill.mlm.params import MlmTeacherParams
+from pipestill.mlm.records import MlmEpoch, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
-from pipestill.mlm.teacher import MlmTeacherParams, make_teacher
-from pipestill.mlm.training import MlmListener, train_masked_lm
+from pipestill.mlm.teacher import make_teacher
+from pipestill.mlm.training import train_masked_lm
 from pipestill.seeding import seed_everything
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.params import OptimiserParams
 
 pytestmark = pytest.mark.filterwarnings(
@@ -37,7 +39,9 @@ def encoder(folder: Path) -> dict[str, np.ndarray]:
     return {name.removeprefix("bert."): value for name, value in weights.items() if not name.startswith("cls.")}
 
 
-def train(scratch: str, listener: MlmListener = SILENT, **changes: Any) -> tuple[MlmTrainingRecord, dict[str, Any]]:
+def train(
+    scratch: str, callbacks: Callbacks[MlmEpoch] = SILENT, **changes: Any
+) -> tuple[MlmTrainingRecord, dict[str, Any]]:
     """Train the base with a new head; its record and its weights."""
     seed_everything(0)
     lm = load_masked_lm(BASE).lm
@@ -52,7 +56,7 @@ def train(scratch: str, listener: MlmListener = SILENT, **changes: Any) -> tuple
         params=params,
         seed=1,
         scratch=Path(scratch),
-        listener=listener,
+        callbacks=callbacks,
     )
     return record, {name: tensor.detach().numpy() for name, tensor in lm.model.named_parameters()}
 
@@ -123,12 +127,30 @@ def test_twice_gives_the_same_weights_and_so_does_a_killed_and_resumed_training(
     settings: dict[str, Any] = {"epochs": 3, "batch_size": 2, "dropout": 0.1}
     record, weights = train("whole", **settings)
     with pytest.raises(KilledError):
-        train("killed", MlmListener(on_step=kill, on_epoch=lambda point: None), **settings)
+        train("killed", Callbacks(on_step=kill, on_epoch=lambda point: None), **settings)
     assert [*Path("killed/checkpoints").glob("checkpoint-*")] != []
     resumed, same = train("killed", **settings)
     assert_same(weights, same)
     assert resumed == record
     assert [point.epoch for point in record.epochs] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("killed_at", [2, 3])
+def test_an_epoch_whose_scoring_is_killed_is_scored_after_the_resume(masked: Path, killed_at: int) -> None:
+    """Each epoch here ends at a step of a checkpoint, which must wait for the scores: epoch 3 is the last."""
+
+    def kill(point: MlmEpoch) -> None:
+        if point.epoch == killed_at:
+            raise KilledError
+
+    settings: dict[str, Any] = {"epochs": 3, "batch_size": 2}
+    whole, weights = train("whole", **settings)
+    assert [point.step for point in whole.epochs] == [10, 20, 30]
+    with pytest.raises(KilledError):
+        train("killed", Callbacks(on_step=lambda step, loss, rate: None, on_epoch=kill), **settings)
+    resumed, same = train("killed", **settings)
+    assert_same(weights, same)
+    assert resumed == whole
 
 
 def test_accumulation_changes_no_gradient(masked: Path) -> None:

@@ -9,20 +9,23 @@ from pipestill.data.schema import LABELLED, UNLABELLED_ROWS
 from pipestill.data.scratch import scratch_database
 from pipestill.data.tables import TableWriter, open_table
 from pipestill.fingerprint import content_id
-from pipestill.mlm.caching import Cached, fill_mlm_cache
-from pipestill.mlm.card import MlmCacheParams
-from pipestill.mlm.distillation import Distilled, MlmDistillParams, distil_mlm
-from pipestill.mlm.masks import MlmMasksCard, MlmMasksParams, write_masks
+from pipestill.mlm.caching import fill_mlm_cache
+from pipestill.mlm.card import MlmCacheCard
+from pipestill.mlm.distillation import Distilled, distil_mlm
+from pipestill.mlm.masks import MlmMasksCard, write_masks
 from pipestill.mlm.model import load_masked_lm, save_masked_lm
+from pipestill.mlm.params import MlmCacheParams, MlmDistillParams, MlmMasksParams, MlmTeacherParams
 from pipestill.mlm.reader import MlmCache
-from pipestill.mlm.teacher import MadeTeacher, MlmTeacherParams, make_teacher
+from pipestill.mlm.records import MlmEpoch
+from pipestill.mlm.teacher import MadeTeacher, make_teacher
 from pipestill.mlm.texts import Texts
-from pipestill.mlm.training import MlmListener
+from pipestill.shards import Written
 from pipestill.text.tokenizer import load_tokenizer
+from pipestill.training.callbacks import Callbacks
 
 BASE, MASKS, TEACHER = Path("models/base"), Path("data/mlm/masks"), Path("models/mlm/teacher")
 CACHE, STUDENT = Path("data/mlm/soft_targets"), Path("models/mlm/student")
-SILENT = MlmListener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
+SILENT: Callbacks[MlmEpoch] = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 
 MASKS_PARAMS: dict[str, Any] = {
     "seed": 3,
@@ -97,7 +100,7 @@ def teach(scratch: str = "teacher", **changes: Any) -> MadeTeacher:
     return made
 
 
-def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Cached:
+def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Written[MlmCacheCard]:
     return fill_mlm_cache(
         MlmCacheParams.model_validate(CACHE_PARAMS | changes),
         teacher=load_masked_lm(TEACHER).lm,
@@ -109,7 +112,9 @@ def fill(scratch: str = "cache", out: Path = CACHE, **changes: Any) -> Cached:
     )
 
 
-def distil(cache: MlmCache, scratch: str = "student", listener: MlmListener = SILENT, **changes: Any) -> Distilled:
+def distil(
+    cache: MlmCache, scratch: str = "student", callbacks: Callbacks[MlmEpoch] = SILENT, **changes: Any
+) -> Distilled:
     distilled = distil_mlm(
         MlmDistillParams.model_validate(DISTILL_PARAMS | changes),
         teacher=load_masked_lm(TEACHER).lm,
@@ -117,7 +122,7 @@ def distil(cache: MlmCache, scratch: str = "student", listener: MlmListener = SI
         train=rows_of("train"),
         dev=rows_of("dev"),
         scratch=Path(".scratch") / scratch,
-        listener=listener,
+        callbacks=callbacks,
     )
     save_masked_lm(distilled.lm, STUDENT)
     return distilled

@@ -48,6 +48,7 @@ def built(unbuilt: TinyPipeline) -> TinyPipeline:
         if not (folder / OUTPUT).exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a failed run left
             pipeline = unbuilt.copy(folder)
+            pipeline.tracking = "live"
             output = pipeline.run("dvc", "repro").stdout
             pipeline.commit("after the first run")
             (folder / OUTPUT).write_text(output)

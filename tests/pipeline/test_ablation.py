@@ -21,9 +21,9 @@ def scaled_down(grid: Any) -> Any:
     grid["repeats"]["seeds"] = [1, 2]
     grid["transfer"]["augmentations"] = grid["transfer"]["augmentations"][:1]
     grid["students"] = {name: grid["students"][name] for name in ("bert_l3", "static")}
-    for student in grid["students"].values():
-        student["max_length"] = 24
-        student["training"] |= {"epochs": 2, "batch_size": 16, "checkpoint_steps": 10}
+    grid["student_defaults"]["max_length"] = 24
+    grid["student_defaults"]["training"] |= {"batch_size": 16, "checkpoint_steps": 10}
+    grid["students"]["static"]["training"]["epochs"] = 2
     grid["recipes"]["features"]["objective"][1]["loss"]["relation_heads"] = 2
     grid["cells"] = {name: dict(zip(("student", "recipe"), name.split("-"), strict=True)) for name in CELLS}
     measure_little(grid)

@@ -35,6 +35,20 @@ def test_a_student_s_temperature_reruns_that_student_and_the_leaves(changed: Tin
     assert sorted(ran) == sorted(["check", *student, "benchmark", "report", "package"])
 
 
+def test_a_default_reruns_the_students_that_use_it_and_a_moved_setting_reruns_check_alone(
+    changed: TinyPipeline,
+) -> None:
+    params = changed.params()
+    assert "dropout" in params["students"]["bert_thin_alone"]["training"]
+    for student in params["students"].values():
+        student["seed"] = params["student_defaults"]["seed"]
+    params["student_defaults"]["seed"] = 1
+    changed.write_params(params)
+    assert changed.repro() == ["check"]
+    changed.change("student_defaults.training.dropout", 0.05)
+    assert stale(changed, "data/students/") == {"distill@bert_thin", "export@bert_thin"}
+
+
 def test_the_benchmark_s_settings_rerun_the_leaves(changed: TinyPipeline) -> None:
     changed.change("benchmark.rounds", 3)
     assert sorted(changed.repro()) == ["benchmark", "check", "package", "report"]
@@ -123,16 +137,16 @@ def check_further_file(pipeline: TinyPipeline, kind: str, dtype: str) -> None:
     assert pipeline.run("pipestill", "predict", "models/champion", "--file", file, "texts.txt").stdout
 
 
-def stale(pipeline: TinyPipeline) -> set[str]:
-    """The stages that an edit of code reruns: `check` is run, and what DVC then says is asked."""
+def stale(pipeline: TinyPipeline, folder: str = "data/code/") -> set[str]:
+    """The stages that rerun for new files of `check` in a folder: `check` is run, and what DVC then says is asked."""
     assert pipeline.repro("check") == ["check"]
     found = json.loads(pipeline.run("dvc", "status", "--json", "dvc.yaml").stdout)
-    code = {
+    files = {
         stage: [path for change in why if "changed deps" in change for path in change["changed deps"]]
         for stage, why in found.items()
     }
-    assert all(path.startswith("data/code/") for paths in code.values() for path in paths)
-    return {stage.rpartition(":")[2] for stage in code}
+    assert all(path.startswith(folder) for paths in files.values() for path in paths)
+    return {stage.rpartition(":")[2] for stage in files}
 
 
 def test_arithmetic_in_a_loss_reruns_exactly_the_students_that_use_it(changed: TinyPipeline) -> None:

@@ -59,9 +59,10 @@ def test_the_recipes_page_says_what_the_run_reached(
     built: TinyPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = STUDENTS[0]
-    settings = json.dumps({student: built.params()["students"][student], "another": {}})
-    (tmp_path / "recipes.md").write_text(f"### One\n\n```yaml\n{settings}\n```\n")
-    monkeypatch.setattr(recipes, "RECIPES", tmp_path / "recipes.md")
+    for name, settings in ((student, built.params()["students"][student]), ("another", {})):
+        (tmp_path / f"{name}.yaml").write_text(json.dumps({"title": "One", "student": settings}))
+    (tmp_path / recipes.ORDER).write_text(json.dumps({"sections": [{"recipes": [student, "another"]}]}))
+    monkeypatch.setattr(recipes, "RECIPES", tmp_path)
     monkeypatch.chdir(built.root)
     summary = read_record(Path("reports/summary.json"), Summary)
     (reached,) = (row for row in summary.rows if row.subject == f"{student}/onnx_int8")
@@ -71,7 +72,7 @@ def test_the_recipes_page_says_what_the_run_reached(
     assert cells[0] == f"`{student}`"
     assert f"{reached.dev.accuracy.value:.3f}" in cells
     assert cells[4].startswith(f"{reached.test.accuracy.value:.3f} [")
-    assert cells[-1].endswith(f"{built.params()['students'][student]['training']['epochs']}")
+    assert cells[-1].endswith(f"{built.params()['student_defaults']['training']['epochs']}")
 
 
 def test_no_out_holds_a_run_s_id_or_where_it_was_made(built: TinyPipeline) -> None:
@@ -126,7 +127,7 @@ def test_an_exported_folder_is_all_that_predict_needs(built: TinyPipeline, model
 def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_of_its_own(
     changed: TinyPipeline,
 ) -> None:
-    assert changed.params()["students"]["bert_thin"]["vocabulary"]["kind"] == "pruned"
+    assert changed.params()["student_defaults"]["vocabulary"]["kind"] == "pruned"
     said = changed.run("python", "tools/compare_teachers.py", "bert_thin", "--rounds", "1").stdout
     assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
     assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)

@@ -56,11 +56,17 @@ if "DVC_STAGE" in os.environ:
 
 
 class TinyPipeline(Repository):
-    """A repository with the pipeline in it."""
+    """A repository with the pipeline in it.
+
+    Attributes:
+        tracking: `live`, or `later` where a test reads no MLflow runs of what it runs.
+    """
+
+    tracking = "later"
 
     def environment(self, **extra: str) -> dict[str, str]:
         paths = {"PYTHONPATH": f"{self.root / 'src'}:{self.root.parent / 'recorder'}", "OPENED": str(self.opened)}
-        return super().environment(**paths, **extra)
+        return super().environment(**paths, PIPESTILL_TRACKING=self.tracking, **extra)
 
     @property
     def opened(self) -> Path:
@@ -71,12 +77,12 @@ class TinyPipeline(Repository):
         return stages_in(self.run("dvc", "repro", *arguments).stdout)
 
     def change(self, dotted: str, value: object) -> None:
-        """Set one value in params.yaml; a part that is a number is a place in a list."""
+        """Set one value in params.yaml, with the mappings on the way; a part that is a number is a place in a list."""
         params = self.params()
         *sections, key = dotted.split(".")
-        section = params
+        section: Any = params
         for name in sections:
-            section = section[int(name) if name.isdigit() else name]
+            section = section[int(name)] if name.isdigit() else section.setdefault(name, {})
         section[key] = value
         self.write_params(params)
 
@@ -193,7 +199,7 @@ def scaled_down(params: Any) -> Any:
     params["students"] = {name: params["students"][name] for name in STUDENTS}
     for student in params["students"].values():
         student["architecture"] |= {"intermediate_size": 64} if student["architecture"]["kind"] == "bert_thin" else {}
-    for model in (params["finetune_teacher"], *params["students"].values()):
+    for model in (params["finetune_teacher"], params["student_defaults"]):
         model["max_length"] = 24
         model["training"] |= {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_steps": 10}
     params["cache_logits"] |= {"batch_size": 16, "shard_rows": 64}

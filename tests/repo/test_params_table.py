@@ -1,8 +1,11 @@
 """What a change of params.yaml reruns: a table by hand, held against what DVC makes of dvc.yaml."""
 
+import copy
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,9 @@ import pytest
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from ruamel.yaml import YAML
+
+from pipestill.defaults import with_defaults
+from pipestill.student_files import settings_file
 
 ROOT = Path(__file__).parents[2]
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
@@ -32,16 +38,17 @@ FROM_LOGITS = {"cache_logits", *of("distill", DISTILLED), *of("export", DISTILLE
 FROM_TEACHER = {"finetune_teacher", "export_teacher"} | SCORES | FROM_LOGITS
 FROM_PREPARED = {"prepare", "transfer", *of("distill"), *of("export")} | FROM_TEACHER
 
+OF_STUDENT = {name: {f"distill@{name}", f"export@{name}", f"evaluate@{name}"} | LEAVES for name in STUDENTS}
+
 TABLE: dict[str, set[str]] = {
     "fetch.*": {"fetch"} | FROM_PREPARED,
     "prepare.*": FROM_PREPARED,
     "transfer.*": {"transfer"} | FROM_LOGITS,
     "finetune_teacher.*": FROM_TEACHER,
     "cache_logits.*": FROM_LOGITS,
-    **{
-        f"students.{student}.*": {f"distill@{student}", f"export@{student}", f"evaluate@{student}"} | LEAVES
-        for student in STUDENTS
-    },
+    **{f"students.{student}.*": OF_STUDENT[student] for student in STUDENTS},
+    "student_defaults.*": set().union(*OF_STUDENT.values()),
+    "student_defaults.training.dropout": OF_STUDENT["bert_thin"] | OF_STUDENT["bilstm"],  # bert_thin_alone has its own
     "export.*": {"export_teacher", *of("export")} | SCORES | LEAVES,
     "baseline.*": {"baseline", "report", "package"},
     "evaluate.*": SCORES | {"report", "package"},
@@ -57,7 +64,6 @@ NAMES_ONLY = {("benchmark", "students"), ("report", "students")}
 
 OF_ANOTHER_ARGUMENT = {
     ("export", "finetune_teacher"),
-    ("export_teacher", "students"),
     ("fetch", "more_bases"),
     ("finetune_teacher", "more_teachers"),
 }
@@ -97,10 +103,24 @@ def is_read(leaf: str, params: list[str] | None) -> bool:
     return any(name in {"", leaf} or leaf.startswith(f"{name}.") for name in params or [])
 
 
+def rewritten(leaf: str) -> set[str]:
+    """The files of students' settings that `check` writes anew when a leaf gets another value."""
+    changed: Any = copy.deepcopy(PARAMS)
+    *path, last = leaf.split(".")
+    reduce(getitem, path, changed)[last] = "another value"
+    before, after = (with_defaults(params)["students"] for params in (PARAMS, changed))
+    return {settings_file(name).as_posix() for name in before if before[name] != after[name]}
+
+
 def reached(repo: Repo, leaf: str) -> set[str]:
-    """The stages whose params hold a leaf, and those after them; the out of `check` is the same for all params."""
+    """The stages whose params hold a leaf, or a file that `check` then writes anew, and those after them."""
     stages = names(repo.index.stages)
-    found = {name for name, stage in stages.items() if is_read(leaf, params_of(stage))}
+    files = rewritten(leaf)
+    found = {
+        name
+        for name, stage in stages.items()
+        if is_read(leaf, params_of(stage)) or files & {dep.def_path for dep in stage.deps}
+    }
     later = nx.reverse_view(repo.index.graph)
     return found | set(names(stage for name in found - {"check"} for stage in nx.descendants(later, stages[name])))
 
@@ -108,6 +128,7 @@ def reached(repo: Repo, leaf: str) -> set[str]:
 @pytest.mark.parametrize("leaf", [*leaves(PARAMS)])
 def test_a_change_of_a_value_reruns_exactly_the_stages_of_the_table(repo: Repo, leaf: str) -> None:
     rows = [stages for pattern, stages in TABLE.items() if fnmatchcase(leaf, pattern)]
+    rows = [TABLE[leaf]] if leaf in TABLE else rows  # a name goes before a pattern
     assert len(rows) == 1, f"{leaf} has {len(rows)} rows in the table"
     assert reached(repo, leaf) == {"check"} | rows[0]
 
@@ -117,11 +138,11 @@ def test_every_row_of_the_table_is_about_some_value() -> None:
         assert any(fnmatchcase(leaf, pattern) for leaf in leaves(PARAMS)), pattern
 
 
-def test_every_stage_but_check_and_package_has_params_of_its_own(repo: Repo) -> None:
-    """`package` copies what others made and has nothing to set."""
+def test_every_stage_but_check_package_and_distill_has_params_of_its_own(repo: Repo) -> None:
+    """`package` copies what others made and has nothing to set; `distill` depends on the settings that `check` writes."""
     for name, stage in names(repo.index.stages).items():
         params = params_of(stage)
-        if name == "package":
+        if name == "package" or name.startswith("distill@"):
             assert params is None
             continue
         assert params == [""] if name == "check" else params and "" not in params, name

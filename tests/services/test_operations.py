@@ -22,6 +22,7 @@ def tried(team: Team, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, 
     """A fresh clone after all commands of the document, and what each printed."""
     folder = tmp_path_factory.mktemp("operations")
     clone = team.clone(folder)
+    clone.tracking = "live"
     place = {
         "REMOTE_URL": f"s3://{team.bucket}/pipestill",
         "TRACKING_URI": f"sqlite:///{folder / 'server.db'}",

@@ -12,6 +12,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import read_record
 from pipestill.tracking import stage_run
 from pipestill.tracking.run_record import RunRecord, flatten, record_path
+from pipestill.tracking.sync import sync
 
 Enter = Callable[..., object]
 
@@ -129,6 +130,29 @@ def test_only_the_first_rank_writes(repository: Repository, in_stage: Enter, mon
     with stage_run({}):
         pass
     assert len(repository.runs()) == 1
+
+
+def test_a_run_that_is_to_come_later_costs_no_import_and_comes_with_sync(repository: Repository) -> None:
+    later = {"PIPESTILL_TRACKING": "later", "PYTHONPROFILEIMPORTTIME": "1"}
+    imported = repository.run("dvc", "repro", "first", **later).stderr
+    assert "pipestill.tracking.execution" in imported
+    assert "mlflow" not in imported
+    assert repository.runs() == []
+    sync(repository.root)
+    (found,) = (run for run in repository.runs() if "dvc.stage" in run.data.tags)
+    assert (found.info.run_name, found.info.status) == ("first", "FINISHED")
+    assert found.data.metrics["loss"] == 0.25
+
+
+def test_another_word_than_later_is_named_and_ignored(
+    repository: Repository, in_stage: Enter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_stage()
+    monkeypatch.setenv("PIPESTILL_TRACKING", "latter")
+    with stage_run({}):
+        pass
+    assert len(repository.runs()) == 1
+    assert "PIPESTILL_TRACKING is 'latter' and is ignored: set it to live or later" in capsys.readouterr().err
 
 
 def test_outside_of_dvc_nothing_is_tracked(repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from pipestill.records import read_record, write_json
 from pipestill.tracking import stage_run
 from pipestill.tracking.__main__ import main
 from pipestill.tracking.lock import Lock, read_lock
-from pipestill.tracking.pipeline_run import KEPT_COMMITS, REPORTS, write_pipeline_run
+from pipestill.tracking.pipeline_run import KEPT_COMMITS, REPORTS, params_of, write_pipeline_run
 from pipestill.tracking.run_record import RunRecord, record_path
 from pipestill.tracking.store import open_store
 from pipestill.tracking.sync import points_of, reap, replay, sync
@@ -121,6 +121,21 @@ def test_a_second_sync_changes_nothing(repository: Repository) -> None:
     again = sync(repository.root)
     assert (again.linked, again.pipeline_changed) == (["first", "second@bert_l3"], False)
     assert dump(repository) == before
+
+
+def test_a_pipeline_run_has_each_student_s_whole_settings() -> None:
+    """Runs are compared by the values that were used, wherever params.yaml sets them."""
+    students = {"s": {"training": {"epochs": 2}}, "t": {}}
+    content = {"student_defaults": {"seed": 17, "training": {"epochs": 1}}, "students": students}
+    check = RunRecord.model_construct(dvc_params={"params.yaml": content})
+    old = RunRecord.model_construct(dvc_params={"params.yaml": {"students": {"u": {"seed": 3}}}})
+    assert params_of({"check": check, "distill@u": old}) == {
+        "students.s.seed": "17",
+        "students.s.training.epochs": "2",
+        "students.t.seed": "17",
+        "students.t.training.epochs": "1",
+        "students.u.seed": "3",
+    }
 
 
 @pytest.mark.pipeline

@@ -11,10 +11,12 @@ from test_trainer import SILENT, KilledError, assert_same_weights, die_at, mater
 from pipestill.choices import Choice
 from pipestill.records import read_record
 from pipestill.training import duration
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import PATIENCE
 from pipestill.training.duration import Plan, Steps, fit_limit, in_minutes, seconds_per_epoch
 from pipestill.training.finetune import finetune_teacher
 from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
-from pipestill.training.trainer import PATIENCE, Listener
+from pipestill.training.records import EpochPoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 CHOSEN = Choice(setting="epochs", asked="auto", used="6", reason="1,000 steps")
@@ -99,10 +101,10 @@ def test_durations_read_well(minutes: float, text: str) -> None:
     assert in_minutes(minutes) == text
 
 
-def tune(scratch: str, listener: Listener = SILENT, **changes: Any) -> Any:
+def tune(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Any:
     training = TrainingSettings(**{**TRAINING, "epochs": "auto", **changes})
     params = FinetuneTeacherParams(seed=3, max_length=24, head="random", training=training)
-    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), listener)
+    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), callbacks)
 
 
 def test_a_limit_below_an_epoch_trains_on_the_first_rows(
@@ -122,7 +124,7 @@ def test_a_killed_training_keeps_its_plan(workspace: Path, monkeypatch: pytest.M
     limited = {"max_minutes": 6.5}
     whole = tune("whole", **limited)
     with pytest.raises(KilledError):
-        tune("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None), **limited)
+        tune("killed", Callbacks(on_step=die_at(12), on_epoch=lambda point: None), **limited)
     monkeypatch.setattr(duration, "seconds_per_epoch", lambda *_: 600.0)
     resumed = tune("killed", **limited)
     assert_same_weights(whole, resumed)
@@ -147,7 +149,7 @@ def test_a_training_killed_after_its_last_epoch_stops_again(workspace: Path) -> 
             raise KilledError
 
     with pytest.raises(KilledError):
-        tune("killed", Listener(on_step=lambda step, loss, rate: None, on_epoch=die), **spoiled)
+        tune("killed", Callbacks(on_step=lambda step, loss, rate: None, on_epoch=die), **spoiled)
     resumed = tune("killed", **spoiled)
     assert_same_weights(whole, resumed)
     assert whole.record == resumed.record

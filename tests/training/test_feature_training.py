@@ -28,12 +28,14 @@ from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import Classifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import encode
 from pipestill.training import caching
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import signal_for
 from pipestill.training.learner import Learner
 from pipestill.training.material import Trained
 from pipestill.training.params import TrainingSettings
+from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
-from pipestill.training.trainer import Listener, train
 
 pytestmark = pytest.mark.filterwarnings(
     # accelerate's and torch's own, in this process only
@@ -165,7 +167,7 @@ def test_a_killed_cache_of_features_resumes_and_ends_with_the_same_bytes(monkeyp
     fill_cache("whole", sites=["hidden:4", "key:2"], tokens="all")
     whole = sha256_files(Path("data/logits"))
     assert sum(name.endswith((".hidden-4.npy", ".key-2.npy", ".tokens.npy")) for name in whole) == 12
-    real, asked = caching.tell, []
+    real, asked = caching.capture, []
 
     def dying(*arguments: Any, **named: Any) -> Any:
         asked.append(1)
@@ -173,7 +175,7 @@ def test_a_killed_cache_of_features_resumes_and_ends_with_the_same_bytes(monkeyp
             raise KilledError
         return real(*arguments, **named)
 
-    monkeypatch.setattr(caching, "tell", dying)
+    monkeypatch.setattr(caching, "capture", dying)
     with pytest.raises(KilledError):
         fill_cache("killed", sites=["hidden:4", "key:2"], tokens="all")
     shards = Path(".scratch/killed/shards")
@@ -214,20 +216,19 @@ def test_a_student_comes_closer_to_its_teacher_by_every_loss(kind: str) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-def train_narrow(name: str, listener: Listener = SILENT, **changes: Any) -> Trained:
+def train_narrow(name: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Trained:
     classifier, given = narrow(), material(name)
     terms = objective("last_hidden_cosine", "minilm_relations", "hidden_mse")
     params = student(rows="data/prepared/train.parquet", targets="models/teacher", objective=terms)
-    record = train(
+    record = train_classifier(
         name=name,
         classifier=classifier,
-        rows=TrainingRows(given.table, classifier.tokenizer, given.scratch),
         material=given,
         objective=params.terms,
         signal=signal_for(params, classifier, given),
         settings=TrainingSettings(**{**TRAINING, "epochs": 5, **changes}),
         seed=derive_seed(params.seed, "training"),
-        listener=listener,
+        callbacks=callbacks,
     )
     return Trained(classifier, record, 0.0, 0.0)
 
@@ -235,7 +236,7 @@ def train_narrow(name: str, listener: Listener = SILENT, **changes: Any) -> Trai
 def test_a_killed_training_resumes_with_its_projections() -> None:
     whole = train_narrow("whole")
     with pytest.raises(KilledError):
-        train_narrow("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
+        train_narrow("killed", Callbacks(on_step=die_at(12), on_epoch=lambda point: None))
     (checkpoint,) = Path(".scratch/killed/checkpoints").glob("checkpoint-*")
     saved = load_file(checkpoint / "model.safetensors")
     assert {name: tuple(value.shape) for name, value in saved.items() if name.startswith("projections")} == {

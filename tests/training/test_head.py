@@ -17,10 +17,11 @@ from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, predict_logits
 from pipestill.teacher.from_base import new_classifier, output_layer
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.finetune import finetune_teacher
 from pipestill.training.head import ABSENT_LABEL_NATS, fit_head, fit_linear, read_features
 from pipestill.training.params import FinetuneTeacherParams, TrainingSettings
-from pipestill.training.trainer import Listener
+from pipestill.training.records import EpochPoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 LABELS = LabelSet(labels=("bad", "fine", "good"))
@@ -99,16 +100,16 @@ def test_one_label_alone_keeps_the_random_head_and_says_why(base: Path) -> None:
     assert "one label" in fitted.choice.reason
 
 
-def tune(scratch: str, listener: Listener = SILENT, **changes: Any) -> Any:
+def tune(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Any:
     training = TrainingSettings(**{**TRAINING, "epochs": 6, **changes})
     params = FinetuneTeacherParams(seed=3, max_length=24, head="probe", training=training)
-    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), listener)
+    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), callbacks)
 
 
 def test_the_fitted_head_is_epoch_0_and_is_kept_where_fine_tuning_makes_it_worse(workspace: Path) -> None:
     points = []
-    listener = Listener(on_step=lambda step, loss, rate: None, on_epoch=points.append)
-    spoiled = tune("spoiled", listener, learning_rate=1.0, selection_metric="nll_nats")
+    callbacks = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=points.append)
+    spoiled = tune("spoiled", callbacks, learning_rate=1.0, selection_metric="nll_nats")
     assert [point.epoch for point in points] == list(range(7))
     record = spoiled.record
     assert record.frozen_base == points[0] == record.best

@@ -10,11 +10,10 @@ from torch import multiprocessing
 
 from pipestill.data.schema import NO_LABEL
 from pipestill.losses._base import LossInputs
-from pipestill.losses.params import CrossEntropySpec, SoftTargetKlSpec
+from pipestill.losses.params import CrossEntropySpec, SoftTargetKlSpec, Term
 from pipestill.seeding import seed_everything
 from pipestill.teacher import load_classifier
 from pipestill.training.objective import objective_sum
-from pipestill.training.params import Term
 from pipestill.training.rows import Collator
 
 OBJECTIVE = (

@@ -25,8 +25,6 @@ from pipestill.training.recipe import (
     choose_recipe,
     floor_rows,
 )
-from pipestill.training.rows import TrainingRows
-from pipestill.training.trainer import read_traits
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 AUTO = dict.fromkeys(
@@ -153,6 +151,27 @@ def test_lengths_are_read_uncut(workspace: Path) -> None:
     assert classifier.max_length == 64
 
 
+def test_the_steps_that_are_timed_read_the_longest_input_and_few_texts(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(max_length, "SHORTENED_TO", 4)
+    monkeypatch.setattr(max_length, "readable_length", lambda _: 8)
+    encoded: list[list[int]] = []
+    real = max_length.encode
+
+    def recorded(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+        rows = real(tokenizer, texts)
+        encoded.extend(rows)
+        return rows
+
+    monkeypatch.setattr(max_length, "encode", recorded)
+    settings = TrainingSettings(**{**TRAINING, "batch_size": 2, "max_minutes": 60.0})
+    classifier = load_classifier(Path("models/teacher"))
+    fit_texts_and_limit(classifier, material("timed").table, settings, 3, Path("max_length.json"))
+    assert len(encoded) == 5 * 2, "a warm-up and four timed steps of two texts, of 32"
+    assert max(map(len, encoded)) == 8
+
+
 LENGTHS = [100] * 50 + [1000] * 50
 
 
@@ -194,9 +213,13 @@ def test_a_teacher_and_its_student_train_with_every_setting_on_auto(
     params = FinetuneTeacherParams(seed=3, max_length="auto", head="probe", training=settings)
     record = finetune_teacher("teacher", params, Path("models/base"), material("auto"), SILENT).record
     assert [choice.setting for choice in record.choices] == ["max_length", "head", "precision", *sorted_as_chosen()]
-    assert "teacher: epochs 20 (auto: " in capsys.readouterr().out
+    printed = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines() if " (auto: " in line]
+    assert printed == [
+        f"teacher: {choice.setting} {choice.used}" for choice in record.choices if choice.asked == "auto"
+    ]
     fill_cache()
     trained = distil("student", max_length="auto", **{f"training__{name}": "auto" for name in AUTO})
+    assert capsys.readouterr().out.count("student: max_length 24 (auto: the teacher's)") == 1
     chosen = {choice.setting: choice for choice in trained.record.choices}
     assert (chosen["max_length"].used, chosen["max_length"].reason) == ("24", "the teacher's")
     assert {*AUTO} < {*chosen}
@@ -242,7 +265,9 @@ def test_a_student_without_attention_takes_the_rate_of_random_weights(
     architecture: dict[str, Any], rate: float, workspace: Path
 ) -> None:
     built = build_student(student(architecture=architecture, max_length=24), material("built"))
-    rows = TrainingRows(material("built").table, built.classifier.tokenizer, Path(".scratch/built"))
     settings = TrainingSettings(**{**TRAINING, "learning_rate": "auto"})
-    recipe = choose_recipe(settings, read_traits(built.classifier, rows))
+    traits = Traits.of(
+        built.classifier.model.config, label_counts=np.array([5, 5]), num_rows=10, longest_row=24, device="cpu"
+    )
+    recipe = choose_recipe(settings, traits)
     assert recipe.params.learning_rate == pytest.approx(rate)

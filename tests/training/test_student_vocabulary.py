@@ -19,14 +19,14 @@ from pipestill.teacher import load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import FactorisedEmbedding
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import encode
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import build_student, train_student
 from pipestill.training.material import Material
 from pipestill.training.reporting import log_trained
 from pipestill.training.teachers import OnlineTeacher
-from pipestill.training.trainer import Listener
 from training.test_objective_and_params import student
 
-SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
+SILENT = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 PRUNED = {"kind": "pruned", "min_count": 1}
 pytestmark = pytest.mark.filterwarnings(
     # accelerate's and torch's own, in this process only

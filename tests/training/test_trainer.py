@@ -20,9 +20,10 @@ from pipestill.logit_cache.committee import open_member, write_committee
 from pipestill.seeding import seed_everything
 from pipestill.teacher import Classifier, load_classifier, predict_logits
 from pipestill.training.caching import cache_logits
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import train_student
 from pipestill.training.finetune import finetune_teacher
-from pipestill.training.learner import Learner
+from pipestill.training.learner import Learner, loss_on
 from pipestill.training.material import Material, Trained
 from pipestill.training.params import FinetuneTeacherParams, TrainingParams, TrainingSettings
 from pipestill.training.records import EpochPoint
@@ -30,9 +31,9 @@ from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
 from pipestill.training.signals import Answer, NoTeacher
 from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_logits
-from pipestill.training.trainer import Listener, ObjectiveTrainer, last_checkpoint, training_arguments
+from pipestill.training.trainer import ObjectiveTrainer, last_checkpoint, training_arguments
 
-SILENT = Listener(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
+SILENT = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=lambda point: None)
 pytestmark = pytest.mark.filterwarnings(
     # accelerate's and torch's own, in this process only
     "ignore:.*lr_scheduler.step.*:UserWarning",
@@ -73,9 +74,9 @@ def assert_same_weights(one: Trained, other: Trained) -> None:
         np.testing.assert_array_equal(value, weights(other)[name], err_msg=name)
 
 
-def distil(scratch: str, listener: Listener = SILENT, **changes: Any) -> Trained:
+def distil(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Trained:
     params = student(rows="data/prepared/train.parquet", **changes)
-    return train_student("student", params, material(scratch), listener)
+    return train_student("student", params, material(scratch), callbacks)
 
 
 def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
@@ -86,8 +87,8 @@ def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
         training=TrainingSettings(**{**TRAINING, "epochs": 30, "learning_rate": 3e-3, "dropout": 0.0}),
     )
     points: list[EpochPoint] = []
-    listener = Listener(on_step=lambda step, loss, rate: None, on_epoch=points.append)
-    trained = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), listener)
+    callbacks = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=points.append)
+    trained = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), callbacks)
     record = trained.record
     assert [point.epoch for point in record.epochs] == list(range(1, 31))
     assert list(record.epochs) == points
@@ -132,11 +133,11 @@ def assert_a_kill_changes_nothing(train: Callable[..., Trained]) -> None:
     """A training killed at step 12 and started again ends with the weights and the record of one left alone.
 
     Args:
-        train: takes the name of a scratch folder, and a listener.
+        train: takes the name of a scratch folder, and callbacks.
     """
     whole = train("whole")
     with pytest.raises(KilledError):
-        train("killed", Listener(on_step=die_at(12), on_epoch=lambda point: None))
+        train("killed", Callbacks(on_step=die_at(12), on_epoch=lambda point: None))
     resumed = train("killed")
     assert_same_weights(whole, resumed)
     assert whole.record == resumed.record
@@ -149,10 +150,10 @@ def test_a_killed_training_resumes_and_ends_with_the_same_weights_and_curves(wor
     whole = long("whole")
 
     with pytest.raises(KilledError):
-        long("killed", Listener(on_step=die_at(killed_at), on_epoch=lambda point: None))
+        long("killed", Callbacks(on_step=die_at(killed_at), on_epoch=lambda point: None))
     assert list(Path(".scratch/killed/checkpoints").glob("checkpoint-*"))
     steps: list[int] = []
-    resumed = long("killed", Listener(on_step=lambda step, loss, rate: steps.append(step), on_epoch=lambda p: None))
+    resumed = long("killed", Callbacks(on_step=lambda step, loss, rate: steps.append(step), on_epoch=lambda p: None))
     assert min(steps) >= killed_at - 4
     assert_same_weights(whole, resumed)
     assert whole.record == resumed.record
@@ -210,7 +211,7 @@ def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **chang
     params = TrainingParams(**{**TRAINING, **changes})
     objective = student().terms
     return ObjectiveTrainer(
-        signal=signal,
+        loss=loss_on(signal),
         sampler=LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, 0),
         model=Learner(classifier.model, objective, signal.sizes, 0),
         args=training_arguments(params, "float32", 0, Path("checkpoints")),

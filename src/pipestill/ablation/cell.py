@@ -28,14 +28,15 @@ from pipestill.losses._features import Reads
 from pipestill.metrics.quality import accuracy, macro_f1
 from pipestill.records import Record, read_record, write_json
 from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import TEACHER, build_student, train_built
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material
 from pipestill.training.recorder import sizes_of
+from pipestill.training.records import EpochPoint
 from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
 from pipestill.training.teachers import CachedFeatures, holds_features, open_cached_teacher
-from pipestill.training.trainer import Listener
 from pipestill.training.vocabulary import OldIds
 from pipestill.variants import INT8
 
@@ -93,7 +94,7 @@ def run_cell(
     ground: Ground,
     export: ExportParams,
     evaluate: EvaluateParams,
-    listen: Callable[[int], Listener],
+    log_seed: Callable[[int], Callbacks[EpochPoint]],
     describe: Describe,
     folders: tuple[Path, Path],
 ) -> FinishedCell:
@@ -107,7 +108,7 @@ def run_cell(
         ground: data that all cells share: tables, logit cache, labels, dev and test rows.
         export: settings and gates of the export.
         evaluate: settings of scoring.
-        listen: function from a seed to the listener of its curves.
+        log_seed: function from a seed to the callbacks that log its curves.
         describe: function that collects the facts of a model card.
         folders: folder that keeps finished seeds, and folder of the first seed's int8 file.
 
@@ -118,7 +119,7 @@ def run_cell(
     for seed in seeds:
         folder = scratch / f"seed-{seed}"
         if not (folder / "outcome.json").exists():
-            train_seed(student_params(student, recipe, seed), ground, evaluate, listen(seed), folder)
+            train_seed(student_params(student, recipe, seed), ground, evaluate, log_seed(seed), folder)
     outcomes = {seed: read_record(scratch / f"seed-{seed}" / "outcome.json", Outcome) for seed in seeds}
     exported, int8_accuracy = export_first(
         "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, ground, export, describe
@@ -143,14 +144,14 @@ def run_cell(
 
 
 def train_seed(
-    params: StudentParams, ground: Ground, evaluate: EvaluateParams, listener: Listener, folder: Path
+    params: StudentParams, ground: Ground, evaluate: EvaluateParams, callbacks: Callbacks[EpochPoint], folder: Path
 ) -> None:
     """Train one seed, score it, and keep its figures, logits and model in a folder; its figures last."""
     table = open_table(ground.tables["train" if params.rows.endswith(".parquet") else "transfer"])
     material = Material(ground.labels, table, ground.splits["dev"], folder / "training")
     student = build_student(params, material)
     signal = open_signal(params, student.classifier, material, ground.logits, student.old_ids)
-    trained = train_built(f"seed {params.seed}", params, student, signal, material, listener)
+    trained = train_built(f"seed {params.seed}", params, student, signal, material, callbacks)
     classifier, record = trained.classifier, trained.record
     save_classifier(classifier, folder / "model")
     logits = {

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from pipestill.benchmark.params import BenchmarkParams
+from pipestill.defaults import DEFAULTS, STUDENTS, default_refusals, student_refusals, with_defaults
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
@@ -117,6 +118,12 @@ def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> Stude
     )
 
 
+def grid_students(content: Mapping[str, Any]) -> dict[str, StudentSettings]:
+    """Parse the students by name, each with the defaults."""
+    whole = with_defaults(content)
+    return {name: parse_section(whole, f"{STUDENTS}.{name}", StudentSettings) for name in whole[STUDENTS]}
+
+
 def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
     """Check all of pipelines/ablation/params.yaml at once.
 
@@ -129,22 +136,28 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
     Raises:
         ParamsError: one or more values are refused; the message lists all of them.
     """
-    lines = [f"{section}: no such section" for section in content if section not in {*SECTIONS, *NAMED}]
+    lines = [f"{section}: no such section" for section in content if section not in {*SECTIONS, DEFAULTS, *NAMED}]
     for section, kind in SECTIONS.items():
         lines += refusals(content, section, kind)
+    lines += default_refusals(content, StudentSettings, ("title",))
     for section, kind in NAMED.items():
         named = content.get(section)
         if not isinstance(named, Mapping) or not named:
             lines.append(f"{section} (found {named!r}): a mapping of names to settings is needed")
             continue
         for name in named:
-            lines += refusals(content, f"{section}.{name}", kind)
+            lines += (
+                student_refusals(content, name, kind)
+                if section == STUDENTS
+                else refusals(content, f"{section}.{name}", kind)
+            )
+    lines = [*dict.fromkeys(lines)]  # a mistake in the defaults is found with each student too
     cells: dict[str, StudentParams] = {}
     if not lines:
-        seed = parse_section(content, "repeats", Repeats).seeds[0]
+        seed, students = parse_section(content, "repeats", Repeats).seeds[0], grid_students(content)
         for name in content["cells"]:
             cell = parse_section(content, f"cells.{name}", Cell)
-            lines += _check_cell(content, name, cell, seed, cells)
+            lines += _check_cell(content, students, name, cell, seed, cells)
     if lines:
         raise ParamsError(
             f"pipelines/ablation/params.yaml: {len(lines)} value(s) refused",
@@ -155,7 +168,12 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
 
 
 def _check_cell(
-    content: Mapping[str, Any], name: str, cell: Cell, seed: int, cells: dict[str, StudentParams]
+    content: Mapping[str, Any],
+    students: Mapping[str, StudentSettings],
+    name: str,
+    cell: Cell,
+    seed: int,
+    cells: dict[str, StudentParams],
 ) -> list[str]:
     """List the faults of a cell; a cell without faults is added to `cells`."""
     lines = [
@@ -166,10 +184,9 @@ def _check_cell(
     if name != f"{cell.student}-{cell.recipe}":
         lines.append(f"cells.{name}: its name must be {cell.student}-{cell.recipe}")
     if not lines:
-        student = parse_section(content, f"students.{cell.student}", StudentSettings)
         recipe = parse_section(content, f"recipes.{cell.recipe}", Recipe)
         try:
-            cells[name] = student_params(student, recipe, seed)
+            cells[name] = student_params(students[cell.student], recipe, seed)
         except ValidationError as error:
             lines = [f"cells.{name}: {detail['msg']}" for detail in error.errors(include_url=False)]
     return lines

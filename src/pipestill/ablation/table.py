@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipestill.ablation.grid import ordered_cells, timed_cells
-from pipestill.ablation.params import Cell, Recipe, StudentSettings
+from pipestill.ablation.params import Cell, Recipe
 from pipestill.ablation.records import AblationRecord, AblationRow, CellRecord, CellTimes, TeacherRow
 from pipestill.ablation.statistics import Right, compare, mean_agreement, share_right, spread
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
@@ -44,7 +44,7 @@ def read_logits(predictions: Path, test: Rows, variants: Sequence[str]) -> list[
 
 def build_table(
     measured: Mapping[str, Measured],
-    students: Mapping[str, StudentSettings],
+    students: Mapping[str, str],
     recipes: Mapping[str, Recipe],
     cells: Mapping[str, Cell],
     teacher: Path,
@@ -57,7 +57,7 @@ def build_table(
 
     Args:
         measured: measurements of each cell.
-        students: students by name, in the order of the table.
+        students: titles of the students by name, in the order of the table.
         recipes: recipes by name, from the simplest to the fullest.
         cells: cells by name.
         teacher: predictions of the teacher.
@@ -85,7 +85,7 @@ def build_table(
             _row(
                 measured[name],
                 right[name],
-                (students[cells[name].student].title, recipes[cells[name].recipe].title),
+                (students[cells[name].student], recipes[cells[name].recipe].title),
                 teacher_right,
                 mean_agreement(measured[name].logits, teacher_logits),
                 before,

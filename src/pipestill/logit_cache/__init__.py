@@ -1,9 +1,9 @@
 """The logit cache: the teacher's logits on disk, by content id, verified against teacher and rows."""
 
-from pipestill.logit_cache.card import CacheCard, CacheIdentity, ShardCard, StorageDtype, identify
+from pipestill.logit_cache.card import CacheCard, CacheIdentity, ShardCard, identify
 from pipestill.logit_cache.params import CacheLogitsParams, FeaturesParams
 from pipestill.logit_cache.reader import LogitCache, check_sample, read_stored
-from pipestill.logit_cache.writer import Told, write_logit_cache
+from pipestill.logit_cache.writer import TeacherOutputs, write_logit_cache
 
 __all__ = [
     "CacheCard",
@@ -12,8 +12,7 @@ __all__ = [
     "FeaturesParams",
     "LogitCache",
     "ShardCard",
-    "StorageDtype",
-    "Told",
+    "TeacherOutputs",
     "check_sample",
     "identify",
     "read_stored",

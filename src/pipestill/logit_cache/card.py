@@ -3,16 +3,15 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from pipestill.fingerprint import sha256_files
 from pipestill.precision import Precision
-from pipestill.shards import Card, Identity, Shard
+from pipestill.shards import Card, Identity, Shard, StorageDtype, shard_file
 from pipestill.sites import Tokens
 
-StorageDtype = Literal["float16", "float32"]
-
 FORMAT_VERSION = 2
+IDS, LOGITS, TOKENS = "ids", "logits", "tokens"
+"""Arrays of a shard: uint8 `[row, 16]`, `[row, label]`, and with features the tokens of each row, int32 `[row]`."""
 
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")
 _NO_PART_OF_IT = ("config.json", "NOTICE.txt")
@@ -64,7 +63,8 @@ class ShardCard(Shard):
 
     def files(self, number: int) -> dict[str, str]:
         """Return the SHA-256 of every file of the shard, by name."""
-        return {ids_file(number): self.ids_sha256, logits_file(number): self.logits_sha256, **self.features_sha256}
+        ids, logits = shard_file(number, IDS), shard_file(number, LOGITS)
+        return {ids: self.ids_sha256, logits: self.logits_sha256, **self.features_sha256}
 
 
 class CacheCard(Card):
@@ -119,21 +119,6 @@ def identify(
     )
 
 
-def ids_file(shard: int) -> str:
-    """Return the name of the file with a shard's content ids, uint8 `[row, 16]`."""
-    return f"{shard:05d}.ids.npy"
-
-
-def logits_file(shard: int) -> str:
-    """Return the name of the file with a shard's logits, `[row, label]`."""
-    return f"{shard:05d}.logits.npy"
-
-
-def feature_file(shard: int, site: str) -> str:
-    """Return the name of the file with a shard's features at a site, `[token, hidden]`, the rows concatenated."""
-    return f"{shard:05d}.{site.replace(':', '-')}.npy"
-
-
-def tokens_file(shard: int) -> str:
-    """Return the name of the file with the number of tokens of each row, int32 `[row]`."""
-    return f"{shard:05d}.tokens.npy"
+def site_array(site: str) -> str:
+    """Return the name of the array with a shard's features at a site, `[token, hidden]`, the rows concatenated."""
+    return site.replace(":", "-")

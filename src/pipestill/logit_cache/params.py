@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipestill.logit_cache.card import StorageDtype
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
+from pipestill.shards import StorageDtype
 from pipestill.sites import Site, Tokens
 
 

@@ -1,24 +1,15 @@
 """Reading a logit cache: verified when opened, memory-mapped, joined by content id and never by position."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from pipestill.errors import CacheError, StaleCacheError
-from pipestill.logit_cache.card import (
-    FORMAT_VERSION,
-    CacheCard,
-    CacheIdentity,
-    feature_file,
-    ids_file,
-    logits_file,
-    tokens_file,
-)
+from pipestill.errors import CacheError
+from pipestill.logit_cache.card import FORMAT_VERSION, IDS, LOGITS, TOKENS, CacheCard, CacheIdentity, site_array
 from pipestill.logit_cache.writer import Forward
-from pipestill.shards import check_cache, pack_ids, read_card
+from pipestill.shards import Arrays, check_cache, check_difference, open_arrays, pack_ids, read_card, row_ends
 
 REDO = "run `dvc repro cache_logits` to write it again"
 
@@ -32,14 +23,6 @@ def read_stored(folder: Path) -> CacheCard:
     return read_card(folder, CacheCard, redo=REDO)
 
 
-@dataclass(frozen=True)
-class ShardFeatures:
-    """The features of a shard: `[token, hidden]` by site, and the bounds of each row."""
-
-    arrays: dict[str, np.ndarray]
-    ends: Int[np.ndarray, " row_and_one"]
-
-
 class LogitCache:
     """The teacher's logits by content id. Made by `open`.
 
@@ -48,17 +31,15 @@ class LogitCache:
         ids: content ids shard by shard, uint8 `[row, 16]`, memory-mapped.
     """
 
-    def __init__(
-        self, card: CacheCard, ids: list[np.ndarray], logits: list[np.ndarray], features: list["ShardFeatures"]
-    ) -> None:
+    def __init__(self, card: CacheCard, shards: list[Arrays]) -> None:
         self.card = card
-        self._features = features
-        self._logits = logits
+        self._shards = shards
+        self._ends = [row_ends(shard[TOKENS]) for shard in shards] if card.identity.features else []
         # The first half of an id, as a number, finds the row; the whole id then confirms it.
-        self.ids = ids
-        self._keys = [shard.view(">u8")[:, 0] for shard in ids]
+        self.ids = [shard[IDS] for shard in shards]
+        self._keys = [ids.view(">u8")[:, 0] for ids in self.ids]
         self._first_keys = np.array([keys[0] for keys in self._keys], dtype=np.uint64)
-        self._starts = np.cumsum([0, *(len(shard) for shard in ids)])
+        self._starts = np.cumsum([0, *(len(ids) for ids in self.ids)])
 
     @classmethod
     def open(cls, folder: Path, expected: CacheIdentity) -> "LogitCache":
@@ -74,9 +55,9 @@ class LogitCache:
         """
         card = read_stored(folder)
         check_cache(folder, card, expected, FORMAT_VERSION, redo=REDO)
-        ids = [np.load(folder / ids_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
-        logits = [np.load(folder / logits_file(shard), mmap_mode="r") for shard in range(len(card.shards))]
-        return cls(card, ids, logits, _open_features(folder, card))
+        features = card.identity.features
+        names = [IDS, LOGITS, *([TOKENS] if features else []), *map(site_array, features)]
+        return cls(card, open_arrays(folder, card, names))
 
     def positions(self, content_ids: Sequence[str]) -> Int[np.ndarray, " row"]:
         """Find the position of each content id in the cache.
@@ -109,7 +90,7 @@ class LogitCache:
         logits = np.empty((len(positions), len(self.card.identity.labels)), dtype=np.float32)
         for shard in np.unique(shards):
             rows = np.flatnonzero(shards == shard)
-            logits[rows] = self._logits[shard][positions[rows] - self._starts[shard]]
+            logits[rows] = self._shards[shard][LOGITS][positions[rows] - self._starts[shard]]
         return logits
 
     def features_at(
@@ -117,18 +98,17 @@ class LogitCache:
     ) -> tuple[Int[np.ndarray, " row"], dict[str, Float[np.ndarray, "row token hidden"]]]:
         """Return the tokens of each row, and float32 features by site, 0 beyond a row's tokens, in the given order."""
         shards = np.searchsorted(self._starts, positions, side="right") - 1
-        places = [
-            (self._features[shard], int(position - self._starts[shard]))
-            for shard, position in zip(shards, positions, strict=True)
+        bounds = [
+            (shard, *self._ends[shard][row : row + 2])
+            for shard, row in zip(shards, positions - self._starts[shards], strict=True)
         ]
-        num_tokens = np.array([features.ends[row + 1] - features.ends[row] for features, row in places])
+        num_tokens = np.array([end - begin for _, begin, end in bounds])
         found: dict[str, np.ndarray] = {}
         for site in self.card.identity.features:
-            hidden = self._features[0].arrays[site].shape[1]
-            padded = np.zeros((len(positions), num_tokens.max(), hidden), dtype=np.float32)
-            for number, (features, row) in enumerate(places):
-                begin, end = features.ends[row : row + 2]
-                padded[number, : end - begin] = features.arrays[site][begin:end]
+            arrays = [shard[site_array(site)] for shard in self._shards]
+            padded = np.zeros((len(positions), num_tokens.max(), arrays[0].shape[1]), dtype=np.float32)
+            for number, (shard, begin, end) in enumerate(bounds):
+                padded[number, : end - begin] = arrays[shard][begin:end]
             found[site] = padded
         return num_tokens, found
 
@@ -139,18 +119,6 @@ class LogitCache:
             CacheError: an id is not in the cache.
         """
         return self.at(self.positions(content_ids))
-
-
-def _open_features(folder: Path, card: CacheCard) -> list[ShardFeatures]:
-    if not card.identity.features:
-        return []
-    return [
-        ShardFeatures(
-            {site: np.load(folder / feature_file(number, site), mmap_mode="r") for site in card.identity.features},
-            np.concatenate([[0], np.cumsum(np.load(folder / tokens_file(number)), dtype=np.int64)]),
-        )
-        for number in range(len(card.shards))
-    ]
 
 
 def check_sample(
@@ -172,11 +140,5 @@ def check_sample(
         StaleCacheError: the difference is above the tolerance.
     """
     difference = float(np.abs(cache.lookup(content_ids) - forward(texts)).max())
-    if difference > tolerance:
-        raise StaleCacheError(
-            "cached logits do not match the teacher",
-            found=f"largest logit difference {difference:.4g} over {len(texts)} rows",
-            expected=f"at most {tolerance:.4g}",
-            next_step=REDO,
-        )
+    check_difference("cached logits", difference, len(texts), tolerance, redo=REDO)
     return difference

@@ -4,12 +4,13 @@ The arithmetic of a loss is in the module of its name beside this. Nothing here 
 params.yaml is checked in an instant.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from pipestill.params import FROM_LIST, Section
-from pipestill.schedules import Temperature
+from pipestill.schedules import Schedule, Temperature
 
 
 def _as_pairs(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
@@ -165,3 +166,15 @@ Loss = Annotated[
     Field(discriminator="kind"),
 ]
 """Every loss, told apart by `kind`."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss and its weight."""
+
+    weight: float | Schedule
+    loss: LossSpec
+
+
+Objective = tuple[Term, ...]
+"""The losses that a training minimises, as their weighted sum."""

@@ -1,6 +1,5 @@
 """Running a masked-language-model teacher over masked rows, to fill the cache and to check a sample of it."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,15 +8,17 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from pipestill.errors import CacheError, StaleCacheError
-from pipestill.mlm.card import MlmCacheCard, MlmCacheParams, identify
+from pipestill.errors import CacheError
+from pipestill.mlm.card import MlmCacheCard, identify
 from pipestill.mlm.model import MaskedLm, Predicted, predict_masked
+from pipestill.mlm.params import MlmCacheParams
 from pipestill.mlm.reader import REDO, MlmCache, read_stored
 from pipestill.mlm.rows import MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import top_tokens
-from pipestill.mlm.writer import Told, write_mlm_cache
+from pipestill.mlm.writer import MaskedOutputs, write_mlm_cache
 from pipestill.precision import Precision
 from pipestill.progress import advancing
+from pipestill.shards import Written, check_difference, row_ends
 from pipestill.teacher.forward import autocast, choose_device_precision, fastest_device
 from pipestill.text.batching import length_sorted_batches
 
@@ -25,14 +26,6 @@ CHECKED_ROWS = 32
 """Rows that the teacher runs again when a cache is opened."""
 CHECK_TOLERANCE = {"float32": 0.02, "bfloat16": 0.5}
 """Largest difference of a log-probability, by the teacher's precision: the cost of rounding and of another batch."""
-
-
-class Cached(NamedTuple):
-    """A finished cache: its card, the rows computed in this run (fewer after a resume) and its seconds."""
-
-    card: MlmCacheCard
-    num_computed_rows: int
-    seconds: float
 
 
 class _Part(NamedTuple):
@@ -48,7 +41,7 @@ def _ask(
     """Run a teacher over some rows, in batches of similar length, in evaluation mode."""
     collate = MaskedCollator(teacher.tokenizer.pad_token_id)
     given = rows.__getitems__(numbers)
-    ends = np.concatenate([[0], np.cumsum([len(row["positions"]) for row in given])])
+    ends = row_ends([len(row["positions"]) for row in given])
     device = teacher.model.device
     with torch.inference_mode(), autocast(precision, device):
         for places in length_sorted_batches([len(row["input_ids"]) for row in given], batch_size):
@@ -59,7 +52,7 @@ def _ask(
 
 def ask_teacher(
     teacher: MaskedLm, rows: MaskedRows, numbers: Sequence[int], params: MlmCacheParams, precision: Precision
-) -> Told:
+) -> MaskedOutputs:
     """Compute a teacher's most probable tokens and hidden states at the masked positions of some rows, in order."""
     num_masked = np.array([len(row["positions"]) for row in rows.__getitems__(numbers)], dtype=np.int32)
     total, width = int(num_masked.sum()), int(teacher.model.config.hidden_size)
@@ -71,12 +64,12 @@ def ask_teacher(
         ids[where] = top.ids.cpu().numpy()
         log_probabilities[where] = top.log_probabilities.cpu().numpy()
         hidden[where] = said.hidden.float().cpu().numpy()
-    return Told(num_masked, ids, log_probabilities, hidden)
+    return MaskedOutputs(num_masked, ids, log_probabilities, hidden)
 
 
 def fill_mlm_cache(
     params: MlmCacheParams, *, teacher: MaskedLm, folder: Path, table: Dataset, masks: Path, scratch: Path, out: Path
-) -> Cached:
+) -> Written[MlmCacheCard]:
     """Run a teacher over a table of masked rows and keep its soft targets.
 
     Args:
@@ -105,25 +98,16 @@ def fill_mlm_cache(
         num_masked_tokens=rows.num_masked_tokens,
     )
     teacher.model.to(device)
-    computed = 0
-
-    def ask(numbers: range) -> Told:
-        nonlocal computed
-        computed += len(numbers)
-        return ask_teacher(teacher, rows, numbers, params, precision.used)
-
-    start = time.perf_counter()
     with advancing(len(rows), "mlm_cache", "rows") as advance:
-        card = write_mlm_cache(
+        return write_mlm_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
             shards=_shards(table, params.shard_rows),
-            ask=ask,
+            ask=lambda numbers: ask_teacher(teacher, rows, numbers, params, precision.used),
             on_shard=advance,
             choices=(precision,),
         )
-    return Cached(card, computed, time.perf_counter() - start)
 
 
 def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, table: Dataset, masks: Path) -> MlmCache:
@@ -155,17 +139,12 @@ def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, tab
     kept = [cache.row(number) for number in numbers]
     ids = np.concatenate([row.top_ids for row in kept]).astype(np.int64)
     then = np.concatenate([row.top_log_probabilities for row in kept]).astype(np.float32)
-    difference = 0.0
+    differences = []
     for where, said in _ask(teacher, rows, numbers, batch_size=CHECKED_ROWS, precision=stored.precision):
         now = torch.log_softmax(said.logits.float() / stored.temperature, dim=-1).cpu().numpy()
-        difference = max(difference, float(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max()))
-    if difference > CHECK_TOLERANCE[stored.precision]:
-        raise StaleCacheError(
-            "cached outputs do not match the teacher",
-            found=f"largest difference of a log-probability {difference:.4g} over {len(numbers)} rows",
-            expected=f"at most {CHECK_TOLERANCE[stored.precision]:.4g}",
-            next_step=REDO,
-        )
+        differences.append(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max())
+    tolerance = CHECK_TOLERANCE[stored.precision]
+    check_difference("cached log-probabilities", float(np.max(differences)), len(numbers), tolerance, redo=REDO)
     return cache
 
 
@@ -191,8 +170,8 @@ def _check_params(params: MlmCacheParams, teacher: MaskedLm, rows: MaskedRows) -
         )
 
 
-def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[range, list[str]]]:
+def _shards(table: Dataset, shard_rows: int) -> Iterator[tuple[list[str], range]]:
     ids = table.select_columns(["content_id"])
     for start in range(0, len(table), shard_rows):
         numbers = range(start, min(start + shard_rows, len(table)))
-        yield numbers, ids[start : numbers.stop]["content_id"]
+        yield ids[start : numbers.stop]["content_id"], numbers

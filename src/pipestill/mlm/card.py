@@ -2,40 +2,16 @@
 
 from pathlib import Path
 
-from pydantic import Field
-
 from pipestill.fingerprint import sha256_file, sha256_files
-from pipestill.logit_cache.card import StorageDtype
-from pipestill.params import Section
-from pipestill.precision import Precision, PrecisionSetting
-from pipestill.shards import Card, Identity, Shard
+from pipestill.mlm.params import MlmCacheParams
+from pipestill.precision import Precision
+from pipestill.shards import Card, Identity, Shard, StorageDtype
 from pipestill.teacher.classifier import NOTICE_FILE
 
 FORMAT_VERSION = 1
-ARRAYS = ("content_ids", "num_masked", "top_ids", "top_log_probabilities", "hidden")
-"""The files of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
-
-
-class MlmCacheParams(Section):
-    """Settings of the teacher's run over the masked rows, and the outputs to keep.
-
-    Attributes:
-        k: most probable tokens kept at each masked position.
-        temperature: T of the soft targets, which the student uses too.
-        batch_size: rows in one forward pass.
-        precision: arithmetic of the teacher's matrix products.
-        shard_rows: rows in one shard; a killed run resumes at the next shard.
-        storage_dtype: type of stored log-probabilities and hidden states.
-        max_bytes: a larger cache is refused before anything is written.
-    """
-
-    k: int = Field(ge=1)
-    temperature: float = Field(gt=0)
-    batch_size: int = Field(ge=1)
-    precision: PrecisionSetting
-    shard_rows: int = Field(ge=1)
-    storage_dtype: StorageDtype
-    max_bytes: int = Field(ge=1)
+IDS = "content_ids"
+ARRAYS = (IDS, "num_masked", "top_ids", "top_log_probabilities", "hidden")
+"""The arrays of a shard: uint8 [row, 16] and int32 [row], then [masked, k] twice and [masked, hidden]."""
 
 
 class MlmCacheIdentity(Identity):
@@ -123,8 +99,3 @@ def identify(
         precision=precision,
         storage_dtype=how.storage_dtype,
     )
-
-
-def shard_file(shard: int, array: str) -> str:
-    """Return the name of the file with one array of a shard."""
-    return f"{shard:05d}.{array}.npy"

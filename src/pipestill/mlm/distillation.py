@@ -2,48 +2,30 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from datasets import Dataset
-from pydantic import Field
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.mlm.model import MaskedLm
-from pipestill.mlm.objective import MlmWeights
+from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.reader import MlmCache
-from pipestill.mlm.records import MlmTrainingRecord
+from pipestill.mlm.records import MlmEpoch, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedRows
-from pipestill.mlm.training import MlmListener, train_masked_lm
-from pipestill.params import Section
+from pipestill.mlm.training import train_masked_lm
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.students._base import build_architecture
 from pipestill.students.params import BertLayersSpec, DistilbertSpec
-from pipestill.training.params import OptimiserParams
+from pipestill.training.callbacks import Callbacks
 
 _DISTILBERT_HEAD = {
     "cls.predictions.transform.dense": "vocab_transform",
     "cls.predictions.transform.LayerNorm": "vocab_layer_norm",
 }
 """The parts of a masked language model's head: BERT's name and DistilBERT's. Both compute the same."""
-
-
-class MlmDistillParams(Section):
-    """Settings of a task-agnostic student.
-
-    Attributes:
-        seed: random seed of the order of rows and the dropouts.
-        architecture: kind of student: fewer layers of the teacher's kind, or a DistilBERT of a BERT's layers.
-        weights: weights of the three losses.
-        training: optimiser and schedule settings.
-    """
-
-    seed: int = Field(ge=0)
-    architecture: Annotated[BertLayersSpec | DistilbertSpec, Field(discriminator="kind")]
-    weights: MlmWeights
-    training: OptimiserParams
 
 
 class Distilled(NamedTuple):
@@ -62,7 +44,7 @@ def distil_mlm(
     train: Dataset,
     dev: Dataset,
     scratch: Path,
-    listener: MlmListener,
+    callbacks: Callbacks[MlmEpoch],
 ) -> Distilled:
     """Build a student from a teacher and train it on the teacher's cached outputs.
 
@@ -83,7 +65,7 @@ def distil_mlm(
         params=params.training,
         seed=derive_seed(params.seed, "training"),
         scratch=scratch,
-        listener=listener,
+        callbacks=callbacks,
     )
     return Distilled(student, record.model_copy(update={"facts": facts}), time.perf_counter() - start)
 

@@ -8,19 +8,18 @@ content id and its tokens only, so that added or shuffled rows do not change the
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
-from pydantic import Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
 from pipestill.data.split import split_position
 from pipestill.data.tables import TableWriter
 from pipestill.errors import DataError, ModelError
+from pipestill.mlm.params import MlmMasksParams
 from pipestill.mlm.texts import Text
-from pipestill.params import Section
 from pipestill.records import Record
 from pipestill.seeding import derive_seed
 from pipestill.text.tokenizer import encode
@@ -37,34 +36,6 @@ MASKED_ROWS = pa.schema(
 ids."""
 READ_ROWS = 1000
 """Rows in memory while masks are drawn."""
-
-
-class MlmMasksParams(Section):
-    """Settings of masking.
-
-    Attributes:
-        seed: random seed of the masks and of the dev split.
-        max_rows: largest number of texts; see `Texts`.
-        dev_fraction: share of the texts that is held out, by the hash of the text, to measure the models on.
-        max_length: the longest input in tokens, special tokens included.
-        masked_fraction: share of a row's ordinary tokens that is masked, at least one token.
-        mask_token_fraction: share of the masked positions that gets the mask token.
-        random_token_fraction: share of the masked positions that gets a random ordinary token.
-    """
-
-    seed: int = Field(ge=0)
-    max_rows: int = Field(ge=1)
-    dev_fraction: float = Field(gt=0, lt=1)
-    max_length: int = Field(ge=4)
-    masked_fraction: float = Field(gt=0, lt=1)
-    mask_token_fraction: float = Field(ge=0, le=1)
-    random_token_fraction: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _shares_are_shares(self) -> Self:
-        if self.mask_token_fraction + self.random_token_fraction > 1:
-            raise ValueError("mask_token_fraction + random_token_fraction must be at most 1")
-        return self
 
 
 class SplitCard(Record):

@@ -12,30 +12,13 @@ cache holds a seventh of the hidden states.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 from jaxtyping import Float, Int
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from pipestill.mlm.params import MlmWeights
 from pipestill.mlm.soft_targets import TopTokens, top_token_kl
-from pipestill.params import Section
-
-
-class MlmWeights(Section):
-    """Weights of the three losses; see the module. DistilBERT's are 2, 5 and 1."""
-
-    hard_weight: float = Field(ge=0)
-    soft_weight: float = Field(ge=0)
-    cosine_weight: float = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _something_is_learned(self) -> Self:
-        if not self.hard_weight + self.soft_weight + self.cosine_weight:
-            raise ValueError("at least one weight must be above 0")
-        return self
-
 
 HARD_ONLY = MlmWeights(hard_weight=1.0, soft_weight=0.0, cosine_weight=0.0)
 """Weights of masked language modelling without a teacher."""

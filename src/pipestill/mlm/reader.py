@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipestill.errors import StaleCacheError
-from pipestill.mlm.card import ARRAYS, FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, shard_file
+from pipestill.mlm.card import ARRAYS, FORMAT_VERSION, IDS, MlmCacheCard, MlmCacheIdentity
 from pipestill.mlm.rows import CachedRow
-from pipestill.shards import check_cache, pack_ids, read_card
+from pipestill.shards import Arrays, check_cache, open_arrays, pack_ids, read_card, row_ends
 
 REDO = "run `dvc repro mlm_cache` in pipelines/mlm to write it again"
 
@@ -29,11 +29,11 @@ class MlmCache:
         card: identity and checksums.
     """
 
-    def __init__(self, card: MlmCacheCard, shards: list[dict[str, np.ndarray]]) -> None:
+    def __init__(self, card: MlmCacheCard, shards: list[Arrays]) -> None:
         self.card = card
         self._shards = shards
         self._starts = np.cumsum([0, *(shard.num_rows for shard in card.shards)])
-        self._ends = [np.concatenate([[0], np.cumsum(shard["num_masked"], dtype=np.int64)]) for shard in shards]
+        self._ends = [row_ends(shard["num_masked"]) for shard in shards]
 
     @classmethod
     def open(cls, folder: Path, expected: MlmCacheIdentity, content_ids: Sequence[str]) -> "MlmCache":
@@ -50,11 +50,8 @@ class MlmCache:
         """
         card = read_stored(folder)
         check_cache(folder, card, expected, FORMAT_VERSION, redo=REDO)
-        shards = [
-            {name: np.load(folder / shard_file(number, name), mmap_mode="r") for name in ARRAYS}
-            for number in range(len(card.shards))
-        ]
-        found = np.concatenate([shard["content_ids"] for shard in shards])
+        shards = open_arrays(folder, card, ARRAYS)
+        found = np.concatenate([shard[IDS] for shard in shards])
         if not np.array_equal(found, pack_ids(content_ids)):
             raise StaleCacheError(
                 f"the rows of the cache {folder} differ from the table's, or are in another order", next_step=REDO

@@ -3,7 +3,7 @@
 from pipestill.choices import Choice
 from pipestill.facts import Fact
 from pipestill.records import Record
-from pipestill.training.records import StepPoint
+from pipestill.training.records import EpochScores, StepPoint
 
 
 class MlmScores(Record):
@@ -20,11 +20,9 @@ class MlmScores(Record):
     num_masked_tokens: int
 
 
-class MlmEpoch(Record):
+class MlmEpoch(EpochScores):
     """Dev after one epoch."""
 
-    epoch: int
-    step: int
     dev: MlmScores
 
 

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipestill.errors import ParamsError
-from pipestill.mlm.card import MlmCacheParams
-from pipestill.mlm.distillation import MlmDistillParams
-from pipestill.mlm.masks import MlmMasksParams
-from pipestill.mlm.teacher import MlmTeacherParams
+from pipestill.mlm.params import MlmCacheParams, MlmDistillParams, MlmMasksParams, MlmTeacherParams
 from pipestill.params import refusals
 
 PARAMS = Path("pipelines/mlm/params.yaml")

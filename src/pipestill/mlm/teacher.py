@@ -6,49 +6,21 @@ first with a frozen encoder, its output table tied to the token embeddings; afte
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 from datasets import Dataset
-from pydantic import Field
 
 from pipestill.mlm.model import MaskedLm, load_masked_lm
 from pipestill.mlm.objective import HARD_ONLY
-from pipestill.mlm.records import MlmScores, MlmTrainingRecord
+from pipestill.mlm.params import MlmTeacherParams, WholeAdaptation
+from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import MaskedRows
-from pipestill.mlm.training import MlmListener, score_masked_lm, train_masked_lm
-from pipestill.params import Section
+from pipestill.mlm.training import score_masked_lm, train_masked_lm
 from pipestill.records import Record
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import check_length, choose_device_precision
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.params import OptimiserParams
-
-
-class NoAdaptation(Section):
-    """No further training but that of a new head."""
-
-    kind: Literal["none"]
-
-
-class WholeAdaptation(Section):
-    """Further training of the whole model."""
-
-    kind: Literal["whole"]
-    training: OptimiserParams
-
-
-class MlmTeacherParams(Section):
-    """Settings of making a masked-language-model teacher from a base.
-
-    Attributes:
-        seed: random seed of a new head, the order of rows and the dropouts.
-        new_head: training of a new head, where the base lacks one; the encoder is frozen, and so is the token table,
-            which the head shares, unless `train_embeddings`.
-        adaptation: further training of the whole model on the texts, or none.
-    """
-
-    seed: int = Field(ge=0)
-    new_head: OptimiserParams
-    adaptation: Annotated[NoAdaptation | WholeAdaptation, Field(discriminator="kind")]
 
 
 class MlmTeacherRecord(Record):
@@ -82,7 +54,7 @@ def make_teacher(
     train: Dataset,
     dev: Dataset,
     scratch: Path,
-    listener: Callable[[str], MlmListener],
+    log_phase: Callable[[str], Callbacks[MlmEpoch]],
 ) -> MadeTeacher:
     """Load a base, add a head if it lacks one, and adapt it to these texts if the params ask for it.
 
@@ -92,7 +64,7 @@ def make_teacher(
         train: masked rows to train on.
         dev: masked rows to measure on.
         scratch: folder that survives a kill.
-        listener: function from a phase's name to the listener of its curves.
+        log_phase: function from a phase's name to the callbacks that log its curves.
 
     Raises:
         ModelError: the base cannot be loaded, or reads fewer tokens than the rows have.
@@ -115,7 +87,7 @@ def make_teacher(
             params=training,
             seed=derive_seed(params.seed, phase),
             scratch=scratch / phase,
-            listener=listener(phase),
+            callbacks=log_phase(phase),
         )
 
     new_head = adaptation = None

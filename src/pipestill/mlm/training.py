@@ -1,7 +1,6 @@
-"""Training a masked language model by transformers' Trainer, with or without a teacher's cached outputs."""
+"""Training a masked language model, with or without a teacher's cached outputs."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedModel, PrinterCallback
+from transformers import PreTrainedModel
 
-from pipestill.allocation import keep_freed_memory
-from pipestill.mlm.callbacks import MlmDev, epochs_in
 from pipestill.mlm.model import MaskedLm, predict_masked
-from pipestill.mlm.objective import MlmWeights, Taught, masked_loss
+from pipestill.mlm.objective import Taught, masked_loss
+from pipestill.mlm.params import MlmWeights
 from pipestill.mlm.records import MlmEpoch, MlmScores, MlmTrainingRecord
 from pipestill.mlm.rows import Batch, MaskedCollator, MaskedRows
 from pipestill.mlm.soft_targets import TopTokens
 from pipestill.precision import Precision
-from pipestill.teacher.classifier import quiet_transformers, set_dropout
-from pipestill.teacher.forward import autocast, choose_device_precision
+from pipestill.teacher.forward import autocast
 from pipestill.text.batching import length_sorted_batches
-from pipestill.training.callbacks import Progress, RowOrder
+from pipestill.training.callbacks import Callbacks, DevSplit
 from pipestill.training.params import OptimiserParams
-from pipestill.training.records import StepPoint
-from pipestill.training.sampler import LengthBucketedSampler
-from pipestill.training.signals import Answer, NoTeacher
-from pipestill.training.trainer import ObjectiveTrainer, last_checkpoint, training_arguments
-
-
-@dataclass(frozen=True)
-class MlmListener:
-    """Receiver of a training's curves as they grow: step, loss and learning rate; each epoch."""
-
-    on_step: Callable[[int, float, float], None]
-    on_epoch: Callable[[MlmEpoch], None]
+from pipestill.training.trainer import Examples, fit, prepare_model
 
 
 class MlmLearner(nn.Module):
@@ -56,15 +42,15 @@ class MlmLearner(nn.Module):
         self.register_state_dict_post_hook(_drop_shared)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_forgive_shared)  # type: ignore[no-untyped-call]
 
-    def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:  # noqa: ARG002 (the trainer's)
+    def forward(self, batch: Batch) -> Float[Tensor, ""]:
         """Compute the objective of a batch, as a sum over its masked positions."""
-        said = predict_masked(self.model, batch["input_ids"], batch["attention_mask"], batch["places"])
+        predicted = predict_masked(self.model, batch["input_ids"], batch["attention_mask"], batch["places"])
         taught = None
         if "top_ids" in batch:
             top = TopTokens(batch["top_ids"], batch["top_log_probabilities"])
             taught = Taught(top, batch["hidden"], self._temperature)
-        with torch.autocast(said.logits.device.type, enabled=False):  # losses stay float32
-            return masked_loss(said.logits, said.hidden, batch["label_id"], taught, self._weights).sum()
+        with torch.autocast(predicted.logits.device.type, enabled=False):  # losses stay float32
+            return masked_loss(predicted.logits, predicted.hidden, batch["label_id"], taught, self._weights).sum()
 
 
 def _drop_shared(module: nn.Module, state: dict[str, Any], *_: object) -> None:  # noqa: ARG001 (torch's signature)
@@ -97,7 +83,7 @@ def train_masked_lm(
     params: OptimiserParams,
     seed: int,
     scratch: Path,
-    listener: MlmListener,
+    callbacks: Callbacks[MlmEpoch],
 ) -> MlmTrainingRecord:
     """Train a masked language model in place; it ends in evaluation mode. Weights without a gradient stay unchanged.
 
@@ -113,52 +99,38 @@ def train_masked_lm(
         params: optimiser and schedule settings.
         seed: random seed of the order of rows and the dropouts.
         scratch: folder of the checkpoints, distinct for each content of params, rows and code.
-        listener: receiver of the curves.
+        callbacks: functions that receive the curves.
 
     Raises:
         ModelError: the loss is not finite.
     """
-    quiet_transformers()
-    keep_freed_memory()
-    model = lm.model
-    precision = choose_device_precision(params.precision)
+    precision = prepare_model(lm.model, params)
     print(f"{name}: {precision}", flush=True)
-    set_dropout(model, params.dropout)
-    if not torch.cuda.is_available():
-        model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
-    model.get_input_embeddings().requires_grad_(params.train_embeddings)
-
-    def score() -> MlmScores:
-        return score_masked_lm(lm, dev, batch_size=params.batch_size, precision=precision.used)
-
+    score = partial(score_masked_lm, lm, dev, batch_size=params.batch_size, precision=precision.used)
     before = score()
-    sampler = LengthBucketedSampler(rows.lengths.tolist(), params.batch_size, seed)
-    trainer = ObjectiveTrainer(
-        signal=NoTeacher(),
-        sampler=sampler,
-        model=MlmLearner(model, weights, temperature),
-        args=training_arguments(params, precision.used, seed, scratch / "checkpoints"),
-        train_dataset=rows,
-        data_collator=MaskedCollator(lm.tokenizer.pad_token_id),
-        callbacks=[RowOrder(sampler), MlmDev(score, listener.on_epoch), Progress(name, listener.on_step)],
+    fitted = fit(
+        name=name,
+        learner=MlmLearner(lm.model, weights, temperature),
+        loss=lambda learner, batch, _: learner(batch),
+        examples=Examples(rows, rows.lengths.tolist(), MaskedCollator(lm.tokenizer.pad_token_id)),
+        dev=DevSplit(
+            model=lm.model,
+            kind=MlmEpoch,
+            score=lambda ended: MlmEpoch(epoch=ended.epoch, step=ended.step, dev=score()),
+        ),
+        params=params,
+        precision=precision.used,
+        seed=seed,
+        scratch=scratch,
+        callbacks=callbacks,
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "checkpoints"))
-    model.cpu().eval()
     return MlmTrainingRecord(
         model=name,
         num_rows=len(rows),
         num_masked_tokens=rows.num_masked_tokens,
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         before=before,
-        epochs=epochs_in(trainer.state),
-        steps=tuple(
-            StepPoint(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
-            for entry in trainer.state.log_history
-            if "loss" in entry
-        ),
         choices=(precision,),
+        **fitted._asdict(),
     )
 
 

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pipestill.choices import Choice
-from pipestill.errors import CacheError
-from pipestill.mlm.card import FORMAT_VERSION, MlmCacheCard, MlmCacheIdentity, MlmShardCard, shard_file
-from pipestill.shards import ShardWriter, pack_ids
+from pipestill.mlm.card import FORMAT_VERSION, IDS, MlmCacheCard, MlmCacheIdentity, MlmShardCard
+from pipestill.shards import Arrays, Written, as_stored, write_cache
 
 
-class Told(NamedTuple):
+class MaskedOutputs(NamedTuple):
     """A teacher's outputs for some rows: int32 `[row]`, then `[masked, k]` twice and `[masked, hidden]`."""
 
     num_masked: np.ndarray
@@ -29,21 +28,18 @@ def write_mlm_cache(
     out: Path,
     scratch: Path,
     identity: MlmCacheIdentity,
-    shards: Iterable[tuple[range, Sequence[str]]],
-    ask: Callable[[range], Told],
+    shards: Iterable[tuple[Sequence[str], range]],
+    ask: Callable[[range], MaskedOutputs],
     on_shard: Callable[[int], None],
     choices: tuple[Choice, ...] = (),
-) -> MlmCacheCard:
+) -> Written[MlmCacheCard]:
     """Run a teacher over rows and keep its outputs.
-
-    Shards are written to `scratch` first, each with a card of its own as its last file, and moved to `out` together. A
-    shard already in `scratch` is used again when its identity, its rows and its checksums all agree.
 
     Args:
         out: folder of the finished cache; replaced.
         scratch: folder that survives a kill.
         identity: identity of the cache to write.
-        shards: row numbers and content ids, shard by shard.
+        shards: content ids and row numbers, shard by shard.
         ask: function that runs the teacher.
         on_shard: callback that receives the number of rows after each shard.
         choices: values chosen for `auto` settings, for the card.
@@ -51,49 +47,43 @@ def write_mlm_cache(
     Raises:
         CacheError: the teacher's outputs are not finite in the storage type.
     """
-    writer = ShardWriter(scratch, identity, MlmShardCard)
-    cards: list[MlmShardCard] = []
-    for number, (rows, content_ids) in enumerate(shards):
-        ids = pack_ids(content_ids)
-        card = writer.finished(number, ids)
-        if card is None:
-            told = _as_stored(ask(rows), identity)
-            arrays = {shard_file(number, name): array for name, array in {"content_ids": ids, **told._asdict()}.items()}
-            card = MlmShardCard(
-                num_rows=len(ids),
-                mass_kept=float(np.exp(told.top_log_probabilities.astype(np.float64)).sum()),
-                sha256={name: writer.write(name, array) for name, array in arrays.items()},
-            )
-            writer.finish(number, card)
-        cards.append(card)
-        on_shard(len(rows))
-    size = sum((scratch / name).stat().st_size for card in cards for name in card.sha256)
-    whole = MlmCacheCard(
-        format_version=FORMAT_VERSION,
+
+    def whole(cards: tuple[MlmShardCard, ...]) -> MlmCacheCard:
+        size = sum((scratch / name).stat().st_size for card in cards for name in card.sha256)
+        return MlmCacheCard(
+            format_version=FORMAT_VERSION,
+            identity=identity,
+            mass_kept_fraction=sum(card.mass_kept for card in cards) / identity.num_masked_tokens,
+            bytes_per_masked_token=size / identity.num_masked_tokens,
+            shards=cards,
+            choices=choices,
+        )
+
+    return write_cache(
+        out=out,
+        scratch=scratch,
         identity=identity,
-        mass_kept_fraction=sum(card.mass_kept for card in cards) / identity.num_masked_tokens,
-        bytes_per_masked_token=size / identity.num_masked_tokens,
-        shards=tuple(cards),
-        choices=choices,
+        ids=IDS,
+        shards=shards,
+        compute=lambda rows: _arrays(ask(rows), identity),
+        card_of=_card_of,
+        kind=MlmShardCard,
+        whole=whole,
+        on_shard=on_shard,
     )
-    writer.publish(out, whole)
-    return whole
 
 
-def _as_stored(told: Told, identity: MlmCacheIdentity) -> Told:
-    with np.errstate(over="ignore"):  # an overflow is refused below
-        kept = told._replace(
-            num_masked=told.num_masked.astype(np.int32),
-            top_ids=told.top_ids.astype(np.int32),
-            top_log_probabilities=told.top_log_probabilities.astype(identity.storage_dtype),
-            hidden=told.hidden.astype(identity.storage_dtype),
-        )
-    finite = bool(np.isfinite(kept.top_log_probabilities).all() and np.isfinite(kept.hidden).all())
-    if not finite or len(kept.top_ids) != kept.num_masked.sum():
-        raise CacheError(
-            "the teacher's outputs at masked positions cannot be cached",
-            found=f"{len(kept.top_ids)} positions, finite as {identity.storage_dtype}: {finite}",
-            expected=f"{kept.num_masked.sum()} positions, all finite",
-            next_step="set storage_dtype of mlm_cache to float32, and check the teacher's dev scores",
-        )
-    return kept
+def _arrays(outputs: MaskedOutputs, identity: MlmCacheIdentity) -> Arrays:
+    """Return the arrays of a shard beside the content ids, in their storage types."""
+    dtype = identity.storage_dtype
+    shape = (int(outputs.num_masked.sum()),)
+    next_step = "set storage_dtype of mlm_cache to float32, and check the teacher's dev scores"
+    return {"num_masked": outputs.num_masked.astype(np.int32)} | {
+        name: as_stored(f"{name} of the teacher", getattr(outputs, name), shape, kind, next_step=next_step)
+        for name, kind in (("top_ids", "int32"), ("top_log_probabilities", dtype), ("hidden", dtype))
+    }
+
+
+def _card_of(arrays: Arrays, digests: dict[str, str]) -> MlmShardCard:
+    mass = np.exp(arrays["top_log_probabilities"].astype(np.float64)).sum()
+    return MlmShardCard(num_rows=len(arrays[IDS]), mass_kept=float(mass), sha256=digests)

@@ -18,7 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home, name_in
-from pipestill.tracking.live import LiveRun, Operation, Point, now_ms, say, start_live_run
+from pipestill.tracking.live import LiveRun, Operation, Point, is_live, now_ms, say, start_live_run
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
     Artifact,
@@ -179,7 +179,8 @@ class _Execution:
             )
             | entities.process_tags()
         )
-        self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
+        if is_live():
+            self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
         self.run.submit(lambda store, run_id: entities.write_environment(store, run_id, read_environment()))
 
     def end(self, error: BaseException | None) -> None:

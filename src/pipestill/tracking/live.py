@@ -5,6 +5,7 @@ takes too long at the end, turns the live run off with one warning; the run reco
 """
 
 import hashlib
+import os
 import queue
 import re
 import sys
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 
 from pipestill.tracking.store import Store, open_store
 
+SWITCH, LIVE, LATER = "PIPESTILL_TRACKING", "live", "later"
+"""With `later` a stage writes its run record alone, and saves the seconds that importing mlflow takes."""
 STALL_S = 4.0
 """Seconds that the end of a stage waits for one operation."""
 FLUSH_S = 1.0
@@ -134,6 +137,14 @@ class LiveRun:
         if not self._off:
             self._off = True
             say_offline(error)
+
+
+def is_live() -> bool:
+    """Return whether stages open an MLflow run at once, or leave it to `sync`; see `SWITCH`."""
+    value = os.environ.get(SWITCH, LIVE)
+    if value not in {LIVE, LATER}:
+        say(f"{SWITCH} is {value!r} and is ignored: set it to {LIVE} or {LATER}")
+    return value != LATER
 
 
 def say_offline(error: Exception) -> None:

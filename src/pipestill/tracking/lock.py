@@ -105,9 +105,11 @@ class Lock:
 
         A list that is in neither is left out, and that is said.
         """
-        wanted = set(md5s)
-        self._fetch(wanted, "code list(s)")
-        return {md5: read_json(self._cached(md5)) for md5 in sorted(wanted) if self._cached(md5).exists()}
+        return self._json_files(md5s, "code list(s)")
+
+    def settings(self, md5s: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Find the files of students' settings with some md5, in the same way."""
+        return self._json_files(md5s, "settings of student(s)")
 
     def is_committed(self) -> bool:
         """Return whether git's HEAD holds exactly this dvc.lock."""
@@ -118,6 +120,11 @@ class Lock:
             subprocess.run(command, cwd=self.root, capture_output=True, check=False).returncode == 0  # noqa: S603
             for command in (tracked, same)
         )
+
+    def _json_files(self, md5s: Iterable[str], what: str) -> dict[str, Any]:
+        wanted = set(md5s)
+        self._fetch(wanted, what)
+        return {md5: read_json(self._cached(md5)) for md5 in sorted(wanted) if self._cached(md5).exists()}
 
     def _cached(self, md5: str) -> Path:
         return Path(self._repo.cache.local.oid_to_path(md5))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipestill.defaults import with_defaults
 from pipestill.tracking import entities
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.live import Point, create_run, now_ms, safe_name, write_params, write_points
@@ -121,11 +122,7 @@ def _kind(lock: Lock) -> str:
 
 def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> None:
     """Write the params and wall times of all stages; values already there stay."""
-    params: dict[str, str] = {}
-    for record in records.values():
-        for values in record.dvc_params.values():
-            params |= flatten(values)
-    write_params(store, run_id, params)
+    write_params(store, run_id, params_of(records))
     if records:
         entities.write_artifact(store, run_id, WALL_TIMES, wall_times(records).encode())
         total_s = sum(record.wall_time_s for record in records.values())
@@ -133,6 +130,15 @@ def _write_table(store: Store, run_id: str, records: dict[str, RunRecord]) -> No
     for dataset in records[DATA_STAGE].datasets if DATA_STAGE in records else ():
         entities.write_dataset(store, run_id, dataset)
     store.client.set_terminated(run_id, "FINISHED", _end_time_ms(records))
+
+
+def params_of(records: Mapping[str, RunRecord]) -> dict[str, str]:
+    """Return the params of all stages by dotted name, those of a student merged with the defaults."""
+    params: dict[str, str] = {}
+    for record in records.values():
+        for values in record.dvc_params.values():
+            params |= flatten(with_defaults(values))
+    return params
 
 
 def wall_times(records: Mapping[str, RunRecord]) -> str:

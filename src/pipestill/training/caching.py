@@ -1,6 +1,5 @@
 """Filling the logit cache: running the teacher over the transfer set, shard by shard."""
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import numpy as np
 from datasets import Dataset
 
 from pipestill.data.schema import LabelSet, check_labels
-from pipestill.logit_cache import CacheLogitsParams, Told, identify, write_logit_cache
+from pipestill.logit_cache import CacheLogitsParams, TeacherOutputs, identify, write_logit_cache
 from pipestill.progress import advancing
 from pipestill.teacher import Classifier, choose_device_precision, fastest_device, predict_logits
-from pipestill.training.telling import check_size, tell
+from pipestill.training.capture import capture, check_size
 
 
 def cache_logits(
@@ -60,24 +59,19 @@ def cache_logits(
         feature_tokens=params.features.tokens,
     )
     teacher.model.to(device)
-    computed = 0
-
     if params.features.sites:
         every = (texts for _, texts in _shards(table, params.shard_rows))
         check_size(teacher, params.features, params.storage_dtype, every)
 
-    def forward(texts: Sequence[str]) -> Told | np.ndarray:
-        nonlocal computed
-        computed += len(texts)
+    def forward(texts: Sequence[str]) -> TeacherOutputs | np.ndarray:
         if mask_token is not None and teacher.tokenizer.mask_token is not None:
             texts = [text.replace(mask_token, teacher.tokenizer.mask_token) for text in texts]
         if params.features.sites:
-            return tell(teacher, texts, params.features, batch_size=params.batch_size, precision=precision.used)
+            return capture(teacher, texts, params.features, batch_size=params.batch_size, precision=precision.used)
         return predict_logits(teacher, texts, batch_size=params.batch_size, precision=precision.used)
 
-    start = time.perf_counter()
     with advancing(len(table), "cache_logits", "rows") as advance:
-        write_logit_cache(
+        written = write_logit_cache(
             out=out,
             scratch=scratch / "shards",
             identity=identity,
@@ -86,12 +80,11 @@ def cache_logits(
             on_shard=advance,
             choices=(precision,),
         )
-    seconds = time.perf_counter() - start
     return {
         "num_rows": len(table),
-        "num_computed_rows": computed,
-        "seconds": seconds,
-        "rows_per_second": computed / seconds,
+        "num_computed_rows": written.num_computed_rows,
+        "seconds": written.seconds,
+        "rows_per_second": written.num_computed_rows / written.seconds,
     }
 
 

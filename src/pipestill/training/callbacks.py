@@ -2,26 +2,62 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
 from safetensors.torch import save_file
 from tqdm import tqdm
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pipestill.metrics.quality import accuracy, macro_f1, nll_nats
-from pipestill.training.records import EpochPoint, best_epoch
+from pipestill.training.records import EpochScores
 from pipestill.training.sampler import LengthBucketedSampler
 
-EPOCH_ENTRY = "dev_accuracy"
-"""The key that marks an entry of the trainer's log history as an epoch's rather than a step's."""
+E = TypeVar("E", bound=EpochScores)
+_WHOLE = 1e-9
+"""Largest distance of a finished epoch's number from a whole one."""
 
-Evaluate = Callable[[], dict[str, float]]
-"""Function that scores the model on dev; see `dev_scores`."""
+
+@dataclass(frozen=True)
+class Callbacks(Generic[E]):
+    """Functions that receive a training's curves as they grow: step, loss and learning rate; each epoch's scores."""
+
+    on_step: Callable[[int, float, float], None]
+    on_epoch: Callable[[E], None]
+
+
+class EndedEpoch(NamedTuple):
+    """An epoch to be scored: its number from 1, the optimiser steps so far, and the mean loss of its steps."""
+
+    epoch: int
+    step: int
+    train_loss: float
+
+
+@dataclass(frozen=True)
+class DevSplit(Generic[E]):
+    """Scoring a model on the dev split after each epoch, and the choice of the epoch to keep.
+
+    Attributes:
+        model: model whose weights are kept, without what is trained beside it.
+        kind: class of an epoch's scores.
+        score: function that scores the model.
+        best: function that chooses the epoch whose weights to keep; None keeps the last.
+        start: scores of the model before the first step, as epoch 0; None where its head is random.
+        patience: epochs without improvement after which the training stops; None for no early stop.
+    """
+
+    model: PreTrainedModel
+    kind: type[E]
+    score: Callable[[EndedEpoch], E]
+    best: Callable[[Sequence[E]], int] | None = None
+    start: E | None = None
+    patience: int | None = None
+
+    def points(self, state: TrainerState) -> list[E]:
+        """List the epochs in a trainer's log history, which holds points of the loss curve too."""
+        return [self.kind(**entry) for entry in state.log_history if entry.keys() == self.kind.model_fields.keys()]
 
 
 class RowOrder(TrainerCallback):
@@ -37,46 +73,28 @@ class RowOrder(TrainerCallback):
         self._sampler.epoch = int(state.epoch or 0)
 
 
-class DevSplit(TrainerCallback):
+class EpochEnd(TrainerCallback, Generic[E]):
     """Scores the model on dev after each epoch and keeps the weights of the best one.
 
     The scores go into the trainer's log history, which every checkpoint holds: a resumed run knows them.
 
     Args:
+        dev: model and its scores.
         folder: folder that keeps the weights of the best epoch.
-        model: classifier whose weights are kept, without the projections trained beside it.
-        evaluate: function that scores the model on dev.
-        selection_metric: measure on dev that chooses the epoch.
-        on_epoch: callback that receives each epoch's point.
-        start: scores of the model before the first step, as epoch 0; None where its head is random.
-        patience: epochs without improvement after which the training stops; None for no early stop.
+        on_epoch: callback that receives each epoch's scores.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        model: torch.nn.Module,
-        evaluate: Evaluate,
-        selection_metric: str,
-        on_epoch: Callable[[EpochPoint], None],
-        *,
-        start: EpochPoint | None = None,
-        patience: int | None = None,
-    ) -> None:
+    def __init__(self, dev: DevSplit[E], folder: Path, on_epoch: Callable[[E], None]) -> None:
+        self._dev = dev
         self._folder = folder
-        self._model = model
-        self._evaluate = evaluate
-        self._selection_metric = selection_metric
         self._on_epoch = on_epoch
-        self._start = start
-        self._patience = patience
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Keep a head that is fitted already, as epoch 0; a resumed training has this point in its history."""
-        if self._start is not None and not epoch_points(state):
-            self._keep(state, self._start)
+        if self._dev.start is not None and not self._dev.points(state):
+            self._keep(state, self._dev.start)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -85,44 +103,35 @@ class DevSplit(TrainerCallback):
 
         A checkpoint waits until dev is scored: an earlier one would resume after the epoch, without its scores.
         """
-        at_epoch_end = self._at_epoch_end(state)
+        at_epoch_end = state.epoch is not None and abs(state.epoch - round(state.epoch)) < _WHOLE
         control.should_log = control.should_log or at_epoch_end
         control.should_save = control.should_save and not at_epoch_end
         return control
 
     def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """Score dev, keep the weights if they are the best yet, then stop early or save a checkpoint."""
         epoch = round(state.epoch or 0)
-        before = epoch_points(state)
-        first_step = before[-1].step if before else 0
+        before = self._dev.points(state)
         losses = [(entry["step"], entry["loss"]) for entry in state.log_history if "loss" in entry]
-        loss = _mean_since(losses, first_step)
-        best = self._keep(state, EpochPoint(epoch=epoch, step=state.global_step, train_loss=loss, **self._evaluate()))
-        if self._patience is not None and epoch - best >= self._patience:
+        loss = _mean_since(losses, before[-1].step if before else 0)
+        best = self._keep(state, self._dev.score(EndedEpoch(epoch, state.global_step, loss)))
+        if self._dev.patience is not None and epoch - best >= self._dev.patience:
             control.should_training_stop = True
         control.should_save = state.global_step < state.max_steps and not control.should_training_stop
         return control
 
-    def _keep(self, state: TrainerState, point: EpochPoint) -> int:
+    def _keep(self, state: TrainerState, point: E) -> int:
         """Add a point to the history, and the weights to the folder if it is the best yet; return the best epoch."""
         state.log_history.append(point.model_dump())
-        best = best_epoch(epoch_points(state), self._selection_metric)
-        if best == point.epoch:
+        best = self._dev.best(self._dev.points(state)) if self._dev.best else point.epoch
+        if self._dev.best and best == point.epoch:
             self._folder.mkdir(parents=True, exist_ok=True)
-            state_dict = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+            state_dict = {name: tensor.detach().clone() for name, tensor in self._dev.model.state_dict().items()}
             save_file(state_dict, best_weights(self._folder, point.epoch))
         self._on_epoch(point)
         return best
-
-    @staticmethod
-    def _at_epoch_end(state: TrainerState) -> bool:
-        return state.epoch is not None and abs(state.epoch - round(state.epoch)) < 1e-9  # noqa: PLR2004
 
 
 class Progress(TrainerCallback):
@@ -181,20 +190,6 @@ class Progress(TrainerCallback):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
-
-
-def dev_scores(logits: Float[np.ndarray, "row label"], label_ids: Int[np.ndarray, " row"]) -> dict[str, float]:
-    """Score logits of the dev rows: dev_accuracy and dev_macro_f1 (fractions), dev_nll_nats."""
-    return {
-        "dev_accuracy": accuracy(logits, label_ids),
-        "dev_macro_f1": macro_f1(logits, label_ids),
-        "dev_nll_nats": nll_nats(logits, label_ids),
-    }
-
-
-def epoch_points(state: TrainerState) -> list[EpochPoint]:
-    """List the epochs in a trainer's log history."""
-    return [EpochPoint(**entry) for entry in state.log_history if EPOCH_ENTRY in entry]
 
 
 def best_weights(folder: Path, epoch: int) -> Path:

@@ -19,11 +19,13 @@ from pipestill.teacher import Classifier, check_length, choose_device_precision,
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.learner import objective_reads
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.recorder import sizes_of
-from pipestill.training.rows import TrainingRows
+from pipestill.training.records import EpochPoint
 from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
 from pipestill.training.teachers import (
@@ -33,7 +35,6 @@ from pipestill.training.teachers import (
     open_cached_teacher,
     open_logits,
 )
-from pipestill.training.trainer import Listener, train
 from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embedding
 
 TEACHER = Path("models/teacher")
@@ -58,30 +59,35 @@ class Student(NamedTuple):
     old_ids: OldIds
 
 
-def train_student(name: str, params: StudentParams, material: Material, listener: Listener) -> Trained:
+def train_student(name: str, params: StudentParams, material: Material, callbacks: Callbacks[EpochPoint]) -> Trained:
     """Build a student and train it on the targets in its params: the cache, the teacher in the loop, or hard labels."""
     student = build_student(params, material)
     signal = signal_for(params, student.classifier, material, student.old_ids)
-    return train_built(name, params, student, signal, material, listener)
+    return train_built(name, params, student, signal, material, callbacks)
 
 
 def train_built(
-    name: str, params: StudentParams, student: Student, signal: Signal, material: Material, listener: Listener
+    name: str,
+    params: StudentParams,
+    student: Student,
+    signal: Signal,
+    material: Material,
+    callbacks: Callbacks[EpochPoint],
 ) -> Trained:
     """Train a built student on the targets that its params name."""
     start = time.perf_counter()
-    record = train(
+    record = train_classifier(
         name=name,
         classifier=student.classifier,
-        rows=TrainingRows(material.table, student.classifier.tokenizer, material.scratch),
         material=material,
         objective=params.terms,
         signal=signal,
         settings=params.training,
         seed=derive_seed(params.seed, "training"),
-        listener=listener,
+        callbacks=callbacks,
+        choices=student.choices,
     )
-    record = record.model_copy(update={"facts": student.facts, "choices": (*student.choices, *record.choices)})
+    record = record.model_copy(update={"facts": student.facts})
     return Trained(student.classifier, record, time.perf_counter() - start, signal.seconds)
 
 
@@ -117,11 +123,8 @@ def _set_max_length(initial: Classifier, params: StudentParams, material: Materi
     if Path(params.init) != TEACHER:
         file = material.scratch / "max_length.json"
         num_labels = material.labels.num_labels
-        choice = fit_texts_and_limit(initial, material.table, params.training, num_labels, file)
-    else:
-        choice = Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's")
-    print(choice, flush=True)
-    return (choice,)
+        return (fit_texts_and_limit(initial, material.table, params.training, num_labels, file),)
+    return (Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's"),)
 
 
 def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:

@@ -7,25 +7,26 @@ import numpy as np
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
-from pipestill.losses.params import CrossEntropySpec
+from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.teacher import choose_device_precision
 from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.classifier import train_classifier
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
 from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
-from pipestill.training.params import FinetuneTeacherParams, Term
-from pipestill.training.rows import TrainingRows
+from pipestill.training.params import FinetuneTeacherParams
+from pipestill.training.records import EpochPoint
 from pipestill.training.signals import NoTeacher
-from pipestill.training.trainer import Listener, train
 
 HEAD_BATCH_SIZE = 64
 """Rows that go through the frozen base at once; speed and memory only."""
 
 
 def finetune_teacher(
-    name: str, params: FinetuneTeacherParams, base: Path, material: Material, listener: Listener
+    name: str, params: FinetuneTeacherParams, base: Path, material: Material, callbacks: Callbacks[EpochPoint]
 ) -> Trained:
     """Fine-tune a pretrained encoder on hard labels with cross-entropy, from a head fitted on the frozen base."""
     start = time.perf_counter()
@@ -51,19 +52,16 @@ def finetune_teacher(
             name=name,
         )
     choices += [head.choice] if head.choice else []
-    for choice in choices:
-        print(f"{name}: {choice}", flush=True)
-    record = train(
+    record = train_classifier(
         name=name,
         classifier=classifier,
-        rows=TrainingRows(material.table, classifier.tokenizer, material.scratch),
         material=material,
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         settings=params.training,
         seed=derive_seed(params.seed, "training"),
-        listener=listener,
+        callbacks=callbacks,
+        choices=tuple(choices),
         start=head.start,
     )
-    record = record.model_copy(update={"choices": (*choices, *record.choices)})
     return Trained(classifier, record, time.perf_counter() - start, 0.0)

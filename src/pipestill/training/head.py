@@ -21,8 +21,8 @@ from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher import Classifier, compute_outputs, fastest_device
 from pipestill.teacher.from_base import output_layer
-from pipestill.training.callbacks import dev_scores
 from pipestill.training.records import EpochPoint
+from pipestill.training.scores import dev_scores
 
 MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
 """Rows to fit the head on: more do not improve the start, and each costs a forward pass."""

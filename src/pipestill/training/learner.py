@@ -1,5 +1,6 @@
 """The module that is trained: a student with the learned projections of its losses."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -9,10 +10,10 @@ from transformers import PreTrainedModel
 
 from pipestill.losses._base import LossInputs, new_projection, reads
 from pipestill.losses._features import Reads, Sizes
+from pipestill.losses.params import Objective
 from pipestill.training.objective import objective_sum
-from pipestill.training.params import Objective
 from pipestill.training.recorder import Recorder, sizes_of
-from pipestill.training.signals import Answer, Batch
+from pipestill.training.signals import Answer, Batch, Signal
 
 
 class Learner(nn.Module):
@@ -60,6 +61,16 @@ class Learner(nn.Module):
                 for number in range(len(self._objective))
             ]
             return objective_sum(self._objective, each)
+
+
+def loss_on(signal: Signal) -> Callable[[Learner, Batch, float], Float[Tensor, ""]]:
+    """Make the function that runs a learner on a batch and on its targets from a signal."""
+
+    def loss(learner: Learner, batch: Batch, progress: float) -> Float[Tensor, ""]:
+        total: Tensor = learner(batch=batch, answer=signal.answer(batch), progress=progress)
+        return total
+
+    return loss
 
 
 def objective_reads(objective: Objective, student: Sizes, teacher: Sizes) -> Reads:

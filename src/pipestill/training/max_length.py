@@ -20,8 +20,8 @@ from pipestill.teacher import Classifier, choose_device_precision, fastest_devic
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import count_tokens, encode
 from pipestill.training.duration import Steps, seconds_per_epoch
-from pipestill.training.params import TrainingSettings
-from pipestill.training.recipe import epochs_and_pass_size
+from pipestill.training.params import TrainingParams, TrainingSettings
+from pipestill.training.recipe import Traits, choose_recipe
 
 QUANTILE = 0.99
 MULTIPLE = 64
@@ -47,18 +47,21 @@ def fit_texts_and_limit(
         choice = read_record(file, Choice)
         classifier.tokenizer.model_max_length = int(choice.used)
         return choice
-    lengths = _token_lengths(classifier, table)
+    texts = table[:SAMPLE_ROWS]["text"]
+    lengths = count_tokens(classifier.tokenizer, texts)
     choice = choose_max_length(lengths, readable_length(classifier.model))
     classifier.tokenizer.model_max_length = int(choice.used)
     if settings.max_minutes and classifier.max_length > SHORTENED_TO:
-        longest = min(max(lengths), classifier.max_length)
-        epochs, num_rows = epochs_and_pass_size(settings, len(table), num_labels, longest, fastest_device().type)
-        choice = shorten(
-            choice,
-            lengths,
-            minutes=epochs * _seconds_per_epoch(classifier, table, settings, num_rows) / 60,
-            max_minutes=settings.max_minutes,
+        traits = Traits.of(
+            classifier.model.config,
+            label_counts=np.zeros(num_labels, dtype=np.int64),  # they choose the selection metric only
+            num_rows=len(table),
+            longest_row=min(max(lengths), classifier.max_length),
+            device=fastest_device().type,
         )
+        params = choose_recipe(settings, traits).params
+        minutes = params.epochs * _seconds_per_epoch(classifier, texts, lengths, params) * len(table) / len(texts) / 60
+        choice = shorten(choice, lengths, minutes=minutes, max_minutes=settings.max_minutes)
         classifier.tokenizer.model_max_length = int(choice.used)
     write_json(file, choice)
     return choice
@@ -104,13 +107,11 @@ def _cut(lengths: Sequence[int], max_length: int) -> str:
     return f"{float(np.mean(np.asarray(lengths) > max_length)):.1%} of the texts are cut"
 
 
-def _token_lengths(classifier: Classifier, table: Dataset) -> list[int]:
-    return count_tokens(classifier.tokenizer, table[:SAMPLE_ROWS]["text"])
-
-
-def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: TrainingSettings, batch_size: int) -> float:
+def _seconds_per_epoch(
+    classifier: Classifier, texts: Sequence[str], lengths: Sequence[int], params: TrainingParams
+) -> float:
     """Time a few training steps at the classifier's present longest input; see `seconds_per_epoch`."""
-    ids = encode(classifier.tokenizer, table[:SAMPLE_ROWS]["text"])
+    tokenizer = classifier.tokenizer
 
     def loss(batch: dict[str, Tensor]) -> Tensor:
         logits: Tensor = classifier.model(**batch).logits
@@ -120,7 +121,8 @@ def _seconds_per_epoch(classifier: Classifier, table: Dataset, settings: Trainin
     steps = Steps(
         model=classifier.model,
         loss=loss,
-        collate=lambda rows: collate([ids[row] for row in rows], classifier.tokenizer.pad_token_id),
-        precision=choose_device_precision(settings.precision).used,
+        collate=lambda rows: collate(encode(tokenizer, [texts[row] for row in rows]), tokenizer.pad_token_id),
+        precision=choose_device_precision(params.precision).used,
     )
-    return seconds_per_epoch(steps, [len(row) for row in ids], batch_size) * len(table) / len(ids)
+    cut = np.minimum(lengths, classifier.max_length).tolist()
+    return seconds_per_epoch(steps, cut, params.batch_size // params.accumulation_steps)

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pipestill.losses._base import LossInputs, per_row
+from pipestill.losses.params import Objective
 from pipestill.schedules import number_at
-from pipestill.training.params import Objective
 
 
 def objective_sum(objective: Objective, inputs: Sequence[LossInputs]) -> Float[Tensor, ""]:

@@ -1,14 +1,11 @@
-"""Settings of trainings: teachers' sections of params.yaml, the `training` part of every section, and the objective."""
+"""Settings of trainings: teachers' sections of params.yaml, the `training` part of every section."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipestill.losses.params import LossSpec
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
-from pipestill.schedules import Schedule
 
 LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
@@ -27,16 +24,29 @@ def _tag(value: object) -> str:
 # Discriminated, so that a wrong value is refused once, not for each member of the union.
 _OR_AUTO = Discriminator(_tag)
 _Auto = Annotated[Auto, Tag("auto")]
-CountOrAuto = Annotated[Annotated[int, Field(ge=1), Tag("number")] | _Auto, _OR_AUTO]
-RateOrAuto = Annotated[Annotated[float, Field(gt=0), Tag("number")] | _Auto, _OR_AUTO]
-FractionOrAuto = Annotated[Annotated[float, Field(ge=0, lt=1), Tag("number")] | _Auto, _OR_AUTO]
+_Count = Annotated[int, Field(ge=1)]
+_Rate = Annotated[float, Field(gt=0)]
+_Fraction = Annotated[float, Field(ge=0, lt=1)]
+CountOrAuto = Annotated[Annotated[_Count, Tag("number")] | _Auto, _OR_AUTO]
+RateOrAuto = Annotated[Annotated[_Rate, Tag("number")] | _Auto, _OR_AUTO]
+FractionOrAuto = Annotated[Annotated[_Fraction, Tag("number")] | _Auto, _OR_AUTO]
 MaxLength = Annotated[Annotated[int, Field(ge=4), Tag("number")] | _Auto, _OR_AUTO]
 """The longest input in tokens, special tokens included; longer texts are cut."""
 
 
-class _Optimiser(Section):
-    """Settings of the optimiser that never depend on the data."""
+Count = TypeVar("Count")
+Rate = TypeVar("Rate")
+Fraction = TypeVar("Fraction")
 
+
+class Optimiser(Section, Generic[Count, Rate, Fraction]):
+    """Fields of every training; its parameters are the types of those that may be `auto` in some."""
+
+    epochs: Count
+    batch_size: Count
+    accumulation_steps: Count
+    learning_rate: Rate
+    warmup_fraction: Fraction
     schedule: Literal["linear", "cosine", "constant"]
     weight_decay: float = Field(ge=0)
     max_grad_norm: float = Field(gt=0)
@@ -45,8 +55,15 @@ class _Optimiser(Section):
     precision: PrecisionSetting
     checkpoint_steps: int = Field(ge=LOG_STEPS, multiple_of=LOG_STEPS)
 
+    @model_validator(mode="after")
+    def _parts_are_whole(self) -> Self:
+        sizes = (self.batch_size, self.accumulation_steps)
+        if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
+            raise ValueError("accumulation_steps must divide batch_size")
+        return self
 
-class OptimiserParams(_Optimiser):
+
+class OptimiserParams(Optimiser[_Count, _Rate, _Fraction]):
     """Settings of a training, whatever its task.
 
     Attributes:
@@ -65,18 +82,6 @@ class OptimiserParams(_Optimiser):
         checkpoint_steps: optimiser steps between two checkpoints, a multiple of 10; a killed run resumes at the last.
     """
 
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    accumulation_steps: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    warmup_fraction: float = Field(ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _parts_are_whole(self) -> Self:
-        if self.batch_size % self.accumulation_steps:
-            raise ValueError("accumulation_steps must divide batch_size")
-        return self
-
 
 class TrainingParams(OptimiserParams):
     """Settings of a classifier's training; the best epoch on dev is kept.
@@ -89,35 +94,23 @@ class TrainingParams(OptimiserParams):
     selection_metric: Metric
 
 
-class TrainingSettings(_Optimiser):
+class TrainingSettings(Optimiser[CountOrAuto, RateOrAuto, FractionOrAuto]):
     """A classifier's training as params.yaml sets it: `TrainingParams`, some of them `auto`, and a time limit.
 
     Attributes:
         epochs: `auto` makes the passes that see a number of rows growing with the labels, and stops early when dev no
             longer improves.
+        max_minutes: where the training is estimated to take longer, `epochs: auto` makes fewer passes, or one over a
+            part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
         batch_size: `auto` takes fewer rows a step where there are few.
         accumulation_steps: `auto` computes a batch in as many forward passes as keep attention's memory small.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.
         selection_metric: `auto` is macro_f1 where labels are skewed, else accuracy.
-        max_minutes: where the training is estimated to take longer, `epochs: auto` makes fewer passes, or one over a
-            part of the rows; an explicit number of epochs is kept, with a warning. 0: no limit.
     """
 
-    epochs: CountOrAuto
-    batch_size: CountOrAuto
-    accumulation_steps: CountOrAuto
-    learning_rate: RateOrAuto
-    warmup_fraction: FractionOrAuto
     selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
     max_minutes: float = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _parts_are_whole(self) -> Self:
-        sizes = (self.batch_size, self.accumulation_steps)
-        if isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] % sizes[1]:
-            raise ValueError("accumulation_steps must divide batch_size")
-        return self
 
 
 class FinetuneTeacherParams(Section):
@@ -145,14 +138,3 @@ class MoreTeacherParams(FinetuneTeacherParams):
     """
 
     base: str = Field(pattern=r"^models/(base|bases/\w+)$")
-
-
-@dataclass(frozen=True)
-class Term:
-    """A loss and its weight."""
-
-    weight: float | Schedule
-    loss: LossSpec
-
-
-Objective = tuple[Term, ...]

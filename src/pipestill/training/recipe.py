@@ -59,6 +59,14 @@ class Traits:
     longest_row: int
     device: str
 
+    @classmethod
+    def of(
+        cls, config: object, *, label_counts: npt.NDArray[np.int64], num_rows: int, longest_row: int, device: str
+    ) -> "Traits":
+        """Read the traits of a model from its config, and add those of its rows."""
+        heads, width = (int(getattr(config, name, 0)) for name in ("num_attention_heads", "hidden_size"))
+        return cls(label_counts, num_rows, heads, width, longest_row, device)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -76,8 +84,7 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
         traits: properties of rows and model.
     """
     batch_size, batch_reason = _batch_size(settings, traits.num_rows)
-    longest_row = traits.longest_row if traits.num_attention_heads else None
-    parts, parts_reason = _accumulation_steps(settings, batch_size, longest_row, traits.device)
+    parts, parts_reason = _accumulation_steps(settings, batch_size, traits)
     steps = math.ceil(traits.num_rows / batch_size)
     epochs, epochs_reason = _epochs(settings, traits.num_rows, len(traits.label_counts))
     rules: list[tuple[str, object, object, str]] = [
@@ -104,24 +111,6 @@ def floor_rows(num_labels: int) -> int:
     return round(MIN_ROWS_SEEN * (1 + GROWTH * (math.log2(max(num_labels, 2)) - 1)))
 
 
-def epochs_and_pass_size(
-    settings: TrainingSettings, num_rows: int, num_labels: int, longest_row: int, device: str
-) -> tuple[int, int]:
-    """Choose the epochs of a training, before any time limit, and the rows of one forward pass.
-
-    Args:
-        settings: the `training` part of a section of params.yaml.
-        num_rows: rows to train on.
-        num_labels: labels of the data.
-        longest_row: tokens of the longest row.
-        device: type of the device that trains, `cpu` or `cuda`.
-    """
-    batch_size, _ = _batch_size(settings, num_rows)
-    parts, _ = _accumulation_steps(settings, batch_size, longest_row, device)
-    epochs, _ = _epochs(settings, num_rows, num_labels)
-    return epochs, batch_size // parts
-
-
 def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
     if settings.batch_size != "auto":
         return settings.batch_size, ""
@@ -130,15 +119,14 @@ def _batch_size(settings: TrainingSettings, num_rows: int) -> tuple[int, str]:
     return math.ceil(size / parts) * parts, f"{num_rows:,} rows"
 
 
-def _accumulation_steps(
-    settings: TrainingSettings, batch_size: int, longest_row: int | None, device: str
-) -> tuple[int, str]:
+def _accumulation_steps(settings: TrainingSettings, batch_size: int, traits: Traits) -> tuple[int, str]:
     if settings.accumulation_steps != "auto":
         return settings.accumulation_steps, ""
-    if longest_row is None:
+    if not traits.num_attention_heads:
         return 1, "a model without attention"
+    longest_row, most = traits.longest_row, MAX_ATTENTION[traits.device]
     divisors = [parts for parts in range(1, batch_size + 1) if batch_size % parts == 0]
-    fitting = (parts for parts in divisors if batch_size // parts * longest_row**2 <= MAX_ATTENTION[device])
+    fitting = (parts for parts in divisors if batch_size // parts * longest_row**2 <= most)
     parts = next(fitting, batch_size)
     return parts, f"{batch_size // parts} rows of up to {longest_row:,} tokens in one forward pass"
 

@@ -1,5 +1,7 @@
 """The record of a training: its curves and its best epoch, without wall times."""
 
+from collections.abc import Sequence
+
 from pipestill.choices import Choice
 from pipestill.facts import Fact
 from pipestill.records import Record
@@ -13,11 +15,16 @@ class StepPoint(Record):
     learning_rate: float
 
 
-class EpochPoint(Record):
-    """The dev split after one epoch; epoch 0 is a fitted head on the frozen base."""
+class EpochScores(Record):
+    """The model after one epoch, and after how many optimiser steps; a subclass adds its scores on dev."""
 
     epoch: int
     step: int
+
+
+class EpochPoint(EpochScores):
+    """The dev split after one epoch; epoch 0 is a fitted head on the frozen base."""
+
     train_loss: float
     dev_accuracy: float
     dev_macro_f1: float
@@ -62,7 +69,7 @@ class TrainingRecord(Record):
         return self.epochs[0] if self.epochs[0].epoch == 0 else None
 
 
-def best_epoch(epochs: list[EpochPoint], selection_metric: str) -> int:
+def best_epoch(epochs: Sequence[EpochPoint], selection_metric: str) -> int:
     """Choose the epoch to keep: the best on dev; ties go to the lower nll, then to the earlier epoch."""
     sign = 1 if selection_metric == "nll_nats" else -1
 

@@ -1,12 +1,12 @@
 """Logging a training to its run: curves, choices and final figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipestill.choices import Choice
+from pipestill.training.callbacks import Callbacks
 from pipestill.training.material import Trained
 from pipestill.training.records import EpochPoint
-from pipestill.training.trainer import Listener
 
 
 class MetricsLog(Protocol):
@@ -23,11 +23,17 @@ class TrainingLog(MetricsLog, Protocol):
         """Log the values chosen for `auto` settings."""
 
 
-def tell(run: MetricsLog) -> Listener:
-    """Make a listener that logs the curves to a run: `train.*` by optimiser step, `dev.*` at the end of each epoch."""
+def log_steps(run: MetricsLog, prefix: str) -> Callable[[int, float, float], None]:
+    """Make a callback that logs loss and learning rate by optimiser step, as `<prefix>train.*`."""
 
     def on_step(step: int, loss: float, learning_rate: float) -> None:
-        run.log_metrics({"train.loss": loss, "train.learning_rate": learning_rate}, step=step)
+        run.log_metrics({f"{prefix}train.loss": loss, f"{prefix}train.learning_rate": learning_rate}, step=step)
+
+    return on_step
+
+
+def log_curves(run: MetricsLog, prefix: str = "") -> Callbacks[EpochPoint]:
+    """Make callbacks that log the curves to a run: `<prefix>train.*` by optimiser step, `<prefix>dev.*` by epoch."""
 
     def on_epoch(point: EpochPoint) -> None:
         place = f"epoch {point.epoch}" if point.epoch else "frozen base with a linear head"
@@ -36,14 +42,13 @@ def tell(run: MetricsLog) -> Listener:
             f"dev macro_f1 {point.dev_macro_f1:.4f}, dev nll {point.dev_nll_nats:.4f} nats",
             flush=True,
         )
-        metrics = {
-            "dev.accuracy": point.dev_accuracy,
-            "dev.macro_f1": point.dev_macro_f1,
-            "dev.nll_nats": point.dev_nll_nats,
-        }
-        run.log_metrics(metrics, step=point.step)
+        run.log_metrics(_dev_metrics(point, f"{prefix}dev."), step=point.step)
 
-    return Listener(on_step=on_step, on_epoch=on_epoch)
+    return Callbacks(on_step=log_steps(run, prefix), on_epoch=on_epoch)
+
+
+def _dev_metrics(point: EpochPoint, prefix: str) -> dict[str, float]:
+    return {f"{prefix}{name}": getattr(point, f"dev_{name}") for name in ("accuracy", "macro_f1", "nll_nats")}
 
 
 def log_trained(run: TrainingLog, trained: Trained) -> None:
@@ -51,19 +56,11 @@ def log_trained(run: TrainingLog, trained: Trained) -> None:
     record = trained.record
     run.log_choices(record.choices)
     if record.frozen_base is not None:
-        run.log_metrics(
-            {
-                "frozen_base.dev_accuracy": record.frozen_base.dev_accuracy,
-                "frozen_base.dev_macro_f1": record.frozen_base.dev_macro_f1,
-                "frozen_base.dev_nll_nats": record.frozen_base.dev_nll_nats,
-            }
-        )
+        run.log_metrics(_dev_metrics(record.frozen_base, "frozen_base.dev_"))
     run.log_metrics(
         {
             "best.epoch": record.best_epoch,
-            "best.dev_accuracy": record.best.dev_accuracy,
-            "best.dev_macro_f1": record.best.dev_macro_f1,
-            "best.dev_nll_nats": record.best.dev_nll_nats,
+            **_dev_metrics(record.best, "best.dev_"),
             "num_parameters": record.num_parameters,
             "num_trained_parameters": record.num_trained_parameters,
             "num_rows": record.num_rows,

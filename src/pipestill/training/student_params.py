@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipestill.losses.params import Loss
+from pipestill.losses.params import Loss, Objective, Term
 from pipestill.params import FROM_LIST, Section
 from pipestill.schedules import Weight, extremes
 from pipestill.students.params import StudentKind
-from pipestill.training.params import MaxLength, Objective, Term, TrainingSettings
+from pipestill.training.params import MaxLength, TrainingSettings
 
 
 class FullVocabulary(Section):

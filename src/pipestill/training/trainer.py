@@ -1,73 +1,69 @@
-"""Training a classifier: transformers' Trainer with our objective, our order of rows and our choice of epoch."""
+"""Training any model: transformers' Trainer with our loss, our order of rows and our choice of epoch."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerState, TrainingArguments
 
 from pipestill.allocation import keep_freed_memory
-from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
-from pipestill.precision import Precision
-from pipestill.seeding import derive_seed
-from pipestill.teacher import (
-    Classifier,
-    choose_device_precision,
-    fastest_device,
-    predict_logits,
-    quiet_transformers,
-    set_dropout,
-)
-from pipestill.training.callbacks import DevSplit, Progress, RowOrder, best_weights, dev_scores, epoch_points
-from pipestill.training.duration import Steps, plan_epochs
-from pipestill.training.learner import Learner
-from pipestill.training.material import Material
-from pipestill.training.params import LOG_STEPS, Objective, OptimiserParams, TrainingSettings
-from pipestill.training.recipe import Traits, choose_recipe
-from pipestill.training.records import EpochPoint, StepPoint, TrainingRecord, best_epoch
-from pipestill.training.rows import Collator, TrainingRows
+from pipestill.precision import Precision, PrecisionChoice
+from pipestill.teacher.classifier import quiet_transformers, set_dropout
+from pipestill.teacher.forward import choose_device_precision
+from pipestill.training.callbacks import Callbacks, DevSplit, E, EpochEnd, Progress, RowOrder, best_weights
+from pipestill.training.params import LOG_STEPS, Optimiser, OptimiserParams
+from pipestill.training.records import StepPoint
 from pipestill.training.sampler import LengthBucketedSampler
-from pipestill.training.signals import Signal
 
-PATIENCE = 3
-"""Epochs without improvement on dev after which `epochs: auto` stops."""
 STATE_FILE = "trainer_state.json"
 """The last file of a checkpoint to be written: a folder without it was cut short."""
 
+LossSum = Callable[[Any, dict[str, Tensor], float], Tensor]
+"""Function from learner, batch and progress (0 to 1) to the loss, summed over the batch's `label_id`."""
+
 
 @dataclass(frozen=True)
-class Listener:
-    """Receiver of a training's curves as they grow."""
+class Examples:
+    """The rows of a training.
 
-    on_step: Callable[[int, float, float], None]
-    on_epoch: Callable[[EpochPoint], None]
+    Attributes:
+        rows: rows by number; `__getitems__` returns several.
+        lengths: tokens of the rows of one epoch, which are the first rows.
+        collate: function that makes a batch of rows.
+    """
+
+    rows: "torch.utils.data.Dataset[dict[str, Any]]"
+    lengths: Sequence[int]
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
+
+
+class Fitted(NamedTuple, Generic[E]):
+    """The curves of a finished training, and the number of parameters, all and with a gradient."""
+
+    num_parameters: int
+    num_trained_parameters: int
+    epochs: tuple[E, ...]
+    steps: tuple[StepPoint, ...]
 
 
 class ObjectiveTrainer(Trainer):
-    """Trainer of a `Learner` on the targets of a signal.
+    """Trainer on a loss that is a sum over a batch, divided by the labels of the whole optimiser step.
 
-    The loss of an optimiser step is a sum over rows divided by the step's rows, so that accumulation over several
-    forward passes changes no gradient.
+    So accumulation over several forward passes changes no gradient.
     """
 
-    def __init__(
-        self,
-        *,
-        signal: Signal,
-        sampler: LengthBucketedSampler,
-        **kwargs: Any,
-    ) -> None:
-        self._signal = signal
+    def __init__(self, *, loss: LossSum, sampler: LengthBucketedSampler, **kwargs: Any) -> None:
+        self._loss = loss
         self._sampler = sampler
         super().__init__(**kwargs)
         self.model_accepts_loss_kwargs = False
-        self.loss_is_scaled_for_ga = True  # compute_loss divides by the rows of the whole optimiser step
+        self.loss_is_scaled_for_ga = True  # compute_loss divides by the labels of the whole optimiser step
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBucketedSampler:
         return self._sampler
@@ -82,10 +78,9 @@ class ObjectiveTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: int | None = None,
     ) -> Tensor:
-        """Compute the objective of one forward pass, divided by the rows of the whole optimiser step."""
+        """Compute the loss of one forward pass, divided by the labels of the whole optimiser step."""
         progress = self.state.global_step / max(1, self.state.max_steps - 1)
-        total: Tensor = model(batch=inputs, answer=self._signal.answer(inputs), progress=progress)
-        loss = total / (num_items_in_batch or len(inputs["label_id"]))
+        loss = self._loss(model, inputs, progress) / (num_items_in_batch or len(inputs["label_id"]))
         if not torch.isfinite(loss):
             raise ModelError(
                 f"training diverged at step {self.state.global_step}",
@@ -96,125 +91,79 @@ class ObjectiveTrainer(Trainer):
         return loss
 
 
-def train(
+def prepare_model(model: PreTrainedModel, settings: Optimiser[Any, Any, Any]) -> PrecisionChoice:
+    """Set the dropouts, attention and frozen embeddings of a model to train; choose its precision."""
+    quiet_transformers()
+    keep_freed_memory()
+    set_dropout(model, settings.dropout)
+    if not torch.cuda.is_available():
+        model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
+    model.get_input_embeddings().requires_grad_(settings.train_embeddings)
+    return choose_device_precision(settings.precision)
+
+
+def fit(
     *,
     name: str,
-    classifier: Classifier,
-    rows: TrainingRows,
-    material: Material,
-    objective: Objective,
-    signal: Signal,
-    settings: TrainingSettings,
+    learner: nn.Module,
+    loss: LossSum,
+    examples: Examples,
+    dev: DevSplit[E],
+    params: OptimiserParams,
+    precision: Precision,
     seed: int,
-    listener: Listener,
-    start: EpochPoint | None = None,
-) -> TrainingRecord:
-    """Train a classifier in place; it ends with the weights of its best epoch on dev, in evaluation mode.
+    scratch: Path,
+    callbacks: Callbacks[E],
+) -> Fitted[E]:
+    """Train a model in place; it ends on the CPU in evaluation mode, with the weights of the epoch to keep.
 
-    A run that was killed resumes at its last checkpoint in the scratch folder and ends with the same weights.
+    A run that was killed resumes at its last checkpoint in `scratch` and ends with the same weights.
 
     Args:
-        name: name of the model for progress and record.
-        classifier: model to train in place.
-        rows: token ids and labels.
-        material: dev split, and the scratch folder that holds the checkpoints.
-        objective: losses and their weights.
-        signal: source of targets.
-        settings: optimiser, schedule and time limit; `auto` ones are chosen here.
+        name: name of the model for progress.
+        learner: module to train: the model of `dev`, with whatever is trained beside it.
+        loss: function that runs the learner.
+        examples: rows to train on.
+        dev: model to keep and its scores after each epoch.
+        params: optimiser and schedule settings.
+        precision: arithmetic of matrix products.
         seed: random seed of the order of rows and the dropouts.
-        listener: receiver of the curves.
-        start: dev scores of a classifier with a fitted head, which then competes as epoch 0. None where the head is
-            random.
+        scratch: folder of the checkpoints, distinct for each content of params, rows and code.
+        callbacks: functions that receive the curves.
 
     Raises:
         ModelError: the loss is not finite.
     """
-    quiet_transformers()
-    keep_freed_memory()
-    dev, scratch = material.dev, material.scratch
-    precision = choose_device_precision(settings.precision)
-    set_dropout(classifier.model, settings.dropout)
-    if not torch.cuda.is_available():
-        classifier.model.set_attn_implementation("eager")  # on CPU its backward pass is faster than sdpa's by a fifth
-    classifier.model.get_input_embeddings().requires_grad_(settings.train_embeddings)
-    recipe = choose_recipe(settings, read_traits(classifier, rows))
-    learner = Learner(classifier.model, objective, signal.sizes, derive_seed(seed, "projections"))
-    collate = Collator(classifier.tokenizer.pad_token_id)
-    plan = plan_epochs(
-        name,
-        recipe,
-        Steps(
-            model=learner,
-            loss=lambda batch: learner(batch=batch, answer=signal.answer(batch), progress=0.0),
-            collate=lambda numbers: collate(rows.__getitems__(numbers)),
-            precision=precision.used,
-        ),
-        rows.lengths.tolist(),
-        num_dev_rows=len(dev.texts),
-        max_minutes=settings.max_minutes,
-        file=scratch / "plan.json",
-    )
-    params = recipe.params.model_copy(update={"epochs": plan.epochs})
-    choices = (precision, *(plan.choice if choice.setting == "epochs" else choice for choice in recipe.choices))
-    for choice in choices:
-        print(f"{name}: {choice}", flush=True)
-    sampler = LengthBucketedSampler(rows.lengths[: plan.num_rows].tolist(), params.batch_size, seed)
+    sampler = LengthBucketedSampler(examples.lengths, params.batch_size, seed)
     trainer = ObjectiveTrainer(
-        signal=signal,
+        loss=loss,
         sampler=sampler,
         model=learner,
-        args=training_arguments(params, precision.used, seed, scratch / "checkpoints"),
-        train_dataset=rows,
-        data_collator=collate,
+        args=training_arguments(params, precision, seed, scratch / "checkpoints"),
+        train_dataset=examples.rows,
+        data_collator=examples.collate,
         callbacks=[
             RowOrder(sampler),
-            DevSplit(
-                scratch / "best",
-                classifier.model,
-                lambda: _dev_scores(classifier, dev, params.batch_size, precision.used),
-                params.selection_metric,
-                listener.on_epoch,
-                start=start,
-                patience=PATIENCE if settings.epochs == "auto" else None,
-            ),
-            Progress(name, listener.on_step),
+            EpochEnd(dev, scratch / "best", callbacks.on_epoch),
+            Progress(name, callbacks.on_step),
         ],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(scratch / "checkpoints"))
-    epochs = epoch_points(trainer.state)
-    best = best_epoch(epochs, params.selection_metric)
-    classifier.model.cpu().load_state_dict(load_file(best_weights(scratch / "best", best)))
-    classifier.model.eval()
-    return TrainingRecord(
-        model=name,
-        num_rows=plan.num_rows,
-        num_parameters=sum(parameter.numel() for parameter in classifier.model.parameters()),
-        num_trained_parameters=sum(
-            parameter.numel() for parameter in classifier.model.parameters() if parameter.requires_grad
-        ),
-        selection_metric=params.selection_metric,
-        best_epoch=best,
+    epochs = dev.points(trainer.state)
+    model = dev.model.cpu()
+    if dev.best is not None:
+        model.load_state_dict(load_file(best_weights(scratch / "best", dev.best(epochs))))
+    model.eval()
+    return Fitted(
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         epochs=tuple(epochs),
         steps=tuple(
             StepPoint(step=entry["step"], loss=entry["loss"], learning_rate=entry["learning_rate"])
             for entry in trainer.state.log_history
             if "loss" in entry
         ),
-        choices=choices,
-    )
-
-
-def read_traits(classifier: Classifier, rows: TrainingRows) -> Traits:
-    """Read the properties of rows and model that a recipe depends on."""
-    config = classifier.model.config
-    return Traits(
-        label_counts=rows.count_labels(classifier.labels.num_labels),
-        num_rows=len(rows),
-        num_attention_heads=int(getattr(config, "num_attention_heads", 0)),
-        hidden_size=int(getattr(config, "hidden_size", 0)),
-        longest_row=int(rows.lengths.max()),
-        device=fastest_device().type,
     )
 
 
@@ -259,11 +208,6 @@ def training_arguments(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 (several would multiply the batch)
     return arguments
-
-
-def _dev_scores(classifier: Classifier, dev: Rows, batch_size: int, precision: Precision) -> dict[str, float]:
-    logits = predict_logits(classifier, dev.texts, batch_size=batch_size, precision=precision)
-    return dev_scores(logits, dev.label_ids)
 
 
 def last_checkpoint(folder: Path) -> str | None:

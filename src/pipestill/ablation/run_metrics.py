@@ -2,25 +2,14 @@
 
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.statistics import spread
-from pipestill.training.reporting import MetricsLog, tell
-from pipestill.training.trainer import Listener
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.records import EpochPoint
+from pipestill.training.reporting import MetricsLog, log_curves
 
 
-class _OfSeed:
-    """View of a run that prefixes one seed's metrics."""
-
-    def __init__(self, run: MetricsLog, seed: int) -> None:
-        self._run = run
-        self._seed = seed
-
-    def log_metrics(self, metrics: dict[str, float], *, step: int | None = None) -> None:
-        """Log some metrics under the seed's name."""
-        self._run.log_metrics({f"seed_{self._seed}.{name}": value for name, value in metrics.items()}, step=step)
-
-
-def listener(run: MetricsLog, seed: int) -> Listener:
-    """Make a listener that logs a seed's curves to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
-    return tell(_OfSeed(run, seed))
+def log_seed(run: MetricsLog, seed: int) -> Callbacks[EpochPoint]:
+    """Make callbacks that log a seed's curves to a run: `seed_<seed>.train.*` and `seed_<seed>.dev.*`."""
+    return log_curves(run, f"seed_{seed}.")
 
 
 def headline(record: CellRecord, times: CellTimes) -> dict[str, float]:

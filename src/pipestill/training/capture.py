@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from pipestill.errors import CacheError
-from pipestill.logit_cache import FeaturesParams, StorageDtype, Told
+from pipestill.logit_cache import FeaturesParams, TeacherOutputs
 from pipestill.precision import Precision
+from pipestill.shards import StorageDtype, row_ends
 from pipestill.sites import Site
 from pipestill.teacher import Classifier
 from pipestill.teacher.forward import autocast
@@ -16,9 +17,9 @@ from pipestill.text.tokenizer import encode
 from pipestill.training.recorder import Recorder, sizes_of
 
 
-def tell(
+def capture(
     teacher: Classifier, texts: Sequence[str], params: FeaturesParams, *, batch_size: int, precision: Precision
-) -> Told:
+) -> TeacherOutputs:
     """Run a teacher over texts, in batches of similar length, and keep logits and features.
 
     Args:
@@ -30,7 +31,7 @@ def tell(
     """
     rows = encode(teacher.tokenizer, texts)
     kept = [len(row) if params.tokens == "all" else 1 for row in rows]
-    ends = np.concatenate([[0], np.cumsum(kept)])
+    ends = row_ends(kept)
     logits = np.empty((len(rows), teacher.labels.num_labels), dtype=np.float32)
     width = sizes_of(teacher.model).hidden_size
     features = {site: np.empty((ends[-1], width), dtype=np.float32) for site in params.sites}
@@ -45,7 +46,7 @@ def tell(
                 values = tensor.float().cpu().numpy()
                 for place, row in enumerate(batch):
                     features[str(site)][ends[row] : ends[row + 1]] = values[place, : kept[row]]
-    return Told(logits, np.array(kept, dtype=np.int32), features)
+    return TeacherOutputs(logits, np.array(kept, dtype=np.int32), features)
 
 
 def check_size(

@@ -1,24 +1,21 @@
 """Logging the training of a masked language model to its run."""
 
 from pipestill.mlm.records import MlmEpoch, MlmScores
-from pipestill.mlm.training import MlmListener
-from pipestill.training.reporting import MetricsLog
+from pipestill.training.callbacks import Callbacks
+from pipestill.training.reporting import MetricsLog, log_steps
 
 
-def tell(run: MetricsLog, phase: str) -> MlmListener:
-    """Make a listener that logs the curves to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
-
-    def on_step(step: int, loss: float, learning_rate: float) -> None:
-        run.log_metrics({f"{phase}.train.loss": loss, f"{phase}.train.learning_rate": learning_rate}, step=step)
+def log_curves(run: MetricsLog, phase: str) -> Callbacks[MlmEpoch]:
+    """Make callbacks that log the curves to a run: `<phase>.train.*` by optimiser step, `<phase>.dev.*` by epoch."""
 
     def on_epoch(point: MlmEpoch) -> None:
-        say(f"{phase}, epoch {point.epoch}", point.dev)
+        print_scores(f"{phase}, epoch {point.epoch}", point.dev)
         run.log_metrics(as_metrics(f"{phase}.dev", point.dev), step=point.step)
 
-    return MlmListener(on_step=on_step, on_epoch=on_epoch)
+    return Callbacks(on_step=log_steps(run, f"{phase}."), on_epoch=on_epoch)
 
 
-def say(what: str, scores: MlmScores) -> None:
+def print_scores(what: str, scores: MlmScores) -> None:
     """Print scores as a line."""
     print(
         f"{what}: dev MLM loss {scores.mlm_nll_nats:.4f} nats, accuracy at {scores.num_masked_tokens} masked tokens "
