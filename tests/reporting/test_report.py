@@ -9,7 +9,9 @@ from pipestill.fingerprint import sha256_files
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.reporting.plots.confusion import plot_confusion
 from pipestill.reporting.plots.style import new_figure, place_labels, spread, styled
+from pipestill.reporting.plots.tradeoff import plot_tradeoff
 from pipestill.reporting.report import Report, headline, make_report, write_report
+from pipestill.reporting.summary import Summary
 
 FILES = {"summary.json", "table.md", "table.txt"} | {
     f"{name}.{kind}" for name in ("tradeoff", "curves", "confusion", "reliability") for kind in ("png", "svg")
@@ -118,3 +120,16 @@ def test_a_label_keeps_clear_of_what_is_there() -> None:
         place_labels(axes, [(0.5, 0.5, "name", "black")], [above])
         box = axes.texts[0].get_window_extent()
     assert box.y1 <= above.y0 or box.y0 >= above.y1
+
+
+def test_a_further_variant_has_its_point_and_its_entry_in_the_trade_off(summary: Summary) -> None:
+    plain = plot_tradeoff(summary)
+    fp16 = [row.model_copy(update={"variant": "onnx_fp16"}) for row in summary.rows if row.variant == "onnx_fp32"]
+    figure = plot_tradeoff(summary.model_copy(update={"rows": (*summary.rows, *fp16)}))
+    assert plain is not None
+    assert figure is not None
+    entries = [[text.get_text() for text in one.legends[0].get_texts()] for one in (plain, figure)]
+    assert entries == [["PyTorch", "ONNX fp32", "ONNX int8"], ["PyTorch", "ONNX fp32", "ONNX int8", "ONNX fp16"]]
+    added = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert len(added) == len(fp16)
+    assert {line.get_markerfacecolor() for line in added} == {"white"}

@@ -12,7 +12,7 @@ from filelock import FileLock
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from exporters.exporter_models import SIZES, int8
+from exporters.exporter_models import FURTHER, SIZES, further, int8
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
@@ -61,7 +61,7 @@ def save_wordpiece_bert(folder: Path) -> None:
 
 
 def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
-    """Export a model as the pipeline does; `model_type` is what the model says it is."""
+    """Export a model as the pipeline does, in every format; `model_type` is what the model says it is."""
     save_wordpiece_bert(source)
     classifier = load_classifier(source)
     config = json.loads((source / "config.json").read_text())
@@ -70,6 +70,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
         fp32=OnnxFp32(kind="onnx_fp32", fuse=True),
         equalisation=Equalisation(num_rows=4, usual_quantile=0.98, min_outlier_ratio=3.0),
         int8=int8(),
+        more=tuple(further(exporter) for exporter in FURTHER),
         parity=ParityParams(tolerance=1e-4, num_rows=4),
         gate_batch_size=4,
     )
