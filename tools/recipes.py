@@ -35,6 +35,7 @@ from pipestill.reporting.walltimes import duration
 from pipestill.tracking.run_record import RunRecord
 from pipestill.training.records import TrainingRecord
 from pipestill.transfer.build import TransferCard
+from pipestill.variants import INT8, LINEAR, TORCH
 
 RECIPES = Path("recipes")
 ORDER = "_page.yaml"
@@ -42,13 +43,12 @@ ORDER = "_page.yaml"
 PAGE = Path("docs/recipes/README.md")
 RESULTS = PAGE.with_name("results.md")
 PARAMS = Path("params.yaml")
-INT8 = "onnx_int8"
 STUDENT = "student"
 TEACHERS = ("more_teachers", "committees")
 KEYS = ("title", "text", STUDENT, *TEACHERS)
 COMMITTEES = "data/committees/"
 SEED_MARK = "_seed"
-LINEAR, TEACHER_TORCH = f"{BASELINE}/linear", f"{TEACHER}/torch"
+BASELINE_LINEAR, TEACHER_TORCH = f"{BASELINE}/{LINEAR.name}", f"{TEACHER}/{TORCH.name}"
 HEADINGS = (
     "recipe | student | losses | dev | test | agreement | retention | size | p50 ms | model ms | vs PyTorch | "
     "int8 share | trained in"
@@ -200,7 +200,7 @@ def results() -> str:
     """
     recipes = students_of(read_recipes())
     summary = read_record(Path("reports") / SUMMARY, Summary)
-    reached = {row.model: row for row in summary.rows if row.variant == INT8 and seeded(recipes, row.model)}
+    reached = {row.model: row for row in summary.rows if row.variant == INT8.name and seeded(recipes, row.model)}
     if not reached:
         raise RecipeError(
             "no student of the last run is a recipe",
@@ -209,9 +209,9 @@ def results() -> str:
         )
     lines = [_row(name, seeded(recipes, name), row) for name, row in reached.items()]
     accuracy = {row.subject: row.test.accuracy.value for row in summary.rows}
-    titles = {LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
+    titles = {BASELINE_LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
     yardsticks = [f"{title} {accuracy[subject]:.3f}" for subject, title in titles.items() if subject in accuracy]
-    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(LINEAR, 0.0)]
+    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(BASELINE_LINEAR, 0.0)]
     card = read_record(Path("data/transfer/card.json"), TransferCard)
     said = (
         f"Of each recipe's int8 file: accuracy on dev ({summary.num_dev_rows:,} rows) and test "
