@@ -11,6 +11,7 @@ import pytest
 
 from pipestill import threads
 from pipestill.code.closure import closure
+from pipestill.code.tree import file_of
 from pipestill.errors import ParamsError
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +133,7 @@ COMPUTE_NOTHING = ("check", "ablation_check", "mlm_settings", "ablation_table", 
 
 def loads_torch(stage: Path) -> bool:
     """Whether a stage's own code, or a module that it imports, imports torch when it is loaded."""
-    files = [stage, *map(Path, closure(stage))]
+    files = {file_of(Path(path)) for path in (stage, *closure(stage))}
     return any(re.search(r"^(import|from) torch\b", path.read_text(), re.MULTILINE) for path in files)
 
 

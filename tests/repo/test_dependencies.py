@@ -30,14 +30,8 @@ ROOT = Path(__file__).parents[2]
 EXEMPT = ("pipestill.tracking", "pipestill.progress")
 """In no code list: docs/decisions/0003, 0017."""
 REGISTRATIONS = {"pipestill.exporters"}
-SETTINGS = {"pipestill.losses.params", "pipestill.students.params"}
+SETTINGS = {"pipestill.losses.params", "pipestill.students.params", "pipestill.mlm.params"}
 """Modules of which code depends on single classes, and by these on the losses and students of their kinds."""
-NEEDED_BY_SETTINGS = {
-    "src/pipestill/schedules.py",
-    "src/pipestill/surgery/__init__.py",
-    "src/pipestill/surgery/layers.py",
-}
-"""What the classes of some kinds need; a list has them where it has one of those kinds."""
 CHECKS = {".": "check", "pipelines/ablation": "ablation_check", "pipelines/mlm": "mlm_settings"}
 """By pipeline the stage that writes its code lists: it depends on all code."""
 IMPORTER = """
@@ -91,7 +85,7 @@ def closure(graph: grimp.ImportGraph, module: str) -> set[str]:
     """What importing a module runs, by grimp: its imports, theirs, and the packages they lie in.
 
     Registration lists and exempt modules are left out. Of the settings of members those classes count that are named,
-    `pipestill.losses.params:Class`, with the loss or student of their kind and all that a settings module imports.
+    `pipestill.losses.params:Class`, with the loss or student of their kind and the imports that they use.
     """
     found: set[str] = set()
     todo = {module}
@@ -99,10 +93,16 @@ def closure(graph: grimp.ImportGraph, module: str) -> set[str]:
         name = todo.pop()
         found.add(name)
         settings, _, of_kind = name.partition(":")
-        for imported in graph.find_modules_directly_imported_by(settings):
+        imports = graph.find_modules_directly_imported_by(settings)
+        if of_kind:
+            used = imports_used_by(settings, of_kind)
+            imports = {name for name in imports if name in used}
+            todo |= {name for name in used if ":" in name} | members_of(settings, of_kind)
+        else:
+            todo |= settings_named_by(settings)
+        for imported in imports:
             parts = imported.split(".")
             todo |= {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-        todo |= settings_named_by(settings) if not of_kind else members_of(settings, of_kind)
         todo = {name for name in todo - found - REGISTRATIONS - SETTINGS if not is_exempt(name)}
     return found - {module}
 
@@ -116,11 +116,27 @@ def settings_named_by(module: str) -> set[str]:
     return {name for name in classes if not name.endswith((":Loss", ":StudentKind"))}
 
 
+def imports_used_by(settings: str, name: str) -> set[str]:
+    """The modules, and classes of settings, that a class needs, by the words in its text and in what it is built on."""
+    text = re.sub(r'""".*?"""', "", (ROOT / file_of(settings)).read_text(), flags=re.DOTALL)
+    blocks = {found[1]: found[0] for found in re.finditer(r"^(?:class |def )?(\w+)(?:.|\n(?!\S))*", text, re.MULTILINE)}
+    words, todo = set(), {name}
+    while todo:
+        one = todo.pop()
+        new = {*re.findall(r"\w+", blocks[one])} - words
+        words |= new
+        todo |= new & {*blocks}
+    imports = re.findall(r"^from (pipestill\S*) import (.*)$", text, re.MULTILINE)
+    used = {(module, one) for module, names in imports for one in re.findall(r"\w+", names) if one in words}
+    return {module for module, _ in used} | {f"{module}:{one}" for module, one in used if module in SETTINGS}
+
+
 def members_of(settings: str, of_kind: str) -> set[str]:
     """The loss or student with these settings; none for what is no single kind's."""
     fields = getattr(getattr(importlib.import_module(settings), of_kind), "model_fields", {})
-    kinds = getattr(fields["kind"].annotation, "__args__", ()) if fields else ()
-    return {f"{settings.rpartition('.')[0]}.{name}" for name in kinds}
+    kinds = getattr(fields["kind"].annotation, "__args__", ()) if "kind" in fields else ()
+    members = {f"{settings.rpartition('.')[0]}.{name}" for name in kinds}
+    return {member for member in members if (ROOT / file_of(member)).is_file()}
 
 
 def is_exempt(module: str) -> bool:
@@ -147,7 +163,7 @@ def test_the_code_list_of_a_script_names_what_it_imports(graph: grimp.ImportGrap
     listed = set(code_list(Path(path)))
     expected = {path, *map(file_of, closure(graph, f"stage_scripts.{Path(path).stem}"))}
     assert listed - expected == set(), "not imported"
-    assert expected - listed <= NEEDED_BY_SETTINGS, "imported, but not listed"
+    assert expected - listed == set(), "imported, but not listed"
 
 
 PER_ITEM = {"distill", "export", "evaluate", "ablation_cell"}
@@ -192,8 +208,7 @@ def test_the_code_a_student_is_made_of_is_what_its_kinds_import(graph: grimp.Imp
     named = {f"pipestill.students.params:{type(student.architecture).__name__}"}
     named |= {f"pipestill.losses.params:{type(term.loss).__name__}" for term in student.objective}
     files = {file_of(module) for module in named.union(*(closure(graph, member) for member in named))}
-    assert set(training_code(student)) <= files
-    assert files - set(training_code(student)) <= NEEDED_BY_SETTINGS
+    assert set(training_code(student)) == files
     assert set(loading_code(student)) == {file for file in files if file.startswith("src/pipestill/architectures/")}
 
 
@@ -244,13 +259,15 @@ def loaded() -> dict[str, set[str]]:
 def test_importing_a_script_loads_nothing_that_its_code_list_lacks(
     graph: grimp.ImportGraph, loaded: dict[str, set[str]], path: str
 ) -> None:
-    """What really is imported, beside exempt modules and the members of registration lists with what these import."""
+    """What really is imported, beside exempt modules, registration lists and settings, and what these import."""
     names = loaded[path]
     of_exempt = set().union(*(closure(graph, name) for name in filter(is_exempt, names)))
     lists = {name for name in names if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}
     of_lists = set().union(*(closure(graph, name) for name in lists - REGISTRATIONS))
-    others = {name for name in names - of_exempt - lists - of_lists - SETTINGS if not is_exempt(name)}
-    assert {file_of(name) for name in others} - set(code_list(Path(path))) <= NEEDED_BY_SETTINGS
+    of_settings = set().union(*(graph.find_modules_directly_imported_by(name) for name in SETTINGS))
+    packages = {name.rpartition(".")[0] for name in of_settings}
+    others = names - of_exempt - lists - of_lists - SETTINGS - of_settings - packages
+    assert {file_of(name) for name in others if not is_exempt(name)} - set(code_list(Path(path))) == set()
 
 
 def test_a_module_imported_in_a_function_is_a_dependency_too(graph: grimp.ImportGraph) -> None:

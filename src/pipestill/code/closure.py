@@ -15,9 +15,14 @@ from pipestill.code.tree import file_of, parse
 SRC = Path("src")
 """Relative to the repository root, where every stage runs."""
 
-SETTINGS = {SRC / "pipestill/losses/params.py": "Loss", SRC / "pipestill/students/params.py": "StudentKind"}
-"""Modules with the settings of losses and students, a class each, and their union. Code depends on the classes that it
-or its params name, `path.py:Class` in a code list, and by them on the members; on the union depends nothing."""
+SETTINGS = {
+    SRC / "pipestill/losses/params.py": "Loss",
+    SRC / "pipestill/students/params.py": "StudentKind",
+    SRC / "pipestill/mlm/params.py": "",
+}
+"""Modules with settings of several owners, a class each, and the name of their union. Code depends on the classes that
+it or its params name, `path.py:Class` in a code list, and by them on the losses and students of their kinds; nothing
+depends on the union."""
 
 REGISTRATIONS = ("pipestill.exporters",)
 """Packages whose __init__ only lists members; code depends on the members it uses, not on the list."""
@@ -120,7 +125,8 @@ def _member(path: Path) -> set[Path]:
         and isinstance(node.annotation, ast.Subscript)
         and isinstance(node.annotation.slice, ast.Constant)
     }
-    return {path.with_name(f"{kind}.py") for kind in kinds if isinstance(kind, str)}
+    members = {path.with_name(f"{kind}.py") for kind in kinds if isinstance(kind, str)}
+    return {file for file in members if file.is_file()}
 
 
 @cache
