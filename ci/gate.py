@@ -40,22 +40,22 @@ def main() -> int:
     except RemoteConfigError as error:
         print(f"gate: the remote cannot be looked at: {error}\n  next: run `dvc remote add --default NAME URL`")
         return 1
-    tell_others(repo)
+    print_other_pipelines(repo)
     lines = [f"{stage}: {reason}" for stage, reasons in stale.items() for reason in reasons]
-    tell(f"dvc.lock is stale in {len(stale)} stage(s)", lines, STALE_NEXT)
-    tell(f"{len(missing)} object(s) that dvc.lock names are missing in the remote", missing, MISSING_NEXT)
+    print_finding(f"dvc.lock is stale in {len(stale)} stage(s)", lines, STALE_NEXT)
+    print_finding(f"{len(missing)} object(s) that dvc.lock names are missing in the remote", missing, MISSING_NEXT)
     if not stale and not missing:
         print(f"gate: dvc.lock is up to date in {len(main_stages(repo))} stages, and the remote holds all it names")
     return 1 if missing or (stale and not chosen.allow_stale) else 0
 
 
-def tell(what: str, lines: list[str], next_step: str) -> None:
+def print_finding(what: str, lines: list[str], next_step: str) -> None:
     """Print one finding, a line for each place; nothing if there is none."""
     if lines:
         print("\n".join([f"gate: {what}", *(f"  {line}" for line in lines), f"  next: {next_step}"]))
 
 
-def tell_others(repo: Any) -> None:  # noqa: ANN401 (dvc has no types for us)
+def print_other_pipelines(repo: Any) -> None:  # noqa: ANN401 (dvc has no types for us)
     """Print which other pipelines' locks are stale; one that never ran has none."""
     by_file: dict[str, list[Any]] = {}
     for stage in pipeline_stages(repo):

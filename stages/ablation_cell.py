@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
-from pipestill.ablation.cell import Ground, run_cell
+from pipestill.ablation.cell import CellInputs, run_cell
 from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes
 from pipestill.ablation.run_metrics import headline, log_seed
@@ -42,7 +42,7 @@ def main() -> None:
         splits = {"dev": read_columns(DEV), "test": read_columns(TEST)}
         finished = run_cell(
             (cell.student, cell.recipe), student, recipe, seeds,
-            Ground(tables, DATA / "logits", read_labels(LABELS), splits),
+            CellInputs(tables, DATA / "logits", read_labels(LABELS), splits),
             export, evaluate, lambda seed: log_seed(run, seed),
             lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings, splits["dev"].texts),
             (run.scratch, MODELS / name),

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipestill.ablation.params import Cell, Recipe
 from pipestill.ablation.records import CellRecord, CellTimes
 from pipestill.ablation.report import markdown_tables, write_report
-from pipestill.ablation.table import Measured, build_table, headline, read_logits
+from pipestill.ablation.table import MeasuredCell, build_table, headline, read_logits
 from pipestill.benchmark.records import BenchmarkRecord
 from pipestill.data.tables import DEV, TEST, read_columns
 from pipestill.evaluation.params import EvaluateParams
@@ -33,7 +33,7 @@ def main() -> None:
             record = read_record(METRICS / "cells" / f"{name}.json", CellRecord)
             variants = [f"seed_{seed.seed}" for seed in record.seeds]
             logits = read_logits(METRICS / "logits" / f"{name}.parquet", rows["test"][1], variants)
-            measured[name] = Measured(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), logits)
+            measured[name] = MeasuredCell(record, read_record(METRICS / "times" / f"{name}.json", CellTimes), logits)
         latency = read_record(METRICS / "latency.json", BenchmarkRecord)
         table = build_table(measured, students, recipes, cells, TEACHER, BASELINE, rows, latency, bootstrap)
         figures = write_report(table, REPORTS)

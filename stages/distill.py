@@ -11,7 +11,7 @@ from pipestill.student_files import settings_file
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.distillation import train_student
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.reporting import log_curves, log_trained
 from pipestill.training.student_params import StudentParams
 
@@ -30,10 +30,10 @@ def main() -> None:
     with stage_run(params) as run:
         run.log_dataset("rows", table, "training")
         run.log_dataset("dev", DEV, "selection")
-        material = Material(
+        inputs = TrainingInputs(
             labels=read_labels(LABELS), table=open_table(table), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = train_student(name, params, material, log_curves(run))
+        trained = train_student(name, params, inputs, log_curves(run))
         save_classifier(trained.classifier, STUDENTS / name)
         write_json(RECORDS / f"{name}.json", trained.record)
         log_trained(run, trained)

@@ -11,7 +11,7 @@ from pipestill.records import write_json
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.finetune import finetune_teacher
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.reporting import log_curves, log_trained
 
@@ -36,10 +36,10 @@ def main() -> None:
     with stage_run(params) as run:
         run.log_dataset("train", TRAIN, "training")
         run.log_dataset("dev", DEV, "selection")
-        material = Material(
+        inputs = TrainingInputs(
             labels=read_labels(LABELS), table=open_table(TRAIN), dev=read_columns(DEV), scratch=run.scratch
         )
-        trained = finetune_teacher(name, params, base, material, log_curves(run))
+        trained = finetune_teacher(name, params, base, inputs, log_curves(run))
         save_classifier(trained.classifier, out)
         write_json(record, trained.record)
         log_trained(run, trained)

@@ -25,7 +25,7 @@ import pytest
 import tiny
 
 from pipestill.data.schema import LabelSet
-from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.from_base import new_classifier
 
 
@@ -72,7 +72,7 @@ def teacher_folder(base: Path, labels: LabelSet, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def teacher(teacher_folder: Path) -> Classifier:
+def teacher(teacher_folder: Path) -> TorchClassifier:
     return load_classifier(teacher_folder)
 
 

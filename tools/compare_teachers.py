@@ -20,7 +20,7 @@ from pipestill.student_files import settings_file
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import LOGITS, TEACHER, build_student, signal_for
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.records import EpochPoint
 from pipestill.training.student_params import StudentParams
 
@@ -49,15 +49,15 @@ def main() -> None:
     def timed(targets: Path) -> tuple[float, float]:
         """Measure the seconds of an epoch with one source of targets, and those spent on the targets."""
         with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-            material = Material(labels=labels, table=table, dev=few, scratch=Path(scratch))
-            student, _, _, old_ids = build_student(params, material)
+            inputs = TrainingInputs(labels=labels, table=table, dev=few, scratch=Path(scratch))
+            student, _, _, old_ids = build_student(params, inputs)
             asked = params.model_copy(update={"targets": str(targets)})
-            signal = signal_for(asked, student, material, old_ids)
+            signal = signal_for(asked, student, inputs, old_ids)
             start = time.perf_counter()
             train_classifier(
                 name=str(targets),
                 classifier=student,
-                material=material,
+                inputs=inputs,
                 objective=params.terms,
                 signal=signal,
                 settings=params.training,

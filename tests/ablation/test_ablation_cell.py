@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipestill.ablation import cell
-from pipestill.ablation.cell import Ground, Outcome, run_cell
+from pipestill.ablation.cell import CellInputs, Outcome, run_cell
 from pipestill.ablation.params import Recipe, grid_students
 from pipestill.ablation.records import SeedRecord
 from pipestill.ablation.run_metrics import log_seed
@@ -58,7 +58,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
                 grid_students(GRID)["static"],
                 parse_section(GRID, "recipes.soft", Recipe),
                 (17, 18, 19),
-                Ground({}, Path("logits"), LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),
+                CellInputs({}, Path("logits"), LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),
                 parse_section(GRID, "export", ExportParams),
                 parse_section(GRID, "evaluate", EvaluateParams),
                 lambda seed: log_seed(Log(), seed),

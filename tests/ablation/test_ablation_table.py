@@ -9,7 +9,7 @@ from pipestill.ablation.grid import timed_cells
 from pipestill.ablation.params import Cell, Recipe
 from pipestill.ablation.records import AblationRecord, CellRecord, CellTimes, SeedRecord
 from pipestill.ablation.report import write_report
-from pipestill.ablation.table import Measured, build_table, headline, read_logits
+from pipestill.ablation.table import MeasuredCell, build_table, headline, read_logits
 from pipestill.benchmark.records import BenchmarkRecord, SubjectRecord
 from pipestill.benchmark.statistics import LatencyMs, Ratio
 from pipestill.data.tables import Rows
@@ -39,7 +39,7 @@ def logits(num_right: int) -> np.ndarray:
     return np.eye(2, dtype=np.float32)[np.where(right, TEST.label_ids, 1 - TEST.label_ids)]
 
 
-def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environment: Environment) -> Measured:
+def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environment: Environment) -> MeasuredCell:
     seeds = tuple(
         SeedRecord(
             seed=seed,
@@ -68,7 +68,7 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
         int8_test_accuracy=0.625,
     )
     times = CellTimes(train_wall_time_s=(10.0, 12.0), environment=environment)
-    return Measured(record, times, [logits(right) for right in num_right])
+    return MeasuredCell(record, times, [logits(right) for right in num_right])
 
 
 def subject(model: str, variant: str, p50: float) -> SubjectRecord:

@@ -7,12 +7,12 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 import pr_report
-from pipestill.tracking.identity import Identity
+from pipestill.tracking.identity import StageIdentity
 from pipestill.tracking.lock import Made
 
 
 def made(stage: str, outs: dict[str, str], deps: dict[str, str] | None = None, **params: object) -> Made:
-    identity = Identity(stage=stage, cmd="python x.py", deps=deps or {}, params={"params.yaml": params})
+    identity = StageIdentity(stage=stage, cmd="python x.py", deps=deps or {}, params={"params.yaml": params})
     return Made(identity, outs, None)
 
 

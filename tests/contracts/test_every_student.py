@@ -38,11 +38,11 @@ from pipestill.fingerprint import content_id
 from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.sites import Site
 from pipestill.students.params import StudentKind
-from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.params import TrainingSettings
 from pipestill.training.recorder import Recorder
 from pipestill.training.signals import NoTeacher
@@ -51,13 +51,13 @@ ROWS = [list(np.random.default_rng(length).integers(4, VOCABULARY, length)) for 
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> TorchClassifier:
     folder = tmp_path_factory.mktemp("tokenizer")
     tiny.save_tokenizer(folder)
-    return Classifier(random_bert(), load_tokenizer(folder, MAX_LENGTH), LABELS, "")
+    return TorchClassifier(random_bert(), load_tokenizer(folder, MAX_LENGTH), LABELS, "")
 
 
-def build(kind: str, teacher: Classifier) -> PreTrainedModel:
+def build(kind: str, teacher: TorchClassifier) -> PreTrainedModel:
     return build_on_rows(spec_of(kind), teacher.model).model.eval()
 
 
@@ -74,11 +74,11 @@ def test_a_kind_lies_in_the_file_of_its_name(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_student_is_smaller_than_its_teacher_and_says_the_same_after_saving(
-    kind: str, teacher: Classifier, tmp_path: Path
+    kind: str, teacher: TorchClassifier, tmp_path: Path
 ) -> None:
     model = build(kind, teacher)
     assert size_of(model) < size_of(teacher.model)
-    save_classifier(Classifier(model, teacher.tokenizer, teacher.labels, ""), tmp_path)
+    save_classifier(TorchClassifier(model, teacher.tokenizer, teacher.labels, ""), tmp_path)
     again = load_classifier(tmp_path)
     assert again.labels == teacher.labels
     assert type(again.model) is type(model)
@@ -88,7 +88,7 @@ def test_a_student_is_smaller_than_its_teacher_and_says_the_same_after_saving(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_student_is_built_the_same_twice_and_leaves_the_teacher_alone(kind: str, teacher: Classifier) -> None:
+def test_a_student_is_built_the_same_twice_and_leaves_the_teacher_alone(kind: str, teacher: TorchClassifier) -> None:
     before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
     built = [build(kind, teacher) for _ in range(2)]
     for one, two in zip(built[0].parameters(), built[1].parameters(), strict=True):
@@ -100,7 +100,9 @@ def test_a_student_is_built_the_same_twice_and_leaves_the_teacher_alone(kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(kind: str, teacher: Classifier) -> None:
+def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(
+    kind: str, teacher: TorchClassifier
+) -> None:
     facts = build_on_rows(spec_of(kind), teacher.model).facts
     assert len({fact.name for fact in facts}) == len(facts)
     assert all(0 <= fact.value <= 1 for fact in facts if fact.unit == "fraction")
@@ -108,7 +110,7 @@ def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_check_of_params_knows_who_has_no_layer_to_read(kind: str, teacher: Classifier) -> None:
+def test_the_check_of_params_knows_who_has_no_layer_to_read(kind: str, teacher: TorchClassifier) -> None:
     recorder = Recorder(build(kind, teacher), {Site("hidden", 1)})
     ids = torch.tensor([[2, 7, 8, 9, 3]])
     if not spec_of(kind).has_layers:
@@ -120,7 +122,7 @@ def test_the_check_of_params_knows_who_has_no_layer_to_read(kind: str, teacher: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_lies_at_padded_positions_changes_no_logit(kind: str, teacher: Classifier) -> None:
+def test_what_lies_at_padded_positions_changes_no_logit(kind: str, teacher: TorchClassifier) -> None:
     model = build(kind, teacher)
     mask = torch.tensor([[1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1]])
     with torch.no_grad():
@@ -134,7 +136,7 @@ def test_what_lies_at_padded_positions_changes_no_logit(kind: str, teacher: Clas
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_hidden_states_come_when_asked_for_whatever_the_attention(
-    kind: str, attention: str, teacher: Classifier
+    kind: str, attention: str, teacher: TorchClassifier
 ) -> None:
     model = build(kind, teacher)
     model.set_attn_implementation(attention)
@@ -164,10 +166,10 @@ def rows_to_train_on(folder: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning", "ignore:.*pin_memory.*:UserWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier, tmp_path: Path) -> None:
+def test_training_lowers_the_loss(kind: str, precision: str, teacher: TorchClassifier, tmp_path: Path) -> None:
     path = rows_to_train_on(tmp_path)
     table = open_table(path)
-    student = Classifier(build(kind, teacher), teacher.tokenizer, LABELS, "")
+    student = TorchClassifier(build(kind, teacher), teacher.tokenizer, LABELS, "")
     settings = {
         "epochs": 4,
         "batch_size": 8,
@@ -186,7 +188,7 @@ def test_training_lowers_the_loss(kind: str, precision: str, teacher: Classifier
     record = train_classifier(
         name=kind,
         classifier=student,
-        material=Material(labels=LABELS, table=table, dev=read_columns(path), scratch=tmp_path / "scratch"),
+        inputs=TrainingInputs(labels=LABELS, table=table, dev=read_columns(path), scratch=tmp_path / "scratch"),
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         settings=TrainingSettings.model_validate(settings),
@@ -204,7 +206,7 @@ def fp32_graph(model: PreTrainedModel, *, fuse: bool = True) -> ModelProto:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fuse", [True, False])
 def test_the_fp32_file_computes_what_pytorch_computes_and_is_equal_bytes_twice(
-    kind: str, fuse: bool, teacher: Classifier
+    kind: str, fuse: bool, teacher: TorchClassifier
 ) -> None:
     model = build(kind, teacher)
     graph = fp32_graph(model, fuse=fuse)
@@ -226,7 +228,7 @@ def test_the_fp32_file_computes_what_pytorch_computes_and_is_equal_bytes_twice(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_int8_file_is_smaller_near_and_quantised_as_far_as_it_can_be(kind: str, teacher: Classifier) -> None:
+def test_the_int8_file_is_smaller_near_and_quantised_as_far_as_it_can_be(kind: str, teacher: TorchClassifier) -> None:
     graph = fp32_graph(build(kind, teacher))
     quantised, again = (int8().convert(graph) for _ in range(2))
     onnx.checker.check_model(quantised)
@@ -247,7 +249,7 @@ def test_the_int8_file_is_smaller_near_and_quantised_as_far_as_it_can_be(kind: s
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("exporter", FURTHER, ids=kind_of)
 def test_a_further_file_computes_what_pytorch_computes_and_is_smaller(
-    exporter: type[FurtherExporter], kind: str, teacher: Classifier
+    exporter: type[FurtherExporter], kind: str, teacher: TorchClassifier
 ) -> None:
     model = build(kind, teacher)
     graph = fp32_graph(model)
@@ -261,7 +263,7 @@ def test_a_further_file_computes_what_pytorch_computes_and_is_smaller(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "layers" in SETTINGS[kind]])
-def test_an_architecture_that_does_not_fit_is_a_model_error(kind: str, teacher: Classifier) -> None:
+def test_an_architecture_that_does_not_fit_is_a_model_error(kind: str, teacher: TorchClassifier) -> None:
     spec = TypeAdapter(StudentKind).validate_python({"kind": kind, **SETTINGS[kind], "layers": [9]})
     with pytest.raises(ModelError):
         build_on_rows(spec, teacher.model)

@@ -13,7 +13,7 @@ from pipestill.exporters.artifact import shape_of, write_config, write_tokenizer
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor
-from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer
@@ -21,24 +21,24 @@ from pipestill.variants import INT8
 
 
 @pytest.fixture
-def teacher(base: Path) -> Classifier:
-    return Classifier(random_bert(), load_tokenizer(base, MAX_LENGTH), LABELS, "")
+def teacher(base: Path) -> TorchClassifier:
+    return TorchClassifier(random_bert(), load_tokenizer(base, MAX_LENGTH), LABELS, "")
 
 
-def small(kind: str, teacher: Classifier, texts: list[str], *, size: int | None) -> Classifier:
+def small(kind: str, teacher: TorchClassifier, texts: list[str], *, size: int | None) -> TorchClassifier:
     """A student of the tokens of some texts, its embedding factorised where a size is given."""
     tokenizer, kept = prune_tokenizer(teacher.tokenizer, count_tokens(teacher.tokenizer, [texts]), min_count=1)
     pick_tokens(teacher.model, kept)
     model = build_on_rows(spec_of(kind), teacher.model).model
     if size is not None:
         factorise_embedding(model, size)
-    return Classifier(model.eval(), tokenizer, teacher.labels, "")
+    return TorchClassifier(model.eval(), tokenizer, teacher.labels, "")
 
 
 @pytest.mark.parametrize("size", [None, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_student_made_smaller_is_trained_saved_exported_and_run_without_training_code(
-    kind: str, size: int | None, teacher: Classifier, texts: list[str], tmp_path: Path
+    kind: str, size: int | None, teacher: TorchClassifier, texts: list[str], tmp_path: Path
 ) -> None:
     rows = [" ".join(text.split()[:3]) for text in texts[:12]]
     num_tokens = len(teacher.tokenizer)

@@ -18,7 +18,7 @@ from pipestill.evaluation.scoring import (
     score_torch,
 )
 from pipestill.fingerprint import sha256_file
-from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher import TorchClassifier, predict_logits
 
 
 class Runner:
@@ -84,7 +84,7 @@ def test_padding_that_moves_logits_is_seen_and_more_so_without_sorting() -> None
 
 
 def test_a_pytorch_folder_is_scored_as_the_teacher_room_does(
-    teacher_folder: Path, teacher: Classifier, texts: list[str], labels: LabelSet, params: EvaluateParams
+    teacher_folder: Path, teacher: TorchClassifier, texts: list[str], labels: LabelSet, params: EvaluateParams
 ) -> None:
     rows = {"test": Rows(texts, texts, np.zeros(len(texts), dtype=np.int64))}
     scored = score_torch(teacher_folder, rows, labels.labels, params)

@@ -18,7 +18,7 @@ from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.exporters.session import pad
 from pipestill.predict import Classifier as Runner
 from pipestill.records import read_json, write_json
-from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 
 MAX_LENGTH = 8
@@ -114,7 +114,7 @@ def test_a_shipped_tokenizer_with_other_ids_than_training_is_refused(
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base"))
     write = artifact.write_tokenizer
 
-    def write_changed(source: Path, target: Path, classifier: Classifier) -> None:
+    def write_changed(source: Path, target: Path, classifier: TorchClassifier) -> None:
         write(source, target, classifier)
         content = read_json(target / "tokenizer.json")
         change(content)
@@ -159,7 +159,7 @@ def test_labels_in_another_order_are_refused(
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base"))
     write = artifact.write_config
 
-    def write_reversed(source: Path, target: Path, classifier: Classifier) -> None:
+    def write_reversed(source: Path, target: Path, classifier: TorchClassifier) -> None:
         write(source, target, classifier)
         tiny.change_json(target / "config.json", id2label=dict(enumerate(reversed(LABELS.labels))))
 

@@ -12,7 +12,7 @@ from pipestill.errors import CacheError, CorruptCacheError, StaleCacheError
 from pipestill.fingerprint import content_id, sha256_files
 from pipestill.logit_cache import CacheIdentity, LogitCache, check_sample, identify, write_logit_cache
 from pipestill.metrics.quality import log_softmax
-from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher import TorchClassifier, predict_logits
 
 SHARD_ROWS = 9
 
@@ -28,12 +28,12 @@ def shards(rows: list[tuple[str, str]]) -> Iterator[tuple[list[str], list[str]]]
 
 
 @pytest.fixture
-def forward(teacher: Classifier) -> Callable[[Sequence[str]], np.ndarray]:
+def forward(teacher: TorchClassifier) -> Callable[[Sequence[str]], np.ndarray]:
     return partial(predict_logits, teacher, batch_size=4, precision="float32")
 
 
 @pytest.fixture
-def identity(teacher: Classifier, teacher_folder: Path, texts: list[str]) -> CacheIdentity:
+def identity(teacher: TorchClassifier, teacher_folder: Path, texts: list[str]) -> CacheIdentity:
     return identify(
         teacher_folder,
         max_length=teacher.max_length,

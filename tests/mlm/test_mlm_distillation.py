@@ -26,7 +26,7 @@ from pipestill.teacher import load_classifier, save_classifier
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import build_student as build_classifier
 from pipestill.training.distillation import train_student
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.student_params import StudentParams
 
 pytestmark = pytest.mark.filterwarnings(
@@ -139,8 +139,8 @@ def classifier_params(**changes: Any) -> StudentParams:
     return parsed
 
 
-def material(scratch: str) -> Material:
-    return Material(
+def inputs(scratch: str) -> TrainingInputs:
+    return TrainingInputs(
         labels=LabelSet(labels=("bad", "fine", "good")),
         table=open_table(Path("data/prepared/train.parquet")),
         dev=read_columns(Path("data/prepared/dev.parquet")),
@@ -153,11 +153,11 @@ def test_a_classifier_begins_as_the_task_agnostic_student_and_trains_on_from_it(
     fill()
     distil(opened(), architecture={"kind": kind, "layers": [0, 3]})
     params = classifier_params()
-    begun = build_classifier(params, material("begun")).classifier.model.base_model.state_dict()
+    begun = build_classifier(params, inputs("begun")).classifier.model.base_model.state_dict()
     encoder = load_masked_lm(STUDENT).lm.model.base_model.state_dict()
     for name, tensor in encoder.items():
         torch.testing.assert_close(begun[name], tensor, atol=0, rtol=0, msg=name)
-    trained = train_student("s", params, material("trained"), Callbacks(lambda *_: None, lambda _: None))
+    trained = train_student("s", params, inputs("trained"), Callbacks(lambda *_: None, lambda _: None))
     save_classifier(trained.classifier, Path("models/students/s"))
     after = load_classifier(Path("models/students/s")).model.base_model.state_dict()
     table = "embeddings.word_embeddings.weight"

@@ -14,7 +14,7 @@ from pipestill.exporters.trace import trace
 from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.params import AlbertSpec
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 
 IDS = torch.tensor([[2, 7, 8, 9, 3, 0], [2, 12, 3, 0, 0, 0]])
 MASK = (IDS != 0).long()
@@ -24,7 +24,7 @@ def spec(embedding_size: int, num_layers: int, layers: tuple[int, ...]) -> Alber
     return AlbertSpec(kind="albert", embedding_size=embedding_size, num_layers=num_layers, layers=layers)
 
 
-def with_gains(teacher: Classifier) -> BertForSequenceClassification:
+def with_gains(teacher: TorchClassifier) -> BertForSequenceClassification:
     """The teacher with normalisations as training leaves them: gains off 1, biases off 0."""
     torch.manual_seed(3)
     with torch.no_grad():
@@ -43,7 +43,7 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 @pytest.mark.parametrize("layer", [0, 3])
 def test_with_the_whole_embedding_and_one_layer_it_is_the_teacher_cut_to_that_layer(
-    teacher: Classifier, layer: int
+    teacher: TorchClassifier, layer: int
 ) -> None:
     model = with_gains(teacher)
     student, facts = build_architecture(spec(model.config.hidden_size, 1, (layer,)), model)
@@ -51,7 +51,7 @@ def test_with_the_whole_embedding_and_one_layer_it_is_the_teacher_cut_to_that_la
     assert [fact.value for fact in facts if fact.unit == "fraction"] == pytest.approx([1, 1])
 
 
-def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(teacher: Classifier) -> None:
+def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(teacher: TorchClassifier) -> None:
     model = with_gains(teacher)
     expected = logits(pick_layers(model, (1,)))
     found = [build_architecture(spec(size, 1, (1,)), model) for size in (4, 10, 14, 16)]
@@ -62,13 +62,13 @@ def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(t
     assert errors[-1] < 1e-5
 
 
-def test_the_shared_layer_is_applied_as_often_as_asked_for(teacher: Classifier) -> None:
+def test_the_shared_layer_is_applied_as_often_as_asked_for(teacher: TorchClassifier) -> None:
     model = with_gains(teacher)
     student = build_architecture(spec(16, 3, (2,)), model).model
     torch.testing.assert_close(logits(student), logits(pick_layers(model, (2, 2, 2))), rtol=0, atol=1e-5)
 
 
-def test_of_several_layers_the_shared_one_is_the_mean(teacher: Classifier) -> None:
+def test_of_several_layers_the_shared_one_is_the_mean(teacher: TorchClassifier) -> None:
     student = build_architecture(spec(8, 2, (0, 1, 3)), teacher.model).model
     shared = student.albert.encoder.albert_layer_groups[0].albert_layers[0]
     chosen = [teacher.model.bert.encoder.layer[layer] for layer in (0, 1, 3)]
@@ -76,7 +76,7 @@ def test_of_several_layers_the_shared_one_is_the_mean(teacher: Classifier) -> No
     torch.testing.assert_close(shared.ffn.weight, mean)
 
 
-def test_the_record_s_arithmetic_is_that_of_the_model(teacher: Classifier) -> None:
+def test_the_record_s_arithmetic_is_that_of_the_model(teacher: TorchClassifier) -> None:
     student, facts = build_architecture(spec(5, 3, (0,)), teacher.model)
     stated = {fact.name: fact.value for fact in facts}
     words = student.albert.embeddings.word_embeddings.weight
@@ -88,7 +88,7 @@ def test_the_record_s_arithmetic_is_that_of_the_model(teacher: Classifier) -> No
     assert stated["layers_shared_parameters"] == stated["layers_unshared_parameters"] / 3
 
 
-def test_an_embedding_wider_than_the_teacher_s_and_another_family_are_refused(teacher: Classifier) -> None:
+def test_an_embedding_wider_than_the_teacher_s_and_another_family_are_refused(teacher: TorchClassifier) -> None:
     with pytest.raises(ModelError, match="embedding_size"):
         build_architecture(spec(17, 1, (0,)), teacher.model)
     student = build_architecture(spec(8, 1, (0,)), teacher.model).model
@@ -96,7 +96,7 @@ def test_an_embedding_wider_than_the_teacher_s_and_another_family_are_refused(te
         build_architecture(spec(8, 1, (0,)), student)
 
 
-def test_an_albert_of_real_proportions_is_quantised_whole_and_below_a_third(teacher: Classifier) -> None:
+def test_an_albert_of_real_proportions_is_quantised_whole_and_below_a_third(teacher: TorchClassifier) -> None:
     """ONNX Runtime's quantiser alone has been seen to take 9 of 75 products of an ALBERT, and the file grew."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 192, "num_attention_heads": 6, "intermediate_size": 768, "vocab_size": 3000}

@@ -11,7 +11,7 @@ from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.bert_narrow import hidden_importance, keep
 from pipestill.students.params import BertNarrowSpec
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 
 IDS = torch.tensor([[2, 7, 8, 9, 3, 0], [2, 12, 3, 0, 0, 0]])
 MASK = (IDS != 0).long()
@@ -29,13 +29,13 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
     return found
 
 
-def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: Classifier) -> None:
+def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: TorchClassifier) -> None:
     student, facts = build_architecture(spec(), teacher.model)
     torch.testing.assert_close(logits(student), logits(pick_layers(teacher.model, (0, 2))), rtol=0, atol=1e-6)
     assert [fact.value for fact in facts] == pytest.approx([1, 1, 1])
 
 
-def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: Classifier) -> None:
+def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: TorchClassifier) -> None:
     """What adds nothing to any output can go, and then the logits stay."""
     with torch.no_grad():
         for layer in teacher.model.bert.encoder.layer:
@@ -64,7 +64,7 @@ def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: C
     torch.testing.assert_close(narrow.output.dense.weight, original.output.dense.weight[kept][:, rows])
 
 
-def test_every_layer_keeps_the_same_hidden_dimensions(teacher: Classifier) -> None:
+def test_every_layer_keeps_the_same_hidden_dimensions(teacher: TorchClassifier) -> None:
     kept = keep(hidden_importance(teacher.model, [teacher.model.bert.encoder.layer[1]]), 8).kept
     student = build_architecture(spec(layers=[1], hidden_size=8), teacher.model).model
     theirs = teacher.model.bert
@@ -84,7 +84,7 @@ def test_the_most_important_is_kept_and_of_equal_ones_the_earlier() -> None:
     assert found.share == pytest.approx(6 / 8)
 
 
-def test_the_less_is_kept_the_smaller_the_shares(teacher: Classifier) -> None:
+def test_the_less_is_kept_the_smaller_the_shares(teacher: TorchClassifier) -> None:
     shares = [
         [fact.value for fact in build_architecture(spec(**sizes), teacher.model).facts]
         for sizes in (
@@ -105,7 +105,7 @@ def test_the_less_is_kept_the_smaller_the_shares(teacher: Classifier) -> None:
     ],
 )
 def test_what_the_teacher_is_too_small_for_is_refused(
-    changes: dict[str, Any], message: str, teacher: Classifier
+    changes: dict[str, Any], message: str, teacher: TorchClassifier
 ) -> None:
     with pytest.raises(ModelError, match=f"(?s){message}"):
         build_architecture(spec(**changes), teacher.model)

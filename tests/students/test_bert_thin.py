@@ -11,7 +11,7 @@ from pipestill.students._base import Batch, build_architecture
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.bert_thin import measure_units
 from pipestill.students.params import BertThinSpec, DistilbertSpec
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.text.batching import collate
 
 WHOLE: dict[str, Any] = {"kind": "bert_thin", "layers": [0, 2], "intermediate_size": 32, "calibration_rows": 40}
@@ -22,7 +22,7 @@ def spec(**changes: Any) -> BertThinSpec:
 
 
 @pytest.fixture
-def batches(teacher: Classifier) -> list[Batch]:
+def batches(teacher: TorchClassifier) -> list[Batch]:
     """Forty rows of 3 to 14 tokens."""
     draw = torch.Generator().manual_seed(0)
     rows = [
@@ -36,14 +36,14 @@ def logits(model: torch.nn.Module, batches: list[Batch]) -> torch.Tensor:
         return torch.cat([model.eval()(**batch).logits for batch in batches])
 
 
-def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: Classifier, batches: list[Batch]) -> None:
+def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: TorchClassifier, batches: list[Batch]) -> None:
     student, facts = build_architecture(spec(), teacher.model, batches)
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-5)
     assert [fact.value for fact in facts] == pytest.approx([1, 1])
 
 
-def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: Classifier, batches: list[Batch]) -> None:
+def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: TorchClassifier, batches: list[Batch]) -> None:
     """Every second unit is the double of its neighbour: half of them say what all said."""
     for layer in teacher.model.bert.encoder.layer:
         with torch.no_grad():
@@ -56,7 +56,7 @@ def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: Classif
 
 
 def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_were(
-    teacher: Classifier, batches: list[Batch]
+    teacher: TorchClassifier, batches: list[Batch]
 ) -> None:
     student, facts = build_architecture(spec(intermediate_size=8), teacher.model, batches)
     assert all(0 < fact.value < 1 for fact in facts)
@@ -74,7 +74,7 @@ def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_we
     assert refitted < (logits(student, batches) - expected).square().mean()
 
 
-def test_padding_does_not_count(teacher: Classifier, batches: list[Batch]) -> None:
+def test_padding_does_not_count(teacher: TorchClassifier, batches: list[Batch]) -> None:
     readers = {"layer": teacher.model.bert.encoder.layer[0].output.dense}
     wider = [{name: torch.nn.functional.pad(tensor, (0, 5)) for name, tensor in batch.items()} for batch in batches]
     narrow, wide = (measure_units(teacher.model, readers, part)["layer"] for part in (batches, wider))
@@ -82,7 +82,9 @@ def test_padding_does_not_count(teacher: Classifier, batches: list[Batch]) -> No
     torch.testing.assert_close(narrow.covariance, wide.covariance, rtol=0, atol=1e-5)
 
 
-def test_no_rows_and_too_many_units_and_other_encoders_are_refused(teacher: Classifier, batches: list[Batch]) -> None:
+def test_no_rows_and_too_many_units_and_other_encoders_are_refused(
+    teacher: TorchClassifier, batches: list[Batch]
+) -> None:
     with pytest.raises(ModelError, match="needs rows to fit on"):
         build_architecture(spec(), teacher.model)
     with pytest.raises(ModelError, match=r"(?s)wider than its initial model.*33.*at most 32"):

@@ -25,7 +25,7 @@ from pipestill.exporters.trace import trace
 from pipestill.params import parse_section
 from pipestill.students._base import Built, build_architecture
 from pipestill.students.params import GruTransformerSpec, StudentKind
-from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.from_base import new_classifier
 
 GRU: dict[str, Any] = {
@@ -88,13 +88,13 @@ def test_it_is_made_of_any_family(kind: str, family: str, tmp_path: Path, labels
     assert student.config.id2label == initial.model.config.id2label
 
 
-def test_the_gru_s_tokens_are_the_teacher_s(teacher: Classifier) -> None:
+def test_the_gru_s_tokens_are_the_teacher_s(teacher: TorchClassifier) -> None:
     student = build("gru_transformer", teacher.model).model
     assert torch.equal(student.word_embeddings.weight, teacher.model.get_input_embeddings().weight)
 
 
 @pytest.mark.parametrize("kind", ["bilstm", "static"])
-def test_where_nothing_normalises_the_tokens_their_root_mean_square_is_1(kind: str, teacher: Classifier) -> None:
+def test_where_nothing_normalises_the_tokens_their_root_mean_square_is_1(kind: str, teacher: TorchClassifier) -> None:
     table = build(kind, teacher.model).model.get_input_embeddings().weight.detach()
     original = teacher.model.get_input_embeddings().weight.detach()
     assert float(table.square().mean()) == pytest.approx(1, abs=1e-5)
@@ -102,7 +102,7 @@ def test_where_nothing_normalises_the_tokens_their_root_mean_square_is_1(kind: s
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_a_smaller_table_says_which_share_of_the_energy_it_keeps(kind: str, teacher: Classifier) -> None:
+def test_a_smaller_table_says_which_share_of_the_energy_it_keeps(kind: str, teacher: TorchClassifier) -> None:
     energies = [build(kind, teacher.model, embedding_size=size).facts[0].value for size in (2, 8, 15)]
     assert energies == sorted(energies)
     assert 0 < energies[0] < energies[-1] < 1
@@ -116,7 +116,7 @@ def test_heads_that_do_not_divide_the_width_are_refused() -> None:
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
-def test_the_mean_leaves_padding_out_and_the_first_token_is_the_first(pooling: str, teacher: Classifier) -> None:
+def test_the_mean_leaves_padding_out_and_the_first_token_is_the_first(pooling: str, teacher: TorchClassifier) -> None:
     model = build("gru_transformer", teacher.model, pooling=pooling).model.eval()
     ids, mask = torch.tensor([[2, 7, 8, 3, 0]]), torch.tensor([[1, 1, 1, 1, 0]])
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_the_mean_leaves_padding_out_and_the_first_token_is_the_first(pooling: s
         torch.testing.assert_close(output.logits[0], model.classifier(pooled))
 
 
-def test_static_starts_as_a_mean_and_learns_which_tokens_count(teacher: Classifier) -> None:
+def test_static_starts_as_a_mean_and_learns_which_tokens_count(teacher: TorchClassifier) -> None:
     model = build("static", teacher.model).model.eval()
     ids, mask = torch.tensor([[2, 7, 8, 0]]), torch.tensor([[1, 1, 1, 0]])
 
@@ -141,7 +141,7 @@ def test_static_starts_as_a_mean_and_learns_which_tokens_count(teacher: Classifi
         torch.testing.assert_close(model(ids, attention_mask=mask).logits[0], bag_of([0.1, 0.8, 0.1]))
 
 
-def test_of_a_gru_the_record_says_what_stays_float_and_of_an_lstm_nothing_does(teacher: Classifier) -> None:
+def test_of_a_gru_the_record_says_what_stays_float_and_of_an_lstm_nothing_does(teacher: TorchClassifier) -> None:
     shares = {}
     for kind in ("gru_transformer", "bilstm"):
         torch.manual_seed(0)
@@ -160,10 +160,10 @@ def test_of_a_gru_the_record_says_what_stays_float_and_of_an_lstm_nothing_does(t
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_fresh_process_loads_it_and_reads_no_other_module_of_ours(
-    kind: str, teacher: Classifier, tmp_path: Path
+    kind: str, teacher: TorchClassifier, tmp_path: Path
 ) -> None:
     model = build(kind, teacher.model).model.eval()
-    save_classifier(Classifier(model, teacher.tokenizer, teacher.labels, ""), tmp_path)
+    save_classifier(TorchClassifier(model, teacher.tokenizer, teacher.labels, ""), tmp_path)
     code = f"""
 import sys
 from pathlib import Path

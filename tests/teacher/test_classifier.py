@@ -11,7 +11,7 @@ import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.fingerprint import sha256_files
-from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 
 
@@ -32,7 +32,7 @@ def test_every_family_gets_a_head_is_saved_and_says_the_same_when_loaded(
     assert again.max_length == 16
 
 
-def test_two_passes_are_equal_bit_for_bit_and_leave_the_mode_alone(teacher: Classifier, texts: list[str]) -> None:
+def test_two_passes_are_equal_bit_for_bit_and_leave_the_mode_alone(teacher: TorchClassifier, texts: list[str]) -> None:
     teacher.model.train()
     first = predict_logits(teacher, texts, batch_size=8, precision="float32")
     second = predict_logits(teacher, texts, batch_size=8, precision="float32")
@@ -40,13 +40,13 @@ def test_two_passes_are_equal_bit_for_bit_and_leave_the_mode_alone(teacher: Clas
     assert teacher.model.training
 
 
-def test_logits_come_in_the_order_of_the_texts_whatever_the_batch(teacher: Classifier, texts: list[str]) -> None:
+def test_logits_come_in_the_order_of_the_texts_whatever_the_batch(teacher: TorchClassifier, texts: list[str]) -> None:
     alone = np.concatenate([predict_logits(teacher, [text], batch_size=1, precision="float32") for text in texts])
     together = predict_logits(teacher, texts, batch_size=16, precision="float32")
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_bfloat16_stays_near_float32(teacher: Classifier, texts: list[str]) -> None:
+def test_bfloat16_stays_near_float32(teacher: TorchClassifier, texts: list[str]) -> None:
     exact = predict_logits(teacher, texts, batch_size=8, precision="float32")
     rounded = predict_logits(teacher, texts, batch_size=8, precision="bfloat16")
     assert 0 < np.abs(exact - rounded).max() < 0.25

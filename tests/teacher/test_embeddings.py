@@ -16,7 +16,7 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.trace import trace
-from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.embeddings import FactorisedEmbedding, factorise_embedding, pick_tokens
 from pipestill.teacher.from_base import new_classifier
 
@@ -24,7 +24,7 @@ FAMILIES = ["bert", "roberta", "electra", "xlm-roberta", "albert", "distilbert"]
 KEPT = [0, 1, 2, 3, 4, 7, 9, 20, 46]
 
 
-def classifier_of(family: str, folder: Path, labels: LabelSet) -> Classifier:
+def classifier_of(family: str, folder: Path, labels: LabelSet) -> TorchClassifier:
     torch.manual_seed(3)
     return new_classifier(tiny.save_base(folder, family), labels=labels, max_length=16, dropout=0.0)
 
@@ -48,7 +48,7 @@ def test_a_model_says_the_same_of_the_kept_tokens_under_their_new_ids(
     assert model.get_input_embeddings().padding_idx == 0
 
 
-def test_the_ids_that_a_config_names_follow_their_tokens(teacher: Classifier) -> None:
+def test_the_ids_that_a_config_names_follow_their_tokens(teacher: TorchClassifier) -> None:
     config = teacher.model.config
     config.bos_token_id, config.eos_token_id, config.sep_token_id = 20, 21, None
     pick_tokens(teacher.model, KEPT)
@@ -64,12 +64,12 @@ def test_a_model_that_counts_positions_from_its_padding_id_is_refused_when_that_
         pick_tokens(model, [0, 4, 5])
 
 
-def test_a_token_without_an_embedding_is_refused(teacher: Classifier) -> None:
+def test_a_token_without_an_embedding_is_refused(teacher: TorchClassifier) -> None:
     with pytest.raises(ModelError, match=r"(?s)without an embedding.*id 1000"):
         pick_tokens(teacher.model, [0, 1000])
 
 
-def test_two_thin_matrices_are_the_truncated_svd_of_the_table(teacher: Classifier) -> None:
+def test_two_thin_matrices_are_the_truncated_svd_of_the_table(teacher: TorchClassifier) -> None:
     weight = teacher.model.get_input_embeddings().weight.detach().clone()
     left, values, right = np.linalg.svd(weight.double().numpy(), full_matrices=False)
     energy = factorise_embedding(teacher.model, 5)
@@ -87,7 +87,7 @@ def test_more_energy_is_kept_by_a_wider_table(teacher_folder: Path) -> None:
     assert 0 < energies[0] < energies[-1] < 1
 
 
-def test_a_factorised_embedding_that_would_not_be_smaller_is_refused(teacher: Classifier) -> None:
+def test_a_factorised_embedding_that_would_not_be_smaller_is_refused(teacher: TorchClassifier) -> None:
     with pytest.raises(ModelError, match=r"(?s)would not be smaller.*size 12 for 47 tokens of width 16.*at most 11"):
         factorise_embedding(teacher.model, 12)
     factorise_embedding(teacher.model, 11)
@@ -110,7 +110,7 @@ def test_a_factorised_classifier_says_the_same_after_saving(family: str, tmp_pat
     assert not again.model.training
 
 
-def test_a_factorised_classifier_that_lacks_weights_is_refused(teacher: Classifier, tmp_path: Path) -> None:
+def test_a_factorised_classifier_that_lacks_weights_is_refused(teacher: TorchClassifier, tmp_path: Path) -> None:
     factorise_embedding(teacher.model, 3)
     save_classifier(teacher, tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
@@ -120,7 +120,7 @@ def test_a_factorised_classifier_that_lacks_weights_is_refused(teacher: Classifi
         load_classifier(tmp_path)
 
 
-def test_the_row_of_padding_is_not_trained(teacher: Classifier) -> None:
+def test_the_row_of_padding_is_not_trained(teacher: TorchClassifier) -> None:
     factorise_embedding(teacher.model, 3)
     teacher.model(torch.tensor([[2, 7, 3, 0, 0]])).logits.sum().backward()
     gradient = teacher.model.get_input_embeddings().table.weight.grad

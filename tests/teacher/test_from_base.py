@@ -13,14 +13,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.tokenizer import encode, load_tokenizer
 
 PAD_AND_URL = {"pad_token": "<pad>", "additional_special_tokens": ["[URL]"]}
 
 
-def build(base: Path, labels: LabelSet, max_length: int = 24) -> Classifier:
+def build(base: Path, labels: LabelSet, max_length: int = 24) -> TorchClassifier:
     torch.manual_seed(5)
     return new_classifier(base, labels=labels, max_length=max_length, dropout=0.0)
 
@@ -182,7 +182,9 @@ def test_clients_of_what_is_saved_take_a_softmax_whatever_the_base_answered(tmp_
     np.testing.assert_allclose([found[label] for label in labels.labels], expected, atol=1e-6)
 
 
-def test_a_classifier_trained_before_is_saved_with_the_right_answer_too(teacher: Classifier, tmp_path: Path) -> None:
+def test_a_classifier_trained_before_is_saved_with_the_right_answer_too(
+    teacher: TorchClassifier, tmp_path: Path
+) -> None:
     teacher.model.config.problem_type = "multi_label_classification"
     save_classifier(teacher, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["problem_type"] == "single_label_classification"

@@ -10,12 +10,12 @@ from transformers import PreTrainedModel
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable, input_names
 
 
-def build(folder: Path, family: str, labels: LabelSet) -> Classifier:
+def build(folder: Path, family: str, labels: LabelSet) -> TorchClassifier:
     torch.manual_seed(5)
     return new_classifier(tiny.save_base(folder, family), labels=labels, max_length=24, dropout=0.1)
 
@@ -49,7 +49,7 @@ class Counted(nn.Module):
         return self.classifier(hidden) * self.num_tokens
 
 
-def test_logits_that_a_trace_computes_for_one_length_are_refused(teacher: Classifier) -> None:
+def test_logits_that_a_trace_computes_for_one_length_are_refused(teacher: TorchClassifier) -> None:
     model = teacher.model
     model.classifier = counted = Counted(model.classifier)
     model.get_input_embeddings().register_forward_pre_hook(
@@ -70,7 +70,7 @@ class Transformed(nn.Module):
         return self.classifier(torch.fft.fft(hidden).real)
 
 
-def test_an_operation_that_onnx_lacks_is_named(teacher: Classifier, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_operation_that_onnx_lacks_is_named(teacher: TorchClassifier, capfd: pytest.CaptureFixture[str]) -> None:
     teacher.model.classifier = Transformed(teacher.model.classifier)
     with pytest.raises(ModelError, match=r"(?s)its trace cannot be written.*fft"):
         check_exportable(teacher.model, teacher.tokenizer)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.text.batching import collate, length_bucketed_order, length_sorted_batches
 from pipestill.text.tokenizer import encode
 
@@ -51,7 +51,7 @@ def test_padding_is_the_padding_token_and_is_masked() -> None:
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
-def test_32_more_columns_of_padding_change_no_logit(teacher: Classifier, texts: list[str]) -> None:
+def test_32_more_columns_of_padding_change_no_logit(teacher: TorchClassifier, texts: list[str]) -> None:
     rows = encode(teacher.tokenizer, texts[:6])
     short = collate(rows, teacher.tokenizer.pad_token_id)
     extra = 32
@@ -64,13 +64,13 @@ def test_32_more_columns_of_padding_change_no_logit(teacher: Classifier, texts: 
     assert difference.abs().max().item() < 1e-5
 
 
-def test_a_text_is_cut_at_the_longest_input(teacher: Classifier) -> None:
+def test_a_text_is_cut_at_the_longest_input(teacher: TorchClassifier) -> None:
     rows = encode(teacher.tokenizer, ["good " * 100, "good"])
     assert [len(row) for row in rows] == [24, 3]
     assert rows[0][-1] == teacher.tokenizer.sep_token_id
 
 
-def test_no_texts_are_no_rows(teacher: Classifier) -> None:
+def test_no_texts_are_no_rows(teacher: TorchClassifier) -> None:
     assert encode(teacher.tokenizer, []) == []
 
 

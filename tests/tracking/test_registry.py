@@ -12,7 +12,7 @@ from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
 from pipestill.tracking.__main__ import main
 from pipestill.tracking.candidate import RegistryError
-from pipestill.tracking.promotion import Duel, reasons_against
+from pipestill.tracking.promotion import Comparison, reasons_against
 from pipestill.tracking.registry import model_name, register
 
 NAME = "pipestill-words-2"
@@ -181,9 +181,9 @@ def test_only_what_was_made_and_measured_is_registered(outcome: Repository) -> N
 
 
 def test_the_gate_allows_exactly_the_margin() -> None:
-    assert reasons_against(Duel(0.89, 0.9), "accuracy", 0.01) == ()
-    assert reasons_against(Duel(0.9, 0.9), "accuracy", 0.0) == ()
-    assert len(reasons_against(Duel(0.8999, 0.9), "accuracy", 0.0)) == 1
+    assert reasons_against(Comparison(0.89, 0.9), "accuracy", 0.01) == ()
+    assert reasons_against(Comparison(0.9, 0.9), "accuracy", 0.0) == ()
+    assert len(reasons_against(Comparison(0.8999, 0.9), "accuracy", 0.0)) == 1
 
 
 def test_a_model_is_named_for_its_data() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_objective_and_params import TRAINING
-from test_trainer import SILENT, distil, fill_cache, material
+from test_trainer import SILENT, distil, fill_cache, inputs
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import tiny
@@ -67,14 +67,14 @@ def tune(family: str) -> None:
     params = FinetuneTeacherParams(
         seed=3, max_length=MAX_LENGTH, head="probe", training=TrainingSettings(**{**TRAINING, "epochs": 1})
     )
-    tuned = finetune_teacher("teacher", params, BASE, material(f"teacher-{family}"), SILENT)
+    tuned = finetune_teacher("teacher", params, BASE, inputs(f"teacher-{family}"), SILENT)
     shutil.rmtree(TEACHER)
     save_classifier(tuned.classifier, TEACHER)
 
 
 def export_and_compare(source: Path, name: str) -> None:
     """Export a model, and answer rows and `LINES` as PyTorch does."""
-    given, target = material("export"), Path("onnx") / name
+    given, target = inputs("export"), Path("onnx") / name
     dev = DevRows(given.dev.texts, given.dev.label_ids)
     classifier = load_classifier(source)
     export_folder(name, classifier, source, target, dev, given.table["text"][:8], LIMITS, lambda: FACTS)

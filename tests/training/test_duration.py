@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from test_objective_and_params import TRAINING
-from test_trainer import SILENT, KilledError, assert_same_weights, die_at, material
+from test_trainer import SILENT, KilledError, assert_same_weights, die_at, inputs
 
 from pipestill.choices import Choice
 from pipestill.records import read_record
@@ -104,7 +104,7 @@ def test_durations_read_well(minutes: float, text: str) -> None:
 def tune(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Any:
     training = TrainingSettings(**{**TRAINING, "epochs": "auto", **changes})
     params = FinetuneTeacherParams(seed=3, max_length=24, head="random", training=training)
-    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), callbacks)
+    return finetune_teacher("teacher", params, Path("models/base"), inputs(scratch), callbacks)
 
 
 def test_a_limit_below_an_epoch_trains_on_the_first_rows(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_objective_and_params import TRAINING
-from test_trainer import SILENT, distil, fill_cache, material
+from test_trainer import SILENT, distil, fill_cache, inputs
 
 import tiny
 from exporters.exporter_models import int8
@@ -52,7 +52,7 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     params = FinetuneTeacherParams(
         seed=3, max_length=24, head="random", training=TrainingSettings(**{**TRAINING, "epochs": 1})
     )
-    tuned = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), SILENT)
+    tuned = finetune_teacher("teacher", params, Path("models/base"), inputs("teacher"), SILENT)
     save_classifier(tuned.classifier, Path("models/teacher"))
     fill_cache()
     trained = distil("student", architecture=FITTING[family])
@@ -65,7 +65,7 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     write_graph(int8().convert(graph), onnx / Int8Dynamic.variant.file)
     write_config(source, onnx, student)
     write_tokenizer(source, onnx, student)
-    dev = material("export").dev
+    dev = inputs("export").dev
     expected = predict_logits(student, dev.texts, batch_size=4, precision="float32")
     np.testing.assert_allclose(Classifier(onnx, file="onnx/model.onnx").logits(list(dev.texts)), expected, atol=1e-4)
     assert {answer.label for answer in Classifier(onnx).predict(list(dev.texts))} <= {"bad", "fine", "good"}

@@ -16,7 +16,7 @@ from test_trainer import (
     die_at,
     distil,
     fill_cache,
-    material,
+    inputs,
     weights,
 )
 from torch import Tensor
@@ -25,14 +25,14 @@ from transformers import AutoModelForSequenceClassification
 from pipestill.errors import CacheError, CorruptCacheError, ModelError
 from pipestill.fingerprint import sha256_files
 from pipestill.seeding import derive_seed, seed_everything
-from pipestill.teacher import Classifier, load_classifier, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import encode
 from pipestill.training import caching
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import signal_for
+from pipestill.training.inputs import Trained
 from pipestill.training.learner import Learner
-from pipestill.training.material import Trained
 from pipestill.training.params import TrainingSettings
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
@@ -84,14 +84,14 @@ def objective(*kinds: str) -> list[dict[str, Any]]:
     return [{"weight": 1.0, "loss": {"kind": kind, **LOSSES[kind]}} for kind in kinds]
 
 
-def narrow(width: int = 8) -> Classifier:
+def narrow(width: int = 8) -> TorchClassifier:
     """A student of two layers, narrower than its teacher."""
     teacher = load_classifier(Path("models/teacher"))
     config = copy.deepcopy(teacher.model.config)
     config.hidden_size, config.num_hidden_layers = width, 2
     torch.manual_seed(4)
     model = AutoModelForSequenceClassification.from_config(config)
-    return Classifier(model=model, tokenizer=teacher.tokenizer, labels=teacher.labels, notice="")
+    return TorchClassifier(model=model, tokenizer=teacher.tokenizer, labels=teacher.labels, notice="")
 
 
 def gradients(targets: str, kind: str, width: int, rows: list[int]) -> dict[str, Tensor]:
@@ -99,11 +99,11 @@ def gradients(targets: str, kind: str, width: int, rows: list[int]) -> dict[str,
     seed_everything(0)
     classifier = narrow(width)
     params = student(rows="data/prepared/train.parquet", targets=targets, objective=objective(kind))
-    given = material(f"{targets.replace('/', '-')}-{kind}")
+    given = inputs(f"{targets.replace('/', '-')}-{kind}")
     signal = signal_for(params, classifier, given)
     learner = Learner(classifier.model, params.terms, signal.sizes, 0).eval()
     batch = Collator(0)(TrainingRows(given.table, classifier.tokenizer, given.scratch).__getitems__(rows))
-    learner(batch=batch, answer=signal.answer(batch), progress=0.0).backward()
+    learner(batch=batch, targets=signal.targets(batch), progress=0.0).backward()
     return {name: value.grad.clone() for name, value in learner.named_parameters() if value.grad is not None}
 
 
@@ -147,7 +147,7 @@ def test_first_tokens_are_enough_for_losses_of_first_tokens_and_for_no_others(
 def test_the_size_of_features_is_told_and_refused_before_anything_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tokens = sum(map(len, encode(load_classifier(Path("models/teacher")).tokenizer, material("size").table["text"])))
+    tokens = sum(map(len, encode(load_classifier(Path("models/teacher")).tokenizer, inputs("size").table["text"])))
     size = tokens * 16 * 4 * 2
     with pytest.raises(CacheError, match=rf"(?s){size} bytes.*at most features.max_bytes, {size - 1}"):
         fill_cache(sites=["hidden:4", "key:2"], tokens="all", max_bytes=size - 1)
@@ -217,13 +217,13 @@ def test_a_student_comes_closer_to_its_teacher_by_every_loss(kind: str) -> None:
 
 
 def train_narrow(name: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Trained:
-    classifier, given = narrow(), material(name)
+    classifier, given = narrow(), inputs(name)
     terms = objective("last_hidden_cosine", "minilm_relations", "hidden_mse")
     params = student(rows="data/prepared/train.parquet", targets="models/teacher", objective=terms)
     record = train_classifier(
         name=name,
         classifier=classifier,
-        material=given,
+        inputs=given,
         objective=params.terms,
         signal=signal_for(params, classifier, given),
         settings=TrainingSettings(**{**TRAINING, "epochs": 5, **changes}),
@@ -254,7 +254,7 @@ def test_projections_are_trained_and_are_no_part_of_the_student() -> None:
     assert best.keys() == weights(trained).keys() == narrow().model.state_dict().keys()
     seed = derive_seed(derive_seed(1, "training"), "projections")
     params = student(objective=objective("last_hidden_cosine"))
-    teacher = signal_for(params.model_copy(update={"targets": "models/teacher"}), narrow(), material("sizes")).sizes
+    teacher = signal_for(params.model_copy(update={"targets": "models/teacher"}), narrow(), inputs("sizes")).sizes
     first = Learner(narrow().model, params.terms, teacher, seed).state_dict()["projections.0.weight"]
     (checkpoint,) = Path(".scratch/student/checkpoints").glob("checkpoint-*")
     last = load_file(checkpoint / "model.safetensors")["projections.0.weight"]

@@ -8,14 +8,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from test_objective_and_params import TRAINING
-from test_trainer import SILENT, assert_a_kill_changes_nothing, material, weights
+from test_trainer import SILENT, assert_a_kill_changes_nothing, inputs, weights
 
 import tiny
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
-from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher import TorchClassifier, predict_logits
 from pipestill.teacher.from_base import new_classifier, output_layer
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.finetune import finetune_teacher
@@ -39,7 +39,7 @@ def rows_told_by_a_word(num_rows: int, seed: int) -> Rows:
     return Rows([str(row) for row in range(num_rows)], texts, label_ids)
 
 
-def fit(classifier: Classifier, train: Rows, dev: Rows) -> Any:
+def fit(classifier: TorchClassifier, train: Rows, dev: Rows) -> Any:
     return fit_head(classifier, train, dev, batch_size=16, precision="float32", name="teacher")
 
 
@@ -103,7 +103,7 @@ def test_one_label_alone_keeps_the_random_head_and_says_why(base: Path) -> None:
 def tune(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Any:
     training = TrainingSettings(**{**TRAINING, "epochs": 6, **changes})
     params = FinetuneTeacherParams(seed=3, max_length=24, head="probe", training=training)
-    return finetune_teacher("teacher", params, Path("models/base"), material(scratch), callbacks)
+    return finetune_teacher("teacher", params, Path("models/base"), inputs(scratch), callbacks)
 
 
 def test_the_fitted_head_is_epoch_0_and_is_kept_where_fine_tuning_makes_it_worse(workspace: Path) -> None:
@@ -121,7 +121,7 @@ def test_the_fitted_head_is_epoch_0_and_is_kept_where_fine_tuning_makes_it_worse
     for name in encoder:
         if "pooler" not in name:  # tiny bases are saved without one
             np.testing.assert_array_equal(kept[name], fresh.model.state_dict()[name].numpy(), err_msg=name)
-    dev = material("dev").dev
+    dev = inputs("dev").dev
     logits = predict_logits(spoiled.classifier, dev.texts, batch_size=8, precision="float32")
     assert accuracy(logits, dev.label_ids) == record.best.dev_accuracy
     assert [choice.setting for choice in record.choices] == ["head", "precision"]

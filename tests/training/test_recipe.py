@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_objective_and_params import TRAINING, student
-from test_trainer import SILENT, distil, fill_cache, material
+from test_trainer import SILENT, distil, fill_cache, inputs
 
 from pipestill.choices import Choice
 from pipestill.errors import ParamsError
@@ -145,7 +145,7 @@ def test_lengths_are_read_uncut(workspace: Path) -> None:
     classifier = load_classifier(Path("models/teacher"))
     classifier.tokenizer.model_max_length = 4
     settings = TrainingSettings(**TRAINING)
-    choice = fit_texts_and_limit(classifier, material("lengths").table, settings, 3, Path("max_length.json"))
+    choice = fit_texts_and_limit(classifier, inputs("lengths").table, settings, 3, Path("max_length.json"))
     assert choice.used == "64"
     assert "up to 14 tokens" in choice.reason  # twelve words and two special tokens
     assert classifier.max_length == 64
@@ -167,7 +167,7 @@ def test_the_steps_that_are_timed_read_the_longest_input_and_few_texts(
     monkeypatch.setattr(max_length, "encode", recorded)
     settings = TrainingSettings(**{**TRAINING, "batch_size": 2, "max_minutes": 60.0})
     classifier = load_classifier(Path("models/teacher"))
-    fit_texts_and_limit(classifier, material("timed").table, settings, 3, Path("max_length.json"))
+    fit_texts_and_limit(classifier, inputs("timed").table, settings, 3, Path("max_length.json"))
     assert len(encoded) == 5 * 2, "a warm-up and four timed steps of two texts, of 32"
     assert max(map(len, encoded)) == 8
 
@@ -196,7 +196,7 @@ def test_a_killed_training_keeps_the_length_that_its_limit_allowed(
 ) -> None:
     monkeypatch.setattr(max_length, "SHORTENED_TO", 4)
     settings = TrainingSettings(**{**TRAINING, "max_minutes": 1.0})
-    classifier, table, file = load_classifier(Path("models/teacher")), material("limit").table, Path("max_length.json")
+    classifier, table, file = load_classifier(Path("models/teacher")), inputs("limit").table, Path("max_length.json")
     for seconds in (200.0, 1.0):  # the second time the limit would allow more
         monkeypatch.setattr(max_length, "seconds_per_epoch", lambda *_, seconds=seconds: seconds)
         choice = fit_texts_and_limit(classifier, table, settings, 3, file)
@@ -211,7 +211,7 @@ def test_a_teacher_and_its_student_train_with_every_setting_on_auto(
 ) -> None:
     settings = TrainingSettings(**{**TRAINING, **AUTO, "max_minutes": 5.0})
     params = FinetuneTeacherParams(seed=3, max_length="auto", head="probe", training=settings)
-    record = finetune_teacher("teacher", params, Path("models/base"), material("auto"), SILENT).record
+    record = finetune_teacher("teacher", params, Path("models/base"), inputs("auto"), SILENT).record
     assert [choice.setting for choice in record.choices] == ["max_length", "head", "precision", *sorted_as_chosen()]
     printed = [line.partition(" (")[0] for line in capsys.readouterr().out.splitlines() if " (auto: " in line]
     assert printed == [
@@ -264,7 +264,7 @@ def test_a_wrong_setting_is_refused_once(key: str, value: Any, message: str) -> 
 def test_a_student_without_attention_takes_the_rate_of_random_weights(
     architecture: dict[str, Any], rate: float, workspace: Path
 ) -> None:
-    built = build_student(student(architecture=architecture, max_length=24), material("built"))
+    built = build_student(student(architecture=architecture, max_length=24), inputs("built"))
     settings = TrainingSettings(**{**TRAINING, "learning_rate": "auto"})
     traits = Traits.of(
         built.classifier.model.config, label_counts=np.array([5, 5]), num_rows=10, longest_row=24, device="cpu"

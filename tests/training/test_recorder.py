@@ -13,7 +13,7 @@ from pipestill.errors import ModelError
 from pipestill.losses._features import Features
 from pipestill.losses._products import scaled_products
 from pipestill.sites import Part, Site
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate
 from pipestill.training.recorder import Recorder, sizes_of
@@ -27,7 +27,7 @@ EVERYTHING = [
 
 
 @pytest.fixture(params=FAMILIES)
-def classifier(request: pytest.FixtureRequest, tmp_path: Path, labels: LabelSet) -> Classifier:
+def classifier(request: pytest.FixtureRequest, tmp_path: Path, labels: LabelSet) -> TorchClassifier:
     made = new_classifier(tiny.save_base(tmp_path, request.param), labels=labels, max_length=24, dropout=0.0)
     made.model.eval()
     return made
@@ -39,19 +39,19 @@ def batch() -> tuple[Tensor, Tensor]:
     return collated["input_ids"], collated["attention_mask"]
 
 
-def record(classifier: Classifier, sites: list[Site]) -> tuple[Tensor, Features]:
+def record(classifier: TorchClassifier, sites: list[Site]) -> tuple[Tensor, Features]:
     logits, features = Recorder(classifier.model, sites).run(*batch())
     assert features is not None
     return logits, features
 
 
-def test_sizes_are_read_from_every_family_s_config(classifier: Classifier) -> None:
+def test_sizes_are_read_from_every_family_s_config(classifier: TorchClassifier) -> None:
     sizes = sizes_of(classifier.model)
     assert (sizes.num_layers, sizes.num_heads) == (tiny.LAYERS, tiny.HEADS)
     assert sizes.hidden_size == classifier.model.config.hidden_size
 
 
-def test_hidden_states_are_those_of_the_encoder(classifier: Classifier) -> None:
+def test_hidden_states_are_those_of_the_encoder(classifier: TorchClassifier) -> None:
     ids, mask = batch()
     with torch.no_grad():
         _, features = record(classifier, EVERYTHING)
@@ -63,7 +63,9 @@ def test_hidden_states_are_those_of_the_encoder(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_attention_from_queries_and_keys_is_what_the_encoder_attends_to(classifier: Classifier, attention: str) -> None:
+def test_attention_from_queries_and_keys_is_what_the_encoder_attends_to(
+    classifier: TorchClassifier, attention: str
+) -> None:
     """Asked for its attentions the fast implementation gives none; queries and keys are there with both."""
     ids, mask = batch()
     classifier.model.set_attn_implementation(attention)
@@ -79,7 +81,7 @@ def test_attention_from_queries_and_keys_is_what_the_encoder_attends_to(classifi
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_layers_that_share_their_weights_are_told_apart(classifier: Classifier) -> None:
+def test_layers_that_share_their_weights_are_told_apart(classifier: TorchClassifier) -> None:
     _, features = record(classifier, EVERYTHING)
     assert features.tensors.keys() == set(EVERYTHING)
     for part in ATTENTION:
@@ -88,7 +90,7 @@ def test_layers_that_share_their_weights_are_told_apart(classifier: Classifier) 
             assert (one - other).abs().max() > 1e-4
 
 
-def test_recording_changes_no_logit_and_leaves_no_hook(classifier: Classifier) -> None:
+def test_recording_changes_no_logit_and_leaves_no_hook(classifier: TorchClassifier) -> None:
     with torch.no_grad():
         plain, nothing = Recorder(classifier.model, []).run(*batch())
         logits, features = record(classifier, [Site("query", 2)])
@@ -101,7 +103,7 @@ def test_recording_changes_no_logit_and_leaves_no_hook(classifier: Classifier) -
             assert not module._forward_hooks
 
 
-def test_a_feature_has_a_gradient_to_the_weights_before_it(classifier: Classifier) -> None:
+def test_a_feature_has_a_gradient_to_the_weights_before_it(classifier: TorchClassifier) -> None:
     _, features = record(classifier, [Site("key", 2)])
     features.tensors[Site("key", 2)].square().sum().backward()
     gradient = classifier.model.get_input_embeddings().weight.grad
@@ -109,7 +111,7 @@ def test_a_feature_has_a_gradient_to_the_weights_before_it(classifier: Classifie
     assert gradient.abs().sum() > 0
 
 
-def test_padding_changes_no_feature_of_a_real_token(classifier: Classifier) -> None:
+def test_padding_changes_no_feature_of_a_real_token(classifier: TorchClassifier) -> None:
     ids, mask = batch()
     longer = torch.nn.functional.pad(ids, (0, 20), value=7)
     more = torch.nn.functional.pad(mask, (0, 20))
@@ -124,7 +126,7 @@ def test_padding_changes_no_feature_of_a_real_token(classifier: Classifier) -> N
         torch.testing.assert_close(short[mask.bool()], long[mask.bool()], atol=1e-5, rtol=1e-4, msg=str(site))
 
 
-def test_a_model_that_does_not_show_its_attention_is_refused(classifier: Classifier) -> None:
+def test_a_model_that_does_not_show_its_attention_is_refused(classifier: TorchClassifier) -> None:
     for module in [*classifier.model.modules()]:
         for name in ("query", "q_lin"):
             if hasattr(module, name):

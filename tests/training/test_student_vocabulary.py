@@ -21,7 +21,7 @@ from pipestill.text.batching import collate
 from pipestill.text.tokenizer import encode
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import build_student, train_student
-from pipestill.training.material import Material
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.reporting import log_trained
 from pipestill.training.teachers import OnlineTeacher
 from training.test_objective_and_params import student
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], teacher_folder: Path) -> Material:
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], teacher_folder: Path) -> TrainingInputs:
     """Training rows of few words, dev rows of all, in a folder with a teacher."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(teacher_folder, "models/teacher")
@@ -45,7 +45,7 @@ def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], 
         rows = sorted((content_id(text), text, len(text) % 3) for text in part)
         with TableWriter(Path(f"data/prepared/{name}.parquet"), LABELLED) as writer:
             writer.write([{"content_id": i, "text": text, "label_id": label} for i, text, label in rows])
-    return Material(
+    return TrainingInputs(
         labels=LabelSet(labels=("bad", "fine", "good")),
         table=open_table(Path("data/prepared/train.parquet")),
         dev=read_columns(Path("data/prepared/dev.parquet")),
@@ -57,9 +57,9 @@ def params(**changes: Any) -> Any:
     return student(rows="data/prepared/train.parquet", **{"targets": "models/teacher", **changes})
 
 
-def test_a_pruned_student_knows_the_words_of_its_rows_and_no_others(material: Material) -> None:
-    built = build_student(params(vocabulary=PRUNED), material)
-    seen = {word for text in material.table["text"] for word in text.split()}
+def test_a_pruned_student_knows_the_words_of_its_rows_and_no_others(inputs: TrainingInputs) -> None:
+    built = build_student(params(vocabulary=PRUNED), inputs)
+    seen = {word for text in inputs.table["text"] for word in text.split()}
     kept = built.classifier.tokenizer.get_vocab()
     assert set(kept) == {*seen, *tiny.SPECIAL, "a", "i"}
     assert built.classifier.model.config.vocab_size == len(kept)
@@ -71,18 +71,18 @@ def test_a_pruned_student_knows_the_words_of_its_rows_and_no_others(material: Ma
     assert torch.equal(picked, teacher.model.get_input_embeddings().weight[torch.tensor(built.old_ids)])
 
 
-def test_a_pruned_student_says_of_its_rows_what_the_whole_one_says(material: Material) -> None:
-    whole, small = (build_student(params(vocabulary=spec), material) for spec in ({"kind": "full"}, PRUNED))
-    rows = list(material.table["text"])
+def test_a_pruned_student_says_of_its_rows_what_the_whole_one_says(inputs: TrainingInputs) -> None:
+    whole, small = (build_student(params(vocabulary=spec), inputs) for spec in ({"kind": "full"}, PRUNED))
+    rows = list(inputs.table["text"])
     logits = [predict_logits(built.classifier, rows, batch_size=8, precision="float32") for built in (whole, small)]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
     assert whole.old_ids is None
     assert whole.facts == ()
 
 
-def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(material: Material) -> None:
+def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(inputs: TrainingInputs) -> None:
     trained = train_student(
-        "small", params(vocabulary=PRUNED, embedding={"kind": "factorised", "size": 3}), material, SILENT
+        "small", params(vocabulary=PRUNED, embedding={"kind": "factorised", "size": 3}), inputs, SILENT
     )
     facts = {fact.name: fact.value for fact in trained.record.facts}
     kept = trained.classifier.model.config.vocab_size
@@ -90,7 +90,7 @@ def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(mater
     assert facts["vocabulary_whole_tokens"] == len(tiny.SPECIAL) + len(tiny.WORDS)
     assert facts["vocabulary_saved_bytes"] == (facts["vocabulary_whole_tokens"] - kept) * tiny.HIDDEN * 4
     known = set(trained.classifier.tokenizer.get_vocab())
-    words = [word for text in material.dev.texts for word in text.split()]
+    words = [word for text in inputs.dev.texts for word in text.split()]
     assert facts["vocabulary_dev_unknown_fraction"] == pytest.approx(np.mean([word not in known for word in words]))
     assert facts["vocabulary_dev_unknown_fraction"] > facts["vocabulary_whole_dev_unknown_fraction"] == 0
     assert facts["vocabulary_dev_token_growth_fraction"] == 0
@@ -110,33 +110,33 @@ def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(mater
     assert [(choice.setting, choice.used) for choice in chosen] == [("precision", "float32")]
 
 
-def test_in_the_loop_the_teacher_reads_its_own_ids(material: Material) -> None:
-    built = build_student(params(vocabulary=PRUNED), material)
+def test_in_the_loop_the_teacher_reads_its_own_ids(inputs: TrainingInputs) -> None:
+    built = build_student(params(vocabulary=PRUNED), inputs)
     teacher = load_classifier(Path("models/teacher"))
     torch.nn.init.normal_(teacher.model.get_input_embeddings().weight)  # so that other words are other logits
-    rows = list(material.table["text"][:8])
+    rows = list(inputs.table["text"][:8])
     batch = collate(encode(built.classifier.tokenizer, rows), built.classifier.tokenizer.pad_token_id)
-    told = OnlineTeacher(teacher, "float32", old_ids=built.old_ids).answer(batch).logits
+    told = OnlineTeacher(teacher, "float32", old_ids=built.old_ids).targets(batch).logits
     expected = predict_logits(teacher, rows, batch_size=8, precision="float32")
     np.testing.assert_allclose(told.numpy(), expected, atol=1e-5)
-    astray = OnlineTeacher(teacher, "float32").answer(batch).logits
+    astray = OnlineTeacher(teacher, "float32").targets(batch).logits
     assert np.abs(astray.numpy() - expected).max() > 1e-3
 
 
 @pytest.mark.parametrize("train_embeddings", [True, False])
 def test_a_pruned_and_factorised_student_trains_and_is_the_same_after_saving(
-    material: Material, train_embeddings: bool
+    inputs: TrainingInputs, train_embeddings: bool
 ) -> None:
     asked = params(
         vocabulary={"kind": "pruned", "min_count": 2},
         embedding={"kind": "factorised", "size": 4},
         training__train_embeddings=train_embeddings,
     )
-    before = build_student(asked, material).classifier.model.get_input_embeddings().state_dict()
-    trained = train_student("small", asked, material, SILENT)
+    before = build_student(asked, inputs).classifier.model.get_input_embeddings().state_dict()
+    trained = train_student("small", asked, inputs, SILENT)
     save_classifier(trained.classifier, Path("saved"))
     again = load_classifier(Path("saved"))
-    texts = material.dev.texts[:9]
+    texts = inputs.dev.texts[:9]
     logits = [predict_logits(c, texts, batch_size=4, precision="float32") for c in (trained.classifier, again)]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-6)
     embedding = again.model.get_input_embeddings()
@@ -147,8 +147,8 @@ def test_a_pruned_and_factorised_student_trains_and_is_the_same_after_saving(
     assert trained.record.num_trained_parameters == trained.record.num_parameters - frozen
 
 
-def test_a_pruning_killed_and_run_again_is_the_same(material: Material) -> None:
-    one, two = (build_student(params(vocabulary=PRUNED), material).classifier for _ in range(2))
+def test_a_pruning_killed_and_run_again_is_the_same(inputs: TrainingInputs) -> None:
+    one, two = (build_student(params(vocabulary=PRUNED), inputs).classifier for _ in range(2))
     for name, tensor in one.model.state_dict().items():
         assert torch.equal(tensor, two.model.state_dict()[name])
     assert one.tokenizer.backend_tokenizer.to_str() == two.tokenizer.backend_tokenizer.to_str()

@@ -18,18 +18,18 @@ from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams, FeaturesParams, LogitCache
 from pipestill.logit_cache.committee import open_member, write_committee
 from pipestill.seeding import seed_everything
-from pipestill.teacher import Classifier, load_classifier, predict_logits
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits
 from pipestill.training.caching import cache_logits
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import train_student
 from pipestill.training.finetune import finetune_teacher
+from pipestill.training.inputs import Trained, TrainingInputs
 from pipestill.training.learner import Learner, loss_on
-from pipestill.training.material import Material, Trained
 from pipestill.training.params import FinetuneTeacherParams, TrainingParams, TrainingSettings
 from pipestill.training.records import EpochPoint
 from pipestill.training.rows import Collator, TrainingRows
 from pipestill.training.sampler import LengthBucketedSampler
-from pipestill.training.signals import Answer, NoTeacher
+from pipestill.training.signals import NoTeacher, Targets
 from pipestill.training.teachers import CachedTeacher, OnlineTeacher, open_cached_teacher, open_logits
 from pipestill.training.trainer import ObjectiveTrainer, last_checkpoint, training_arguments
 
@@ -41,8 +41,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def material(scratch: str) -> Material:
-    return Material(
+def inputs(scratch: str) -> TrainingInputs:
+    return TrainingInputs(
         labels=LabelSet(labels=("bad", "fine", "good")),
         table=open_table(Path("data/prepared/train.parquet")),
         dev=read_columns(Path("data/prepared/dev.parquet")),
@@ -51,7 +51,7 @@ def material(scratch: str) -> Material:
 
 
 def fill_cache(scratch: str = "cache", mask_token: str | None = None, **features: Any) -> None:
-    given = material(scratch)
+    given = inputs(scratch)
     kept = FeaturesParams.model_validate({"sites": [], "tokens": "first", "max_bytes": 10**6} | features)
     cache_logits(
         CacheLogitsParams(batch_size=8, precision="float32", shard_rows=10, storage_dtype="float32", features=kept),
@@ -76,7 +76,7 @@ def assert_same_weights(one: Trained, other: Trained) -> None:
 
 def distil(scratch: str, callbacks: Callbacks[EpochPoint] = SILENT, **changes: Any) -> Trained:
     params = student(rows="data/prepared/train.parquet", **changes)
-    return train_student("student", params, material(scratch), callbacks)
+    return train_student("student", params, inputs(scratch), callbacks)
 
 
 def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
     )
     points: list[EpochPoint] = []
     callbacks = Callbacks(on_step=lambda step, loss, rate: None, on_epoch=points.append)
-    trained = finetune_teacher("teacher", params, Path("models/base"), material("teacher"), callbacks)
+    trained = finetune_teacher("teacher", params, Path("models/base"), inputs("teacher"), callbacks)
     record = trained.record
     assert [point.epoch for point in record.epochs] == list(range(1, 31))
     assert list(record.epochs) == points
@@ -177,12 +177,12 @@ def test_a_killed_training_that_accumulates_resumes_with_the_same_weights(worksp
 
 def test_some_of_the_cached_rows_will_do_and_a_row_that_is_not_cached_will_not(workspace: Path) -> None:
     fill_cache()
-    given = material("some")
+    given = inputs("some")
     teacher = load_classifier(Path("models/teacher"))
     some = given.table.select(range(5))
     signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, some)
     batch = Collator(0)(TrainingRows(some, teacher.tokenizer, given.scratch).__getitems__([0, 4]))
-    assert signal.answer(batch).logits.shape == (2, 3)
+    assert signal.targets(batch).logits.shape == (2, 3)
     more = some.map(lambda row: {"content_id": content_id(row["text"] + " more"), "text": row["text"] + " more"})
     with pytest.raises(CacheError, match="5 of 5 rows have no logits"):
         open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, more)
@@ -207,7 +207,7 @@ def test_offline_and_online_distillation_give_the_same_student(workspace: Path) 
     assert 0 < online.teacher_seconds < online.train_seconds
 
 
-def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
+def trainer_for(classifier: TorchClassifier, signal: Any, rows: TrainingRows, **changes: Any) -> ObjectiveTrainer:
     params = TrainingParams(**{**TRAINING, **changes})
     objective = student().terms
     return ObjectiveTrainer(
@@ -220,11 +220,11 @@ def trainer_for(classifier: Classifier, signal: Any, rows: TrainingRows, **chang
     )
 
 
-def gradients(batches: list[list[int]], signal_of: Callable[[Classifier, Any], Any]) -> dict[str, torch.Tensor]:
+def gradients(batches: list[list[int]], signal_of: Callable[[TorchClassifier, Any], Any]) -> dict[str, torch.Tensor]:
     """The gradients of one optimiser step over some forward passes."""
     seed_everything(0)
     classifier = load_classifier(Path("models/teacher"))
-    given = material("gradients")
+    given = inputs("gradients")
     rows = TrainingRows(given.table, classifier.tokenizer, given.scratch)
     trainer = trainer_for(classifier, signal_of(load_classifier(Path("models/teacher")), given), rows)
     torch.nn.init.ones_(classifier.model.classifier.bias)  # so that student and teacher differ
@@ -236,11 +236,11 @@ def gradients(batches: list[list[int]], signal_of: Callable[[Classifier, Any], A
     return {name: p.grad.clone() for name, p in classifier.model.named_parameters() if p.grad is not None}
 
 
-def online(teacher: Classifier, given: Material) -> OnlineTeacher:
+def online(teacher: TorchClassifier, given: TrainingInputs) -> OnlineTeacher:
     return OnlineTeacher(teacher, "float32")
 
 
-def cached(teacher: Classifier, given: Material) -> CachedTeacher:
+def cached(teacher: TorchClassifier, given: TrainingInputs) -> CachedTeacher:
     return open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, given.table)
 
 
@@ -291,14 +291,14 @@ def test_each_epoch_has_an_order_of_its_own(workspace: Path, monkeypatch: pytest
 def test_rows_in_another_order_have_the_same_loss_each(workspace: Path) -> None:
     fill_cache()
     teacher = load_classifier(Path("models/teacher"))
-    given = material("order")
+    given = inputs("order")
     shuffled = given.table.shuffle(seed=5)
     by_id: list[dict[str, np.ndarray]] = []
     for table in (given.table, shuffled):
         signal = open_cached_teacher(Path("data/logits"), Path("models/teacher"), teacher, table)
         rows = TrainingRows(table, teacher.tokenizer, given.scratch / str(len(by_id)))
         batch = Collator(0)(rows.__getitems__(list(range(32))))
-        by_id.append(dict(zip(table["content_id"], signal.answer(batch).logits.numpy(), strict=True)))
+        by_id.append(dict(zip(table["content_id"], signal.targets(batch).logits.numpy(), strict=True)))
     for key, value in by_id[0].items():
         np.testing.assert_array_equal(value, by_id[1][key])
 
@@ -361,7 +361,7 @@ def test_a_student_that_does_not_begin_as_the_teacher_reads_the_cache_and_no_tea
 
 def test_a_teacher_with_another_mask_token_reads_its_own(workspace: Path) -> None:
     fill_cache(mask_token="film")
-    teacher, rows = load_classifier(Path("models/teacher")), material("read").table
+    teacher, rows = load_classifier(Path("models/teacher")), inputs("read").table
     assert any("film" in text for text in rows["text"])
     own = [text.replace("film", "[MASK]") for text in rows["text"]]
     expected = predict_logits(teacher, own, batch_size=8, precision="float32")
@@ -377,7 +377,7 @@ def test_a_committee_of_other_labels_is_refused(workspace: Path) -> None:
         members={"a": teacher, "b": teacher}, weights={"a": 1.0, "b": 1.0}, out=out, scratch=Path(".scratch")
     )
     with pytest.raises(ModelError, match="other labels"):
-        open_logits(out, LabelSet(labels=("a", "b", "c")), material("labels").table)
+        open_logits(out, LabelSet(labels=("a", "b", "c")), inputs("labels").table)
 
 
 def test_embeddings_that_are_not_trained_stay_as_they_are(workspace: Path) -> None:
@@ -395,12 +395,12 @@ def test_a_training_that_diverges_says_so_and_what_to_do(workspace: Path) -> Non
 
 
 def test_teacher_and_data_with_other_labels_are_refused(workspace: Path) -> None:
-    given = material("labels")
-    wrong = Material(LabelSet(labels=("a", "b", "c")), given.table, given.dev, given.scratch)
+    given = inputs("labels")
+    wrong = TrainingInputs(LabelSet(labels=("a", "b", "c")), given.table, given.dev, given.scratch)
     params = student(rows="data/prepared/train.parquet")
     with pytest.raises(ModelError, match="other labels"):
         train_student("student", params, wrong, SILENT)
 
 
 def test_no_teacher_has_no_logits() -> None:
-    assert NoTeacher().answer({}) == Answer()
+    assert NoTeacher().targets({}) == Targets()

@@ -13,7 +13,7 @@ from pipestill.errors import DataError, ParamsError
 from pipestill.fingerprint import content_id, sha256_files
 from pipestill.params import parse_section
 from pipestill.transfer import Augmentation
-from pipestill.transfer._base import Ingredients, Row
+from pipestill.transfer._base import Row, TransferInputs
 from pipestill.transfer.build import TransferCard, build_transfer
 from pipestill.transfer.params import TransferParams
 
@@ -110,8 +110,8 @@ def test_the_card_counts_every_row_that_was_made(prepared: Callable[..., Path], 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
 def test_an_added_row_changes_what_becomes_of_few_others(spec: Any) -> None:
     more = sorted([*ROWS, Row(content_id("a new row of text"), "a new row of text")])
-    before, after = (list(spec.new_rows(Ingredients(rows, UNLABELLED, 0, "[MASK]"))) for rows in (ROWS, more))
-    assert before == list(spec.new_rows(Ingredients(ROWS, UNLABELLED, 0, "[MASK]")))
+    before, after = (list(spec.new_rows(TransferInputs(rows, UNLABELLED, 0, "[MASK]"))) for rows in (ROWS, more))
+    assert before == list(spec.new_rows(TransferInputs(ROWS, UNLABELLED, 0, "[MASK]")))
     lost = set(before) - set(after)
     assert len(lost) <= (8 if spec.kind == "mix_rows" else 0)
 
@@ -122,21 +122,21 @@ def test_an_added_row_changes_what_becomes_of_few_others(spec: Any) -> None:
 )
 def test_short_and_unspaced_texts_are_no_special_case(spec: Any, texts: list[str]) -> None:
     rows = sorted(Row(content_id(text), text) for text in texts)
-    for row in spec.new_rows(Ingredients(rows, rows, 0, "[MASK]")):
+    for row in spec.new_rows(TransferInputs(rows, rows, 0, "[MASK]")):
         assert row.text.strip() == row.text != ""
         assert all(content_id(row.text) != parent for parent in row.parent_ids)
 
 
 def test_unspaced_text_is_masked_and_cropped_by_character() -> None:
     rows = [Row(content_id("他说得很好看的电影"), "他说得很好看的电影")]
-    masked, cropped = (list(spec.new_rows(Ingredients(rows, [], 0, "[MASK]"))) for spec in SPECS[:2])
+    masked, cropped = (list(spec.new_rows(TransferInputs(rows, [], 0, "[MASK]"))) for spec in SPECS[:2])
     assert all("[MASK]" in row.text and " " not in row.text for row in masked)
     assert all(row.text in rows[0].text for row in cropped)
 
 
 def test_masking_leaves_the_other_words_where_they_were() -> None:
     texts = {row.content_id: row.text.split() for row in ROWS}
-    for row in SPECS[0].new_rows(Ingredients(ROWS, [], 0, "[MASK]")):
+    for row in SPECS[0].new_rows(TransferInputs(ROWS, [], 0, "[MASK]")):
         words = texts[row.parent_ids[0]]
         pairs = list(zip(row.text.split(), words, strict=True))
         assert all(new in {"[MASK]", old} for new, old in pairs)
@@ -145,7 +145,7 @@ def test_masking_leaves_the_other_words_where_they_were() -> None:
 
 def test_a_mix_is_half_of_each_parent() -> None:
     texts = {row.content_id: row.text.split() for row in ROWS}
-    for row in SPECS[2].new_rows(Ingredients(ROWS, [], 0, "[MASK]")):
+    for row in SPECS[2].new_rows(TransferInputs(ROWS, [], 0, "[MASK]")):
         first, second = (texts[parent] for parent in row.parent_ids)
         assert row.text.split() == [*first[: (len(first) + 1) // 2], *second[len(second) // 2 :]]
 
@@ -153,7 +153,7 @@ def test_a_mix_is_half_of_each_parent() -> None:
 def test_a_share_of_the_unlabelled_rows_is_about_that_share() -> None:
     spec = parse_section({"a": {"kind": "unlabelled", "fraction": 0.5}}, "a", Augmentation)
     rows = [Row(content_id(str(number)), str(number)) for number in range(1000)]
-    assert len(list(spec.new_rows(Ingredients([], rows, 0, "[MASK]")))) == pytest.approx(500, abs=60)
+    assert len(list(spec.new_rows(TransferInputs([], rows, 0, "[MASK]")))) == pytest.approx(500, abs=60)
 
 
 @pytest.mark.parametrize(
@@ -176,4 +176,4 @@ def test_a_kind_stands_once() -> None:
 
 def test_masking_with_a_base_that_has_no_mask_token_is_refused() -> None:
     with pytest.raises(DataError, match=r"(?s)mask_words needs a mask token.*remove mask_words"):
-        list(SPECS[0].new_rows(Ingredients(ROWS, [], 0, None)))
+        list(SPECS[0].new_rows(TransferInputs(ROWS, [], 0, None)))

@@ -27,11 +27,11 @@ from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.metrics.quality import accuracy, macro_f1
 from pipestill.records import Record, read_record, write_json
-from pipestill.teacher import Classifier, load_classifier, predict_logits, save_classifier
+from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import TEACHER, build_student, train_built
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.learner import objective_reads
-from pipestill.training.material import Material
 from pipestill.training.recorder import sizes_of
 from pipestill.training.records import EpochPoint
 from pipestill.training.signals import NoTeacher, Signal
@@ -40,11 +40,11 @@ from pipestill.training.teachers import CachedFeatures, holds_features, open_cac
 from pipestill.training.vocabulary import OldIds
 from pipestill.variants import INT8
 
-Describe = Callable[[Classifier], CardFacts]
+Describe = Callable[[TorchClassifier], CardFacts]
 
 
 @dataclass(frozen=True)
-class Ground:
+class CellInputs:
     """The inputs of every cell.
 
     Attributes:
@@ -91,7 +91,7 @@ def run_cell(
     student: StudentSettings,
     recipe: Recipe,
     seeds: tuple[int, ...],
-    ground: Ground,
+    cell_inputs: CellInputs,
     export: ExportParams,
     evaluate: EvaluateParams,
     log_seed: Callable[[int], Callbacks[EpochPoint]],
@@ -105,7 +105,7 @@ def run_cell(
         student: settings of the student.
         recipe: losses, initial weights and rows of the training.
         seeds: random seeds, one training each.
-        ground: data that all cells share: tables, logit cache, labels, dev and test rows.
+        cell_inputs: data that all cells share: tables, logit cache, labels, dev and test rows.
         export: settings and gates of the export.
         evaluate: settings of scoring.
         log_seed: function from a seed to the callbacks that log its curves.
@@ -119,10 +119,10 @@ def run_cell(
     for seed in seeds:
         folder = scratch / f"seed-{seed}"
         if not (folder / "outcome.json").exists():
-            train_seed(student_params(student, recipe, seed), ground, evaluate, log_seed(seed), folder)
+            train_seed(student_params(student, recipe, seed), cell_inputs, evaluate, log_seed(seed), folder)
     outcomes = {seed: read_record(scratch / f"seed-{seed}" / "outcome.json", Outcome) for seed in seeds}
     exported, int8_accuracy = export_first(
-        "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, ground, export, describe
+        "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, cell_inputs, export, describe
     )
     first = outcomes[seeds[0]]
     record = CellRecord(
@@ -140,28 +140,32 @@ def run_cell(
         int8_test_accuracy=int8_accuracy["test"],
     )
     times = tuple(outcome.train_wall_time_s for outcome in outcomes.values())
-    return FinishedCell(record, times, _predictions(ground, scratch, seeds), first.choices)
+    return FinishedCell(record, times, _predictions(cell_inputs, scratch, seeds), first.choices)
 
 
 def train_seed(
-    params: StudentParams, ground: Ground, evaluate: EvaluateParams, callbacks: Callbacks[EpochPoint], folder: Path
+    params: StudentParams,
+    cell_inputs: CellInputs,
+    evaluate: EvaluateParams,
+    callbacks: Callbacks[EpochPoint],
+    folder: Path,
 ) -> None:
     """Train one seed, score it, and keep its figures, logits and model in a folder; its figures last."""
-    table = open_table(ground.tables["train" if params.rows.endswith(".parquet") else "transfer"])
-    material = Material(ground.labels, table, ground.splits["dev"], folder / "training")
-    student = build_student(params, material)
-    signal = open_signal(params, student.classifier, material, ground.logits, student.old_ids)
-    trained = train_built(f"seed {params.seed}", params, student, signal, material, callbacks)
+    table = open_table(cell_inputs.tables["train" if params.rows.endswith(".parquet") else "transfer"])
+    inputs = TrainingInputs(cell_inputs.labels, table, cell_inputs.splits["dev"], folder / "training")
+    student = build_student(params, inputs)
+    signal = open_signal(params, student.classifier, inputs, cell_inputs.logits, student.old_ids)
+    trained = train_built(f"seed {params.seed}", params, student, signal, inputs, callbacks)
     classifier, record = trained.classifier, trained.record
     save_classifier(classifier, folder / "model")
     logits = {
         split: predict_logits(classifier, rows.texts, batch_size=evaluate.batch_size, precision=PRECISION)
-        for split, rows in ground.splits.items()
+        for split, rows in cell_inputs.splits.items()
     }
     for split, values in logits.items():
         np.save(folder / f"{split}.npy", values)
-    shutil.rmtree(material.scratch, ignore_errors=True)
-    labels = {split: rows.label_ids for split, rows in ground.splits.items()}
+    shutil.rmtree(inputs.scratch, ignore_errors=True)
+    labels = {split: rows.label_ids for split, rows in cell_inputs.splits.items()}
     seed = SeedRecord(
         seed=params.seed,
         num_rows=record.num_rows,
@@ -183,7 +187,7 @@ def train_seed(
 
 
 def open_signal(
-    params: StudentParams, student: Classifier, material: Material, logits: Path, old_ids: OldIds
+    params: StudentParams, student: TorchClassifier, inputs: TrainingInputs, logits: Path, old_ids: OldIds
 ) -> Signal:
     """Open the source of a training's targets: the ablation's logit cache, or none.
 
@@ -204,14 +208,14 @@ def open_signal(
             next_step="correct cache_logits.features in pipelines/ablation/params.yaml, or the recipe",
         )
     features = CachedFeatures(reads, sizes) if reads.teacher else None
-    return open_cached_teacher(logits, TEACHER, teacher, material.table, None, features)
+    return open_cached_teacher(logits, TEACHER, teacher, inputs.table, None, features)
 
 
 def export_first(
     name: str,
     source: Path,
     target: Path,
-    ground: Ground,
+    cell_inputs: CellInputs,
     export: ExportParams,
     describe: Describe,
 ) -> tuple[ExportRecord, dict[str, float]]:
@@ -219,14 +223,14 @@ def export_first(
     from pipestill.predict import Classifier as Runner
 
     classifier = load_classifier(source)
-    dev = ground.splits["dev"]
+    dev = cell_inputs.splits["dev"]
     record = export_folder(
         name,
         classifier,
         source,
         target,
         DevRows(dev.texts, dev.label_ids),
-        open_table(ground.tables["train"])["text"][: export.equalisation.num_rows],
+        open_table(cell_inputs.tables["train"])["text"][: export.equalisation.num_rows],
         export,
         lambda: describe(classifier),
     )
@@ -236,16 +240,16 @@ def export_first(
     runner = Runner(target, file=INT8.file)
     return record, {
         split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)
-        for split, rows in ground.splits.items()
+        for split, rows in cell_inputs.splits.items()
     }
 
 
-def _predictions(ground: Ground, scratch: Path, seeds: tuple[int, ...]) -> dict[str, Predictions]:
+def _predictions(cell_inputs: CellInputs, scratch: Path, seeds: tuple[int, ...]) -> dict[str, Predictions]:
     return {
         split: Predictions(
             content_ids=tuple(rows.content_ids),
             label_ids=rows.label_ids,
             logits={f"seed_{seed}": np.load(scratch / f"seed-{seed}" / f"{split}.npy") for seed in seeds},
         )
-        for split, rows in ground.splits.items()
+        for split, rows in cell_inputs.splits.items()
     }

@@ -24,7 +24,7 @@ from pipestill.variants import INT8, LINEAR, TORCH
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCell:
     """All measurements of one cell: its figures, its times, and each seed's logits on test, `[row, label]`."""
 
     record: CellRecord
@@ -43,7 +43,7 @@ def read_logits(predictions: Path, test: Rows, variants: Sequence[str]) -> list[
 
 
 def build_table(
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, MeasuredCell],
     students: Mapping[str, str],
     recipes: Mapping[str, Recipe],
     cells: Mapping[str, Cell],
@@ -140,7 +140,7 @@ def headline(record: AblationRecord) -> dict[str, float]:
 
 
 def _row(
-    cell: Measured,
+    cell: MeasuredCell,
     right: Right,
     titles: tuple[str, str],
     teacher: Right,

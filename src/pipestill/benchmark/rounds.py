@@ -37,7 +37,7 @@ class Opened(NamedTuple):
     first_run_ms: float
 
 
-class Measured(NamedTuple):
+class TimedRuns(NamedTuple):
     """The timed runs of one subject by round, and its cold start and memory."""
 
     latency: list[Timed]
@@ -166,7 +166,7 @@ def run_benchmark(
     )
 
 
-def measure(subjects: Sequence[Subject], texts: Sequence[str], params: BenchmarkParams, say: Say) -> list[Measured]:
+def measure(subjects: Sequence[Subject], texts: Sequence[str], params: BenchmarkParams, say: Say) -> list[TimedRuns]:
     """Run every round over every subject; the results are in the order of the subjects."""
     singles = [[text] for text in texts]
     size = params.throughput_batch_size
@@ -191,7 +191,7 @@ def measure(subjects: Sequence[Subject], texts: Sequence[str], params: Benchmark
                 latency[index].append(workers[index].time(singles, params.warmup_runs))
                 throughput[index].append(workers[index].time(batches, 1))
         memory = [worker.peak_memory_bytes() for worker in workers]
-    return [Measured(*result) for result in zip(latency, throughput, opened, memory, strict=True)]
+    return [TimedRuns(*result) for result in zip(latency, throughput, opened, memory, strict=True)]
 
 
 def _turns(num_subjects: int, number: int) -> list[int]:
@@ -200,7 +200,7 @@ def _turns(num_subjects: int, number: int) -> list[int]:
 
 
 def _describe(
-    subject: Subject, measured: Measured, torch_teacher: Measured, int8_teacher: Measured, params: BenchmarkParams
+    subject: Subject, measured: TimedRuns, torch_teacher: TimedRuns, int8_teacher: TimedRuns, params: BenchmarkParams
 ) -> SubjectRecord:
     rounds = [timed.total_ms for timed in measured.latency]
     rows = params.throughput_batch_size * params.throughput_batches

@@ -27,7 +27,7 @@ from pipestill.exporters.shipped import Shipped
 from pipestill.exporters.trace import input_names, trace
 from pipestill.fingerprint import sha256_file
 from pipestill.records import read_json, write_bytes, write_json
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.teacher.classifier import OTHER_ANSWERS, PROBLEM_TYPE
 from pipestill.text.standalone import standalone
 from pipestill.text.tokenizer import count_tokens
@@ -52,7 +52,7 @@ class DevRows(NamedTuple):
 
 def export_folder(
     name: str,
-    classifier: Classifier,
+    classifier: TorchClassifier,
     source: Path,
     target: Path,
     dev: DevRows,
@@ -147,7 +147,7 @@ def shape_of(model: PreTrainedModel) -> Shape:
 
 
 def describe_model(
-    classifier: Classifier, data: DataCard, recipe: Mapping[str, object], dev_texts: Sequence[str]
+    classifier: TorchClassifier, data: DataCard, recipe: Mapping[str, object], dev_texts: Sequence[str]
 ) -> CardFacts:
     """Collect the card's facts on a classifier, its data and its base."""
     lengths = np.array(count_tokens(classifier.tokenizer, dev_texts))
@@ -179,7 +179,7 @@ def torch_logits(model: torch.nn.Module) -> Callable[[Batch], np.ndarray]:
     return compute
 
 
-def write_config(source: Path, target: Path, classifier: Classifier) -> None:
+def write_config(source: Path, target: Path, classifier: TorchClassifier) -> None:
     """Write config.json with the labels in label_id order, for clients that know only stock architectures."""
     config = _without(read_json(source / "config.json"), (*MACHINE_FIELDS, *OTHER_ANSWERS))
     config["pad_token_id"] = int(classifier.tokenizer.pad_token_id)
@@ -203,7 +203,7 @@ def readable_config(config: dict[str, Any]) -> dict[str, Any]:
     return {"model_type": STAND_IN, "architectures": ["BertForSequenceClassification"], **shared, "pipestill": config}
 
 
-def write_tokenizer(source: Path, target: Path, classifier: Classifier) -> None:
+def write_tokenizer(source: Path, target: Path, classifier: TorchClassifier) -> None:
     """Write the tokenizer of training as tokenizer.json, truncation and padding in it, and tokenizer_config.json."""
     tokenizer = classifier.tokenizer
     write_bytes(target / "tokenizer.json", f"{standalone(tokenizer).to_str(pretty=False)}\n".encode())

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from pipestill.errors import ExportError
 from pipestill.exporters.trace import input_names
 from pipestill.records import read_json
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.text.standalone import differences, encode_alone, shorten, shorten_ids
 
 
@@ -33,7 +33,7 @@ class Shipped:
         """Turn texts into token ids, truncated, not padded."""
         return encode_alone(self._tokenizer, texts)
 
-    def check(self, classifier: Classifier, texts: Sequence[str]) -> None:
+    def check(self, classifier: TorchClassifier, texts: Sequence[str]) -> None:
         """Check that the folder encodes texts and names labels as in training.
 
         Args:
@@ -55,7 +55,7 @@ class Shipped:
                 next_step="run `dvc repro` to train and export again",
             )
 
-    def _check_ids(self, classifier: Classifier, texts: Sequence[str]) -> None:
+    def _check_ids(self, classifier: TorchClassifier, texts: Sequence[str]) -> None:
         tokenizer = classifier.tokenizer
         found = differences(tokenizer, self._tokenizer, texts)
         if not found:
@@ -70,7 +70,7 @@ class Shipped:
             "split_special_tokens, and run `dvc repro` to train anew",
         )
 
-    def _check_segments(self, classifier: Classifier, texts: Sequence[str]) -> None:
+    def _check_segments(self, classifier: TorchClassifier, texts: Sequence[str]) -> None:
         if "token_type_ids" not in input_names(classifier.model):
             return
         for text in texts:

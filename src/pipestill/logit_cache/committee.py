@@ -82,9 +82,9 @@ def write_committee(
     with_all = dict.fromkeys(names, 0)
 
     def decide(content_ids: Sequence[str]) -> np.ndarray:
-        said = {name: members[name].lookup(content_ids) for name in names}
-        mean = weighted_mean([said[name] for name in names], [weights[name] for name in names])
-        chosen = {name: logits.argmax(axis=1) for name, logits in said.items()}
+        cached = {name: members[name].lookup(content_ids) for name in names}
+        mean = weighted_mean([cached[name] for name in names], [weights[name] for name in names])
+        chosen = {name: logits.argmax(axis=1) for name, logits in cached.items()}
         for one, other in pairs:
             pairs[one, other] += int((chosen[one] == chosen[other]).sum())
         for name in names:

@@ -32,7 +32,7 @@ class _Part(NamedTuple):
     """The teacher's outputs at some of the requested positions."""
 
     where: np.ndarray
-    said: Predicted
+    predicted: Predicted
 
 
 def _ask(
@@ -46,8 +46,8 @@ def _ask(
     with torch.inference_mode(), autocast(precision, device):
         for places in length_sorted_batches([len(row["input_ids"]) for row in given], batch_size):
             batch = {name: tensor.to(device) for name, tensor in collate([given[place] for place in places]).items()}
-            said = predict_masked(teacher.model, batch["input_ids"], batch["attention_mask"], batch["places"])
-            yield _Part(np.concatenate([np.arange(ends[place], ends[place + 1]) for place in places]), said)
+            predicted = predict_masked(teacher.model, batch["input_ids"], batch["attention_mask"], batch["places"])
+            yield _Part(np.concatenate([np.arange(ends[place], ends[place + 1]) for place in places]), predicted)
 
 
 def ask_teacher(
@@ -59,11 +59,11 @@ def ask_teacher(
     ids = np.empty((total, params.k), dtype=np.int32)
     log_probabilities = np.empty((total, params.k), dtype=np.float32)
     hidden = np.empty((total, width), dtype=np.float32)
-    for where, said in _ask(teacher, rows, numbers, batch_size=params.batch_size, precision=precision):
-        top = top_tokens(said.logits, params.k, params.temperature)
+    for where, predicted in _ask(teacher, rows, numbers, batch_size=params.batch_size, precision=precision):
+        top = top_tokens(predicted.logits, params.k, params.temperature)
         ids[where] = top.ids.cpu().numpy()
         log_probabilities[where] = top.log_probabilities.cpu().numpy()
-        hidden[where] = said.hidden.float().cpu().numpy()
+        hidden[where] = predicted.hidden.float().cpu().numpy()
     return MaskedOutputs(num_masked, ids, log_probabilities, hidden)
 
 
@@ -140,8 +140,8 @@ def open_mlm_cache(folder: Path, *, teacher: MaskedLm, teacher_folder: Path, tab
     ids = np.concatenate([row.top_ids for row in kept]).astype(np.int64)
     then = np.concatenate([row.top_log_probabilities for row in kept]).astype(np.float32)
     differences = []
-    for where, said in _ask(teacher, rows, numbers, batch_size=CHECKED_ROWS, precision=stored.precision):
-        now = torch.log_softmax(said.logits.float() / stored.temperature, dim=-1).cpu().numpy()
+    for where, predicted in _ask(teacher, rows, numbers, batch_size=CHECKED_ROWS, precision=stored.precision):
+        now = torch.log_softmax(predicted.logits.float() / stored.temperature, dim=-1).cpu().numpy()
         differences.append(np.abs(np.take_along_axis(now, ids[where], axis=1) - then[where]).max())
     tolerance = CHECK_TOLERANCE[stored.precision]
     check_difference("cached log-probabilities", float(np.max(differences)), len(numbers), tolerance, redo=REDO)

@@ -4,7 +4,7 @@ New ones are made by `teacher.from_base`, which only trainings need.
 """
 
 from pipestill.teacher.classifier import (
-    Classifier,
+    TorchClassifier,
     check_length,
     load_classifier,
     quiet_transformers,
@@ -24,7 +24,7 @@ from pipestill.teacher.forward import (
 )
 
 __all__ = [
-    "Classifier",
+    "TorchClassifier",
     "autocast",
     "check_length",
     "choose_device_precision",

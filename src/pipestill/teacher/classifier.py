@@ -45,7 +45,7 @@ DROPOUT_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Classifier:
+class TorchClassifier:
     """A sequence classifier with its tokenizer and label names.
 
     Attributes:
@@ -66,7 +66,7 @@ class Classifier:
         return int(self.tokenizer.model_max_length)
 
 
-def load_classifier(folder: Path) -> Classifier:
+def load_classifier(folder: Path) -> TorchClassifier:
     """Load a trained classifier, in evaluation mode.
 
     Raises:
@@ -93,7 +93,7 @@ def load_classifier(folder: Path) -> Classifier:
     tokenizer = load_tokenizer(folder)
     check_token_table(folder, model, tokenizer)
     labels = LabelSet(labels=tuple(model.config.id2label[label_id] for label_id in range(model.config.num_labels)))
-    return Classifier(model=model.eval(), tokenizer=tokenizer, labels=labels, notice=read_notice(folder))
+    return TorchClassifier(model=model.eval(), tokenizer=tokenizer, labels=labels, notice=read_notice(folder))
 
 
 def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
@@ -179,7 +179,7 @@ def check_token_table(folder: Path, model: PreTrainedModel, tokenizer: PreTraine
         )
 
 
-def save_classifier(classifier: Classifier, folder: Path) -> None:
+def save_classifier(classifier: TorchClassifier, folder: Path) -> None:
     """Write model, tokenizer and labels to a folder that `load_classifier` and every Hugging Face tool reads."""
     folder.mkdir(parents=True, exist_ok=True)
     set_problem(classifier.model)

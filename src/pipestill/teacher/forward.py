@@ -9,13 +9,13 @@ from torch import Tensor
 
 from pipestill.precision import Precision, PrecisionChoice, PrecisionSetting, choose_precision
 from pipestill.progress import shown
-from pipestill.teacher.classifier import Classifier
+from pipestill.teacher.classifier import TorchClassifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 
 
 def predict_logits(
-    classifier: Classifier, texts: Sequence[str], *, batch_size: int, precision: Precision, show: str | None = None
+    classifier: TorchClassifier, texts: Sequence[str], *, batch_size: int, precision: Precision, show: str | None = None
 ) -> Float[np.ndarray, "batch label"]:
     """Run a classifier forward over texts; see `compute_outputs`.
 
@@ -27,7 +27,7 @@ def predict_logits(
 
 
 def compute_outputs(
-    classifier: Classifier,
+    classifier: TorchClassifier,
     texts: Sequence[str],
     width: int,
     *,
@@ -63,7 +63,7 @@ def compute_outputs(
     return outputs
 
 
-def forward(classifier: Classifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
+def forward(classifier: TorchClassifier, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch label"]:
     """Run one encoded batch in float32 and without gradients."""
     with torch.inference_mode():
         logits: Tensor = classifier.model(**batch).logits

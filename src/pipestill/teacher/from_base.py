@@ -24,7 +24,7 @@ from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.teacher.classifier import (
     UNREADABLE,
-    Classifier,
+    TorchClassifier,
     check_length,
     num_token_ids,
     num_token_rows,
@@ -55,7 +55,7 @@ class _Loaded(NamedTuple):
     num_own_labels: int | None
 
 
-def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, dropout: float) -> Classifier:
+def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, dropout: float) -> TorchClassifier:
     """Put a new classification head on a pretrained encoder.
 
     The head's weights are random: seed torch first.
@@ -86,7 +86,7 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, drop
     set_problem(model)
     set_dropout(model, dropout)
     _check_tokenizer(base, tokenizer)
-    classifier = Classifier(model=model, tokenizer=tokenizer, labels=labels, notice=read_notice(base))
+    classifier = TorchClassifier(model=model, tokenizer=tokenizer, labels=labels, notice=read_notice(base))
     _check_padding(classifier)
     return classifier
 
@@ -235,7 +235,7 @@ def _check_tokenizer(base: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _check_padding(classifier: Classifier) -> None:
+def _check_padding(classifier: TorchClassifier) -> None:
     """Refuse a model whose logits change where a text is padded on the right, as in batches here."""
     row = encode(classifier.tokenizer, ["good"])[0]
     num_added = min(PADDED_BY, classifier.max_length - len(row))

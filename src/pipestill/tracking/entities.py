@@ -12,14 +12,14 @@ from pipestill.choices import Choice
 from pipestill.code.lists import is_code
 from pipestill.environment import Environment
 from pipestill.fingerprint import sha256_json
-from pipestill.tracking.identity import Identity
+from pipestill.tracking.identity import StageIdentity
 from pipestill.tracking.live import BATCH_SIZE, MAX_TAG_CHARS, batches, safe_name, shorten
 from pipestill.tracking.run_record import DatasetInfo, ModelInfo
 from pipestill.tracking.store import Store
 
 
 def content_tags(
-    identity: Identity, execution_id: str, git_commit: str | None, git_dirty: bool | None, experiment: str | None
+    identity: StageIdentity, execution_id: str, git_commit: str | None, git_dirty: bool | None, experiment: str | None
 ) -> dict[str, str]:
     """Return the tags that hold the hashes of a run's command, inputs and settings.
 

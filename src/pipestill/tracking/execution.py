@@ -17,7 +17,7 @@ from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
-from pipestill.tracking.identity import Identity, Workspace, current_stage, git_state, home, name_in
+from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
 from pipestill.tracking.live import LiveRun, Operation, Point, is_live, now_ms, say, start_live_run
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
@@ -166,7 +166,7 @@ class _Execution:
         stage = name_in(address)
         workspace = _quietly(lambda: Workspace(address), None)
         # Without an identity this request cannot be told from another one: its scratch folder must not be reused.
-        unknown = Identity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
+        unknown = StageIdentity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
         self.code = _quietly(lambda: read_code_lists(self.identity.deps), {})
         self.git_commit, self.git_dirty = git_state()

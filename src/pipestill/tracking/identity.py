@@ -18,7 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import Record
 
 
-class Identity(Record):
+class StageIdentity(Record):
     """The request that a stage answers: its command, the md5 of its deps as DVC computes them, its params by file."""
 
     stage: str
@@ -47,7 +47,7 @@ def home() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
-def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
+def identity_of(stage: str, entry: Mapping[str, Any]) -> StageIdentity:
     """Read an identity from a stage's entry in dvc.lock.
 
     Args:
@@ -58,7 +58,7 @@ def identity_of(stage: str, entry: Mapping[str, Any]) -> Identity:
         The identity; equal requests give equal keys wherever they are read.
     """
     cmd = entry["cmd"]
-    return Identity(
+    return StageIdentity(
         stage=stage,
         cmd=cmd if isinstance(cmd, str) else "\n".join(cmd),
         deps=hashes_of(entry.get("deps", [])),
@@ -89,7 +89,7 @@ class Workspace:
         self._repo = Repo()
         self._stage = _found(self._repo, address)
 
-    def identity(self) -> Identity:
+    def identity(self) -> StageIdentity:
         """Compute the stage's identity from the files and params as they are now."""
         from dvc.stage.serialize import to_single_stage_lockfile
 

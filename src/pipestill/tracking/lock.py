@@ -11,7 +11,7 @@ from pipestill.code.lists import CodeList
 from pipestill.errors import RecordError
 from pipestill.fingerprint import sha256_json
 from pipestill.records import read_json, read_record
-from pipestill.tracking.identity import Identity, hashes_of, identity_of, md5_of
+from pipestill.tracking.identity import StageIdentity, hashes_of, identity_of, md5_of
 from pipestill.tracking.live import say
 from pipestill.tracking.run_record import RunRecord, record_path
 
@@ -25,7 +25,7 @@ PIPELINES = Path("pipelines")
 class Made(NamedTuple):
     """One stage in dvc.lock: its identity, the md5 of its outs and of its run record (None if it writes none)."""
 
-    identity: Identity
+    identity: StageIdentity
     outs: dict[str, str]
     record_md5: str | None
 

@@ -9,34 +9,34 @@ from pipestill.tracking.model_folder import classifier_folder
 from pipestill.tracking.store import Store
 
 
-class Duel(NamedTuple):
+class Comparison(NamedTuple):
     """Quality of challenger and champion on the same dev rows, in [0, 1]."""
 
     challenger: float
     champion: float
 
 
-def reasons_against(duel: Duel, metric: str, margin: float) -> tuple[str, ...]:
+def reasons_against(comparison: Comparison, metric: str, margin: float) -> tuple[str, ...]:
     """Return why a challenger is refused; empty if it is as good as the champion within the margin.
 
     Args:
-        duel: quality of both models on dev.
+        comparison: quality of both models on dev.
         metric: name of the quality metric.
         margin: largest drop below the champion that is allowed.
     """
     # Half a millionth: the tags hold six digits, and a drop of exactly the margin is allowed.
-    drop = duel.champion - duel.challenger
+    drop = comparison.champion - comparison.challenger
     if drop <= margin + 5e-7:
         return ()
     return (
         (
-            f"{metric} on dev is {duel.challenger:.4f}, {drop:.4f} below the champion's {duel.champion:.4f}; "
-            f"at most {margin:g} is allowed"
+            f"{metric} on dev is {comparison.challenger:.4f}, {drop:.4f} below the champion's "
+            f"{comparison.champion:.4f}; at most {margin:g} is allowed"
         ),
     )
 
 
-def compare(store: Store, lock: Lock, candidate: Candidate, champion: Any) -> Duel:  # noqa: ANN401 (mlflow's ModelVersion)
+def compare(store: Store, lock: Lock, candidate: Candidate, champion: Any) -> Comparison:  # noqa: ANN401 (mlflow's ModelVersion)
     """Return both models' quality on dev: the champion's from its tags if measured on these rows, else measured now.
 
     Args:
@@ -50,7 +50,7 @@ def compare(store: Store, lock: Lock, candidate: Candidate, champion: Any) -> Du
     """
     recorded = champion.tags.get(f"dev.{candidate.metric}")
     if recorded is not None and champion.tags.get(f"dvc.out/{DEV}") == candidate.dev_md5:
-        return Duel(candidate.dev_quality, float(recorded))
+        return Comparison(candidate.dev_quality, float(recorded))
     if not lock.holds(DEV):
         raise RegistryError(
             f"{DEV} is missing or differs from dvc.lock, and the champion was measured on other rows",
@@ -68,7 +68,7 @@ def _download(store: Store, version: Any) -> Path:  # noqa: ANN401 (mlflow's Mod
     return Path(mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri, registry_uri=uri))
 
 
-def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_file: str) -> Duel:
+def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_file: str) -> Comparison:
     """Score both on the dev rows, one text at a time: an int8 model's logits depend on the batch a text is in."""
     import numpy as np
     import pyarrow.parquet
@@ -89,7 +89,7 @@ def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_fi
         )
     columns = [champion.labels.index(label) for label in challenger.labels]
     score = accuracy if candidate.metric == "accuracy" else macro_f1
-    return Duel(
+    return Comparison(
         score(challenger.logits(texts, batch_size=1), label_ids),
         score(champion.logits(texts, batch_size=1)[:, columns], label_ids),
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pipestill.predict import Classifier
 
 
-class Answer(BaseModel):
+class ServedPrediction(BaseModel):
     """The prediction for one text: the most probable label, its probability, and every label's, most probable first."""
 
     label: str
@@ -27,12 +27,15 @@ class ServedClassifier(mlflow.pyfunc.PythonModel):
         """Open the artifact folder; the model's config names the ONNX file."""
         self._classifier = Classifier(Path(context.artifacts["classifier"]), file=context.model_config["file"])
 
-    def predict(self, model_input: list[str], params: dict[str, int] | None = None) -> list[Answer]:
+    def predict(self, model_input: list[str], params: dict[str, int] | None = None) -> list[ServedPrediction]:
         """Classify texts; see `Classifier.predict` for `batch_size` among the params."""
         batch_size = (params or {}).get("batch_size", 1)
         if batch_size < 1:
             raise MlflowException.invalid_parameter_value(f"batch_size is {batch_size}; it must be at least 1")
-        return [Answer(**found._asdict()) for found in self._classifier.predict(model_input, batch_size=batch_size)]
+        return [
+            ServedPrediction(**found._asdict())
+            for found in self._classifier.predict(model_input, batch_size=batch_size)
+        ]
 
 
 mlflow.models.set_model(ServedClassifier())

@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock
 
 from pipestill.tracking import entities
-from pipestill.tracking.identity import Identity
+from pipestill.tracking.identity import StageIdentity
 from pipestill.tracking.live import Point, create_run, say, write_points
 from pipestill.tracking.lock import MAIN, Lock, pipelines_with_lock, repository_of
 from pipestill.tracking.pipeline_run import write_pipeline_run
@@ -102,7 +102,7 @@ def _settle_all(store: Store, lock: Lock, records: dict[str, RunRecord]) -> tupl
     return run_ids, outcomes
 
 
-def _settle(store: Store, identity: Identity, record: RunRecord | None) -> tuple[str, str | None]:
+def _settle(store: Store, identity: StageIdentity, record: RunRecord | None) -> tuple[str, str | None]:
     """Make sure that one stage has its run; return the action and the run's id."""
     if record is None:
         found = search(store, f"tags.`dvc.key` = '{identity.key}' AND attributes.status = 'FINISHED'")
@@ -128,7 +128,7 @@ def replay(store: Store, record: RunRecord, partial: Any = None) -> str:  # noqa
     Returns:
         The id of the run.
     """
-    identity = Identity(stage=record.stage, cmd=record.cmd, deps=record.deps, params=record.dvc_params)
+    identity = StageIdentity(stage=record.stage, cmd=record.cmd, deps=record.deps, params=record.dvc_params)
     tags = entities.content_tags(identity, record.execution_id, record.git_commit, record.git_dirty, record.experiment)
     tags |= {"dvc.key": record.key, "dvc.replayed": "true"} | role_tags(record.metrics)
     if partial is None:

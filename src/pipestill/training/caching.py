@@ -9,14 +9,14 @@ from datasets import Dataset
 from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, TeacherOutputs, identify, write_logit_cache
 from pipestill.progress import advancing
-from pipestill.teacher import Classifier, choose_device_precision, fastest_device, predict_logits
+from pipestill.teacher import TorchClassifier, choose_device_precision, fastest_device, predict_logits
 from pipestill.training.capture import capture, check_size
 
 
 def cache_logits(
     params: CacheLogitsParams,
     *,
-    teacher: Classifier,
+    teacher: TorchClassifier,
     teacher_folder: Path,
     labels: LabelSet,
     table: Dataset,

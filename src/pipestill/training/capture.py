@@ -10,7 +10,7 @@ from pipestill.logit_cache import FeaturesParams, TeacherOutputs
 from pipestill.precision import Precision
 from pipestill.shards import StorageDtype, row_ends
 from pipestill.sites import Site
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.teacher.forward import autocast
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
@@ -18,7 +18,7 @@ from pipestill.training.recorder import Recorder, sizes_of
 
 
 def capture(
-    teacher: Classifier, texts: Sequence[str], params: FeaturesParams, *, batch_size: int, precision: Precision
+    teacher: TorchClassifier, texts: Sequence[str], params: FeaturesParams, *, batch_size: int, precision: Precision
 ) -> TeacherOutputs:
     """Run a teacher over texts, in batches of similar length, and keep logits and features.
 
@@ -50,7 +50,7 @@ def capture(
 
 
 def check_size(
-    teacher: Classifier, params: FeaturesParams, storage_dtype: StorageDtype, texts: Iterable[Sequence[str]]
+    teacher: TorchClassifier, params: FeaturesParams, storage_dtype: StorageDtype, texts: Iterable[Sequence[str]]
 ) -> int:
     """Check that the features fit into the limit of params.yaml.
 

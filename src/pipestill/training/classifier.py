@@ -7,11 +7,11 @@ from pipestill.data.tables import Rows
 from pipestill.losses.params import Objective
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
-from pipestill.teacher import Classifier, fastest_device, predict_logits
+from pipestill.teacher import TorchClassifier, fastest_device, predict_logits
 from pipestill.training.callbacks import Callbacks, DevSplit, EndedEpoch
 from pipestill.training.duration import Steps, plan_epochs
+from pipestill.training.inputs import TrainingInputs
 from pipestill.training.learner import Learner, loss_on
-from pipestill.training.material import Material
 from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.recipe import Traits, choose_recipe
 from pipestill.training.records import EpochPoint, TrainingRecord, best_epoch
@@ -27,8 +27,8 @@ PATIENCE = 3
 def train_classifier(
     *,
     name: str,
-    classifier: Classifier,
-    material: Material,
+    classifier: TorchClassifier,
+    inputs: TrainingInputs,
     objective: Objective,
     signal: Signal,
     settings: TrainingSettings,
@@ -44,7 +44,7 @@ def train_classifier(
     Args:
         name: name of the model for progress and record.
         classifier: model to train in place.
-        material: rows, dev split, and the scratch folder that holds the checkpoints.
+        inputs: rows, dev split, and the scratch folder that holds the checkpoints.
         objective: losses and their weights.
         signal: source of targets.
         settings: optimiser, schedule and time limit; `auto` ones are chosen here.
@@ -57,8 +57,8 @@ def train_classifier(
     Raises:
         ModelError: the loss is not finite.
     """
-    dev, scratch = material.dev, material.scratch
-    rows = TrainingRows(material.table, classifier.tokenizer, scratch)
+    dev, scratch = inputs.dev, inputs.scratch
+    rows = TrainingRows(inputs.table, classifier.tokenizer, scratch)
     precision = prepare_model(classifier.model, settings)
     traits = Traits.of(
         classifier.model.config,
@@ -115,7 +115,7 @@ def train_classifier(
 
 
 def _dev_split(
-    classifier: Classifier,
+    classifier: TorchClassifier,
     dev: Rows,
     params: TrainingParams,
     precision: Precision,

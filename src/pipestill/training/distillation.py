@@ -15,14 +15,14 @@ from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.students._base import build_architecture
-from pipestill.teacher import Classifier, check_length, choose_device_precision, load_classifier
+from pipestill.teacher import TorchClassifier, check_length, choose_device_precision, load_classifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate, length_sorted_batches
 from pipestill.text.tokenizer import encode
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
+from pipestill.training.inputs import Trained, TrainingInputs
 from pipestill.training.learner import objective_reads
-from pipestill.training.material import Material, Trained
 from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.recorder import sizes_of
 from pipestill.training.records import EpochPoint
@@ -53,17 +53,19 @@ class Student(NamedTuple):
         old_ids: the teacher's id of each of its tokens; None where both use the same ids.
     """
 
-    classifier: Classifier
+    classifier: TorchClassifier
     facts: tuple[Fact, ...]
     choices: tuple[Choice, ...]
     old_ids: OldIds
 
 
-def train_student(name: str, params: StudentParams, material: Material, callbacks: Callbacks[EpochPoint]) -> Trained:
+def train_student(
+    name: str, params: StudentParams, inputs: TrainingInputs, callbacks: Callbacks[EpochPoint]
+) -> Trained:
     """Build a student and train it on the targets in its params: the cache, the teacher in the loop, or hard labels."""
-    student = build_student(params, material)
-    signal = signal_for(params, student.classifier, material, student.old_ids)
-    return train_built(name, params, student, signal, material, callbacks)
+    student = build_student(params, inputs)
+    signal = signal_for(params, student.classifier, inputs, student.old_ids)
+    return train_built(name, params, student, signal, inputs, callbacks)
 
 
 def train_built(
@@ -71,7 +73,7 @@ def train_built(
     params: StudentParams,
     student: Student,
     signal: Signal,
-    material: Material,
+    inputs: TrainingInputs,
     callbacks: Callbacks[EpochPoint],
 ) -> Trained:
     """Train a built student on the targets that its params name."""
@@ -79,7 +81,7 @@ def train_built(
     record = train_classifier(
         name=name,
         classifier=student.classifier,
-        material=material,
+        inputs=inputs,
         objective=params.terms,
         signal=signal,
         settings=params.training,
@@ -91,13 +93,13 @@ def train_built(
     return Trained(student.classifier, record, time.perf_counter() - start, signal.seconds)
 
 
-def build_student(params: StudentParams, material: Material) -> Student:
+def build_student(params: StudentParams, inputs: TrainingInputs) -> Student:
     """Build a student out of the model that its params name.
 
     Raises:
         ModelError: the teacher has other labels than the data, or the student cannot be made from it as the params ask.
     """
-    labels = material.labels
+    labels = inputs.labels
     seed_everything(derive_seed(params.seed, "student"))
     folder = Path(params.init)
     if folder == TEACHER:
@@ -105,9 +107,9 @@ def build_student(params: StudentParams, material: Material) -> Student:
     else:
         explicit = None if params.max_length == "auto" else params.max_length
         initial = new_classifier(folder, labels=labels, max_length=explicit, dropout=params.training.dropout)
-    choices = _set_max_length(initial, params, material)
-    pruned = prune_vocabulary(params.vocabulary, initial, material.table, material.dev.texts)
-    batches = first_batches(material, pruned.initial.tokenizer, params.architecture.num_rows_read)
+    choices = _set_max_length(initial, params, inputs)
+    pruned = prune_vocabulary(params.vocabulary, initial, inputs.table, inputs.dev.texts)
+    batches = first_batches(inputs, pruned.initial.tokenizer, params.architecture.num_rows_read)
     model, facts = build_architecture(params.architecture, pruned.initial.model, batches)
     check_length(model, initial.max_length)
     shrunk = shrink_embedding(params.embedding, model)
@@ -115,37 +117,39 @@ def build_student(params: StudentParams, material: Material) -> Student:
     return Student(replace(pruned.initial, model=model), facts, choices, pruned.old_ids)
 
 
-def _set_max_length(initial: Classifier, params: StudentParams, material: Material) -> tuple[Choice, ...]:
+def _set_max_length(initial: TorchClassifier, params: StudentParams, inputs: TrainingInputs) -> tuple[Choice, ...]:
     """Set the longest input of a student; `auto` is the teacher's, or else fits the texts and the time limit."""
     if params.max_length != "auto":
         initial.tokenizer.model_max_length = params.max_length
         return ()
     if Path(params.init) != TEACHER:
-        file = material.scratch / "max_length.json"
-        num_labels = material.labels.num_labels
-        return (fit_texts_and_limit(initial, material.table, params.training, num_labels, file),)
+        file = inputs.scratch / "max_length.json"
+        num_labels = inputs.labels.num_labels
+        return (fit_texts_and_limit(initial, inputs.table, params.training, num_labels, file),)
     return (Choice(setting="max_length", asked="auto", used=str(initial.max_length), reason="the teacher's"),)
 
 
-def first_batches(material: Material, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
+def first_batches(inputs: TrainingInputs, tokenizer: PreTrainedTokenizerBase, num_rows: int) -> list[dict[str, Tensor]]:
     """Return the first rows that a student will learn on, in batches of similar length.
 
     A table is sorted by content id, a hash of the text, so its first rows are spread over it.
     """
-    rows = encode(tokenizer, material.table[:num_rows]["text"])
+    rows = encode(tokenizer, inputs.table[:num_rows]["text"])
     return [
         collate([rows[row] for row in batch], tokenizer.pad_token_id)
         for batch in length_sorted_batches([len(row) for row in rows], BUILD_BATCH_SIZE)
     ]
 
 
-def signal_for(params: StudentParams, student: Classifier, material: Material, old_ids: OldIds = None) -> Signal:
+def signal_for(
+    params: StudentParams, student: TorchClassifier, inputs: TrainingInputs, old_ids: OldIds = None
+) -> Signal:
     """Open the source of a training's targets.
 
     Args:
         params: settings that name the losses and the source of their targets.
         student: student to be trained.
-        material: rows to train on, and the dev split.
+        inputs: rows to train on, and the dev split.
         old_ids: the teacher's id of each of the student's tokens; None where they are the same.
 
     Raises:
@@ -155,8 +159,8 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
         return NoTeacher()
     targets = Path(params.targets)
     if TEACHER not in {Path(params.init), targets}:  # then the student's stage does not depend on it
-        return open_logits(targets, material.labels, material.table)
-    teacher = _teacher(material.labels)
+        return open_logits(targets, inputs.labels, inputs.table)
+    teacher = _teacher(inputs.labels)
     sizes = sizes_of(teacher.model)
     reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
     cached = targets != TEACHER and holds_features(targets, reads)
@@ -178,12 +182,12 @@ def signal_for(params: StudentParams, student: Classifier, material: Material, o
         names = ", ".join(map(str, sorted(reads.teacher)))
         print(f"the teacher runs in the loop for features that {targets} does not hold: {names}", flush=True)
     if targets != LOGITS:
-        return open_logits(targets, material.labels, material.table, in_the_loop)
+        return open_logits(targets, inputs.labels, inputs.table, in_the_loop)
     features = CachedFeatures(reads, sizes) if reads.teacher and cached else None
-    return open_cached_teacher(targets, TEACHER, teacher, material.table, in_the_loop, features)
+    return open_cached_teacher(targets, TEACHER, teacher, inputs.table, in_the_loop, features)
 
 
-def _teacher(labels: LabelSet) -> Classifier:
+def _teacher(labels: LabelSet) -> TorchClassifier:
     teacher = load_classifier(TEACHER)
     check_labels(TEACHER, teacher.labels.labels, labels.labels)
     return teacher

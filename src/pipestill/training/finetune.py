@@ -15,7 +15,7 @@ from pipestill.teacher.tracing import check_exportable
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
 from pipestill.training.head import FittedHead, fit_head, num_rows_to_fit
-from pipestill.training.material import Material, Trained
+from pipestill.training.inputs import Trained, TrainingInputs
 from pipestill.training.max_length import fit_texts_and_limit
 from pipestill.training.params import FinetuneTeacherParams
 from pipestill.training.records import EpochPoint
@@ -26,27 +26,25 @@ HEAD_BATCH_SIZE = 64
 
 
 def finetune_teacher(
-    name: str, params: FinetuneTeacherParams, base: Path, material: Material, callbacks: Callbacks[EpochPoint]
+    name: str, params: FinetuneTeacherParams, base: Path, inputs: TrainingInputs, callbacks: Callbacks[EpochPoint]
 ) -> Trained:
     """Fine-tune a pretrained encoder on hard labels with cross-entropy, from a head fitted on the frozen base."""
     start = time.perf_counter()
     seed_everything(derive_seed(params.seed, "head"))
     explicit = None if params.max_length == "auto" else params.max_length
-    classifier = new_classifier(base, labels=material.labels, max_length=explicit, dropout=params.training.dropout)
+    classifier = new_classifier(base, labels=inputs.labels, max_length=explicit, dropout=params.training.dropout)
     choices: list[Choice] = []
     if explicit is None:
-        file = material.scratch / "max_length.json"
-        choices.append(
-            fit_texts_and_limit(classifier, material.table, params.training, material.labels.num_labels, file)
-        )
+        file = inputs.scratch / "max_length.json"
+        choices.append(fit_texts_and_limit(classifier, inputs.table, params.training, inputs.labels.num_labels, file))
     check_exportable(classifier.model, classifier.tokenizer)
     head = FittedHead(None, None)
     if params.head == "probe":
-        rows = material.table[: num_rows_to_fit(material.labels.num_labels)]
+        rows = inputs.table[: num_rows_to_fit(inputs.labels.num_labels)]
         head = fit_head(
             classifier,
             Rows(rows["content_id"], rows["text"], np.asarray(rows["label_id"], dtype=np.int64)),
-            material.dev,
+            inputs.dev,
             batch_size=HEAD_BATCH_SIZE,
             precision=choose_device_precision(params.training.precision).used,
             name=name,
@@ -55,7 +53,7 @@ def finetune_teacher(
     record = train_classifier(
         name=name,
         classifier=classifier,
-        material=material,
+        inputs=inputs,
         objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
         signal=NoTeacher(),
         settings=params.training,

@@ -19,7 +19,7 @@ from pipestill.data.tables import Rows
 from pipestill.metrics.quality import nll_nats
 from pipestill.precision import Precision
 from pipestill.progress import shown
-from pipestill.teacher import Classifier, compute_outputs, fastest_device
+from pipestill.teacher import TorchClassifier, compute_outputs, fastest_device
 from pipestill.teacher.from_base import output_layer
 from pipestill.training.records import EpochPoint
 from pipestill.training.scores import dev_scores
@@ -59,7 +59,7 @@ class FittedHead:
 
 
 def fit_head(
-    classifier: Classifier, train: Rows, dev: Rows, *, batch_size: int, precision: Precision, name: str
+    classifier: TorchClassifier, train: Rows, dev: Rows, *, batch_size: int, precision: Precision, name: str
 ) -> FittedHead:
     """Fit the head of a classifier on its frozen base, in place.
 
@@ -120,7 +120,7 @@ def num_rows_to_fit(num_labels: int) -> int:
 
 
 def read_features(
-    classifier: Classifier, place: str, texts: list[str], *, batch_size: int, precision: Precision, show: str
+    classifier: TorchClassifier, place: str, texts: list[str], *, batch_size: int, precision: Precision, show: str
 ) -> Float[np.ndarray, "row hidden"]:
     """Run the base over texts and return the features that its head reads, float32 `[row, hidden]`.
 

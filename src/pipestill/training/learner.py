@@ -13,7 +13,7 @@ from pipestill.losses._features import Reads, Sizes
 from pipestill.losses.params import Objective
 from pipestill.training.objective import objective_sum
 from pipestill.training.recorder import Recorder, sizes_of
-from pipestill.training.signals import Answer, Batch, Signal
+from pipestill.training.signals import Batch, Signal, Targets
 
 
 class Learner(nn.Module):
@@ -37,24 +37,24 @@ class Learner(nn.Module):
             self.projections.update(_projections(objective, sizes_of(student), teacher, seed))
         self._recorder = Recorder(student, sites.student)
 
-    def forward(self, batch: Batch, answer: Answer, progress: float) -> Float[Tensor, ""]:
+    def forward(self, batch: Batch, targets: Targets, progress: float) -> Float[Tensor, ""]:
         """Compute the objective of a batch, as a sum over its rows.
 
         Args:
             batch: token ids and labels.
-            answer: logits and features of the teacher.
+            targets: logits and features of the teacher.
             progress: fraction of the training that is done, 0 to 1.
         """
         logits, features = self._recorder.run(batch["input_ids"], batch["attention_mask"])
         with torch.autocast(logits.device.type, enabled=False):  # losses stay float32
             inputs = LossInputs(
                 student_logits=logits.float(),
-                teacher_logits=answer.logits,
+                teacher_logits=targets.logits,
                 label_ids=batch["label_id"],
                 progress=progress,
                 attention_mask=batch["attention_mask"],
                 student_features=features,
-                teacher_features=answer.features,
+                teacher_features=targets.features,
             )
             each = [
                 replace(inputs, projection=self.projections[str(number)]) if str(number) in self.projections else inputs
@@ -67,7 +67,7 @@ def loss_on(signal: Signal) -> Callable[[Learner, Batch, float], Float[Tensor, "
     """Make the function that runs a learner on a batch and on its targets from a signal."""
 
     def loss(learner: Learner, batch: Batch, progress: float) -> Float[Tensor, ""]:
-        total: Tensor = learner(batch=batch, answer=signal.answer(batch), progress=progress)
+        total: Tensor = learner(batch=batch, targets=signal.targets(batch), progress=progress)
         return total
 
     return loss

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipestill.choices import Choice
 from pipestill.records import read_record, write_json
-from pipestill.teacher import Classifier, choose_device_precision, fastest_device, readable_length
+from pipestill.teacher import TorchClassifier, choose_device_precision, fastest_device, readable_length
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import count_tokens, encode
 from pipestill.training.duration import Steps, seconds_per_epoch
@@ -32,7 +32,7 @@ SAMPLE_ROWS = 20_000
 
 
 def fit_texts_and_limit(
-    classifier: Classifier, table: Dataset, settings: TrainingSettings, num_labels: int, file: Path
+    classifier: TorchClassifier, table: Dataset, settings: TrainingSettings, num_labels: int, file: Path
 ) -> Choice:
     """Set the longest input of a classifier to fit the texts of a table and the time limit of its training.
 
@@ -108,7 +108,7 @@ def _cut(lengths: Sequence[int], max_length: int) -> str:
 
 
 def _seconds_per_epoch(
-    classifier: Classifier, texts: Sequence[str], lengths: Sequence[int], params: TrainingParams
+    classifier: TorchClassifier, texts: Sequence[str], lengths: Sequence[int], params: TrainingParams
 ) -> float:
     """Time a few training steps at the classifier's present longest input; see `seconds_per_epoch`."""
     tokenizer = classifier.tokenizer

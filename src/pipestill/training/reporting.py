@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pipestill.choices import Choice
 from pipestill.training.callbacks import Callbacks
-from pipestill.training.material import Trained
+from pipestill.training.inputs import Trained
 from pipestill.training.records import EpochPoint
 
 

@@ -13,7 +13,7 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Targets:
     """The targets of a batch: a teacher's logits and features.
 
     Attributes:
@@ -38,7 +38,7 @@ class Signal(Protocol):
     def seconds(self) -> float:
         """Seconds spent on targets so far."""
 
-    def answer(self, batch: Batch) -> Answer:
+    def targets(self, batch: Batch) -> Targets:
         """Return the targets of a batch."""
 
 
@@ -48,6 +48,6 @@ class NoTeacher:
     seconds = 0.0
     sizes: Sizes | None = None
 
-    def answer(self, batch: Batch) -> Answer:  # noqa: ARG002 (whatever the batch)
+    def targets(self, batch: Batch) -> Targets:  # noqa: ARG002 (whatever the batch)
         """Return empty targets."""
-        return Answer()
+        return Targets()

@@ -21,10 +21,10 @@ from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
-from pipestill.teacher import Classifier, predict_logits
+from pipestill.teacher import TorchClassifier, predict_logits
 from pipestill.teacher.forward import autocast
 from pipestill.training.recorder import Recorder, sizes_of
-from pipestill.training.signals import Answer, Batch
+from pipestill.training.signals import Batch, Targets
 
 CHECKED_ROWS = 16
 """Rows run through the teacher again when a cache is opened."""
@@ -45,7 +45,7 @@ class OnlineTeacher:
 
     def __init__(
         self,
-        teacher: Classifier,
+        teacher: TorchClassifier,
         precision: Precision,
         sites: Collection[Site] = (),
         *,
@@ -58,7 +58,7 @@ class OnlineTeacher:
         self._precision = precision
         self._recorder = Recorder(teacher.model, sites)
 
-    def answer(self, batch: Batch) -> Answer:
+    def targets(self, batch: Batch) -> Targets:
         """Run the teacher on the batch."""
         start = time.perf_counter()
         device = batch["input_ids"].device
@@ -67,7 +67,7 @@ class OnlineTeacher:
         with torch.no_grad(), autocast(self._precision, device):
             logits, features = self._recorder.run(input_ids, batch["attention_mask"])
         self.seconds += time.perf_counter() - start
-        return Answer(logits.float(), features)
+        return Targets(logits.float(), features)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class CachedTeacher:
         """Seconds spent on targets so far."""
         return self._seconds + (self._in_the_loop.seconds if self._in_the_loop else 0.0)
 
-    def answer(self, batch: Batch) -> Answer:
+    def targets(self, batch: Batch) -> Targets:
         """Look the batch up in the cache."""
         start = time.perf_counter()
         positions = self._positions[batch["row"].cpu().numpy()]
@@ -116,8 +116,8 @@ class CachedTeacher:
         features = self._look_up(self._features, positions, batch) if self._features else None
         self._seconds += time.perf_counter() - start
         if self._in_the_loop:
-            features = self._in_the_loop.answer(batch).features
-        return Answer(logits, features)
+            features = self._in_the_loop.targets(batch).features
+        return Targets(logits, features)
 
     def _look_up(self, wanted: CachedFeatures, positions: np.ndarray, batch: Batch) -> Features:
         num_tokens, found = self._cache.features_at(positions)
@@ -149,7 +149,7 @@ def holds_features(folder: Path, reads: Reads) -> bool:
 def open_cached_teacher(
     folder: Path,
     teacher_folder: Path,
-    teacher: Classifier,
+    teacher: TorchClassifier,
     rows: Dataset,
     in_the_loop: OnlineTeacher | None = None,
     features: CachedFeatures | None = None,

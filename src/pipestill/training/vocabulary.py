@@ -12,7 +12,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from pipestill.facts import Fact
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer, unknown_fraction
 from pipestill.training.student_params import EmbeddingSpec, FactorisedEmbeddingSpec, PrunedVocabulary, VocabularySpec
@@ -33,12 +33,14 @@ class Pruned(NamedTuple):
         facts: tokens kept, parameters saved, and the effects on dev texts.
     """
 
-    initial: Classifier
+    initial: TorchClassifier
     old_ids: OldIds
     facts: tuple[Fact, ...]
 
 
-def prune_vocabulary(spec: VocabularySpec, initial: Classifier, table: Dataset, dev_texts: Sequence[str]) -> Pruned:
+def prune_vocabulary(
+    spec: VocabularySpec, initial: TorchClassifier, table: Dataset, dev_texts: Sequence[str]
+) -> Pruned:
     """Cut a classifier down to the tokens that a student's training rows need.
 
     Args:

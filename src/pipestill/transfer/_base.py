@@ -31,7 +31,7 @@ class NewRow(NamedTuple):
     parent_ids: tuple[str, ...]
 
 
-class Ingredients(NamedTuple):
+class TransferInputs(NamedTuple):
     """The inputs of augmentations.
 
     Attributes:
@@ -56,7 +56,7 @@ class AugmentationSpec(Section, ABC):
     kind: str
 
     @abstractmethod
-    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
+    def new_rows(self, given: TransferInputs) -> Iterator[NewRow]:
         """Make rows, one parent at a time.
 
         Yields:

@@ -16,7 +16,7 @@ from pipestill.data.tables import DEV, TEST, TRAIN, TRANSFER, TRANSFER_CARD, UNL
 from pipestill.fingerprint import content_id
 from pipestill.progress import shown
 from pipestill.records import Record, write_json
-from pipestill.transfer._base import Ingredients, Row
+from pipestill.transfer._base import Row, TransferInputs
 from pipestill.transfer.params import TransferParams
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def build_transfer(
     """
     train = open_table(prepared / TRAIN.name, scratch / "tables")
     unlabelled = TableRows(open_table(prepared / UNLABELLED.name, scratch / "tables"))
-    given = Ingredients(TableRows(train), unlabelled, params.seed, mask_token)
+    given = TransferInputs(TableRows(train), unlabelled, params.seed, mask_token)
     with scratch_database(scratch / "transfer.sqlite") as database:
         database.execute("CREATE TABLE held_out (key BLOB PRIMARY KEY) WITHOUT ROWID")
         database.execute(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, split_units
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, TransferInputs, split_units
 
 
 def crop_ngrams(text: str, min_fraction: float, max_fraction: float, numbers: random.Random) -> str | None:
@@ -48,7 +48,7 @@ class CropNgrams(AugmentationSpec):
             raise ValueError("min_fraction must not be above max_fraction")
         return self
 
-    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
+    def new_rows(self, given: TransferInputs) -> Iterator[NewRow]:
         """Crop each train row; see `AugmentationSpec.new_rows`."""
         for row in given.train:
             for copy in range(self.copies):

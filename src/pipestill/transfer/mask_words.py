@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipestill.errors import DataError
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, split_units
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, TransferInputs, split_units
 
 
 def mask_words(text: str, fraction: float, mask_token: str, numbers: random.Random) -> str | None:
@@ -46,7 +46,7 @@ class MaskWords(AugmentationSpec):
     copies: Annotated[int, Field(ge=1)]
     fraction: Annotated[float, Field(gt=0, lt=1)]
 
-    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
+    def new_rows(self, given: TransferInputs) -> Iterator[NewRow]:
         """Mask words of each train row; see `AugmentationSpec.new_rows`."""
         if given.mask_token is None:
             raise DataError(

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, Ingredients, NewRow, Row, split_units
+from pipestill.transfer._base import MIN_UNITS, AugmentationSpec, NewRow, Row, TransferInputs, split_units
 
 _ID_BITS = 128
 
@@ -49,7 +49,7 @@ class MixRows(AugmentationSpec):
     kind: Literal["mix_rows"]
     copies: Annotated[int, Field(ge=1)]
 
-    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
+    def new_rows(self, given: TransferInputs) -> Iterator[NewRow]:
         """Mix each train row with another; see `AugmentationSpec.new_rows`."""
         for row in given.train:
             for copy in range(self.copies):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipestill.transfer._base import AugmentationSpec, Ingredients, NewRow
+from pipestill.transfer._base import AugmentationSpec, NewRow, TransferInputs
 
 
 class Unlabelled(AugmentationSpec):
@@ -18,7 +18,7 @@ class Unlabelled(AugmentationSpec):
     kind: Literal["unlabelled"]
     fraction: Annotated[float, Field(gt=0, le=1)]
 
-    def new_rows(self, given: Ingredients) -> Iterator[NewRow]:
+    def new_rows(self, given: TransferInputs) -> Iterator[NewRow]:
         """Choose unlabelled rows; see `AugmentationSpec.new_rows`."""
         for row in given.unlabelled:
             if self.stream(given.seed, row.content_id, 0).random() < self.fraction:

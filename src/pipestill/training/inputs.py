@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
-from pipestill.teacher import Classifier
+from pipestill.teacher import TorchClassifier
 from pipestill.training.records import TrainingRecord
 
 
@@ -22,14 +22,14 @@ class Trained:
         teacher_seconds: part of that time spent on the teacher's logits.
     """
 
-    classifier: Classifier
+    classifier: TorchClassifier
     record: TrainingRecord
     train_seconds: float
     teacher_seconds: float
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingInputs:
     """The inputs of a training, and its scratch folder.
 
     Attributes:
