@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import pipestill
+from pipestill.code.closure import closure
 from pipestill.errors import PipestillError
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,11 @@ def test_training_code_is_refused_on_another_python_with_what_was_found_and_what
 )
 def test_the_runner_and_other_packages_are_left_to_the_next_finder(name: str) -> None:
     pipestill.TrainingCodeRefused.find_spec(name)
+
+
+def test_the_runner_is_what_predict_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    files = {*Path("src/pipestill/predict").glob("*.py")}
+    imported = {Path(path) for file in files for path in closure(file)}
+    names = {path.relative_to("src/pipestill").parts[0].removesuffix(".py") for path in files | imported}
+    assert names - {"__init__"} == {*pipestill.RUNNER}
