@@ -6,7 +6,7 @@ It also writes the code lists of the pipeline's stages.
 from pathlib import Path
 
 from pipestill.code.lists import write_code_lists
-from pipestill.mlm.settings import PARAMS, check_mlm_settings
+from pipestill.mlm.settings import FILE, PARAMS
 from pipestill.params import read_params
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
@@ -18,7 +18,7 @@ def main() -> None:
     """Read the params, check them, write the mark of success, which holds no params and so reruns no other stage."""
     content = read_params(PARAMS)
     with stage_run(content):
-        check_mlm_settings(content)
+        FILE.check(content)
         write_json(OUT, {"params": "every section of pipelines/mlm/params.yaml fits its specification"})
         write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "mlm_settings", {})
 

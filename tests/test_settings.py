@@ -9,7 +9,7 @@ import pytest
 from pipestill import settings
 from pipestill.errors import ParamsError
 from pipestill.params import load_section, read_params
-from pipestill.settings import SECTIONS, check_settings
+from pipestill.settings import FILE, check_settings
 
 ROOT = Path(__file__).parents[1]
 STUDENT = "bert_thin"
@@ -81,7 +81,7 @@ MISTAKES = [
         rf" students.{STUDENT}.training.dropout \(found 1.0\): .*less than 1",
     ),
     (f"students.{STUDENT}.vocabulary.min_count", 0, rf" students.{STUDENT}.vocabulary.min_count \(found 0\)"),
-    ("students", {}, r"at least one student is needed"),
+    ("students", {}, r"students: at least one entry is needed"),
     ("students", None, r"students \(found None\): a mapping.*"),
     # names that one section uses and another does not have
     (f"students.{STUDENT}.targets", "data/committees/all", r"committees/all'\): committees has no all"),
@@ -155,7 +155,7 @@ def test_cached_features_of_all_tokens_and_rare_words_that_are_pruned_do_not_go_
     check_settings(content, pipeline)
 
 
-@pytest.mark.parametrize("section", list(SECTIONS))
+@pytest.mark.parametrize("section", list(FILE.sections))
 def test_a_missing_section_is_named(content: dict[str, Any], pipeline: dict[str, Any], section: str) -> None:
     del content[section]
     with pytest.raises(ParamsError, match=rf"{section}: the section is missing"):
@@ -169,16 +169,16 @@ def test_a_missing_key_is_named(content: dict[str, Any], pipeline: dict[str, Any
 
 
 def test_mistakes_in_every_section_are_told_at_once(content: dict[str, Any], pipeline: dict[str, Any]) -> None:
-    for section in (*SECTIONS, *(f"students.{name}" for name in content["students"])):
+    for section in (*FILE.sections, *(f"students.{name}" for name in content["students"])):
         put(content, f"{section}.nonsense", 1)
     with pytest.raises(ParamsError) as error:
         check_settings(content, pipeline)
     text = str(error.value)
-    for section in SECTIONS:
+    for section in FILE.sections:
         assert f"{section}.nonsense (found 1)" in text
     for name in content["students"]:
         assert f"students.{name}.nonsense (found 1)" in text
-    assert f"{len(SECTIONS) + len(content['students'])} value(s) refused" in text
+    assert f"{len(FILE.sections) + len(content['students'])} value(s) refused" in text
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_also_where_every_student_has_a_value_of_its_own(
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message
 
 def test_a_file_that_is_not_there_is_refused_with_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="repository root"):
-        load_section("prepare", SECTIONS["prepare"], tmp_path / "params.yaml")
+        load_section("prepare", FILE.sections["prepare"], tmp_path / "params.yaml")
 
 
 def test_the_command_says_what_is_wrong_and_fails(

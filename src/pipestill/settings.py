@@ -8,12 +8,13 @@ from typing import Any
 from pipestill.baseline.params import BaselineParams
 from pipestill.benchmark.params import BenchmarkParams
 from pipestill.data.params import PrepareParams
-from pipestill.defaults import DEFAULTS, OWN, STUDENTS, default_refusals, place, student_refusals, with_defaults
+from pipestill.defaults import OWN, STUDENTS, place, with_defaults
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams, CommitteeParams, FeaturesParams
-from pipestill.params import parse_section, read_params, refusals
+from pipestill.params import parse_section, read_params
+from pipestill.params_file import ParamsFile
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
 from pipestill.tracking.params import RegisterParams
@@ -21,32 +22,33 @@ from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.student_params import StudentParams
 from pipestill.transfer.params import TransferParams
 
-SECTIONS: dict[str, Any] = {
-    "fetch": FetchParams,
-    "prepare": PrepareParams,
-    "transfer": TransferParams,
-    "finetune_teacher": FinetuneTeacherParams,
-    "cache_logits": CacheLogitsParams,
-    "export": ExportParams,
-    "baseline": BaselineParams,
-    "evaluate": EvaluateParams,
-    "benchmark": BenchmarkParams,
-    "report": ReportParams,
-    "register": RegisterParams,
-}
-"""The sections that every params.yaml has."""
-
-NAMED: dict[str, Any] = {
-    "students": StudentParams,
-    "more_bases": MoreBaseParams,
-    "more_teachers": MoreTeacherParams,
-    "committees": CommitteeParams,
-}
-"""The sections that hold one specification under each name; all but `students` may be empty."""
-
+FILE = ParamsFile(
+    path="params.yaml",
+    docs="docs/pipeline.md",
+    sections={
+        "fetch": FetchParams,
+        "prepare": PrepareParams,
+        "transfer": TransferParams,
+        "finetune_teacher": FinetuneTeacherParams,
+        "cache_logits": CacheLogitsParams,
+        "export": ExportParams,
+        "baseline": BaselineParams,
+        "evaluate": EvaluateParams,
+        "benchmark": BenchmarkParams,
+        "report": ReportParams,
+        "register": RegisterParams,
+    },
+    named={
+        "students": StudentParams,
+        "more_bases": MoreBaseParams,
+        "more_teachers": MoreTeacherParams,
+        "committees": CommitteeParams,
+    },
+    may_be_empty=("more_bases", "more_teachers", "committees"),
+    own=OWN,
+)
 PIPELINE = Path("dvc.yaml")
 TEACHER = "teacher"
-BASELINE = "baseline"
 
 
 def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> dict[str, StudentParams]:
@@ -62,64 +64,21 @@ def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> d
     Raises:
         ParamsError: one or more values are refused; the message lists all of them, from every section.
     """
-    known = [*SECTIONS, DEFAULTS, *NAMED]
-    lines = [
-        f"{section}: no such section; the sections are {', '.join(known)}"
-        for section in content
-        if section not in known
-    ]
-    for section, kind in SECTIONS.items():
-        lines += refusals(content, section, kind)
-    lines += default_refusals(content, StudentParams, OWN)
-    for section, kind in NAMED.items():
-        lines += _named_refusals(content, section, kind)
-    if not content.get(STUDENTS):
-        lines.append(f"{STUDENTS}: at least one student is needed, a name with its settings")
     students: dict[str, StudentParams] = {}
-    if not lines:
+
+    def mistakes_between() -> list[str]:
         whole = with_defaults(content)
-        students = {name: parse_section(whole, f"{STUDENTS}.{name}", StudentParams) for name in whole[STUDENTS]}
+        students.update({name: parse_section(whole, f"{STUDENTS}.{name}", StudentParams) for name in whole[STUDENTS]})
         features = parse_section(content, "cache_logits", CacheLogitsParams).features
-        lines = [
+        return [
             *_unknown_names(whole),
             *_unmade_variants(content),
             *_unlisted(content, pipeline),
             *_unreadable_features(content, students, features),
         ]
-    lines = [*dict.fromkeys(lines)]  # a mistake in the defaults is found with each student too
-    if lines:
-        raise ParamsError(
-            f"params.yaml: {len(lines)} value(s) refused",
-            found="".join(f"\n    {line}" for line in lines),
-            next_step="correct the values named above in params.yaml; docs/pipeline.md lists every section",
-        )
+
+    FILE.check(content, mistakes_between)
     return students
-
-
-def _named_refusals(content: Mapping[str, Any], section: str, kind: type[Any]) -> list[str]:
-    named = content.get(section)
-    if not isinstance(named, Mapping):
-        return [f"{section} (found {named!r}): a mapping of names to settings is needed, {{}} where there are none"]
-    lines = []
-    for name in named:
-        if isinstance(name, str):
-            found = (
-                student_refusals(content, name, kind)
-                if section == STUDENTS
-                else refusals(content, f"{section}.{name}", kind)
-            )
-            lines += _name_refusals(section, name) + found
-        else:
-            lines.append(f"{section}.{name}: YAML reads this name as {type(name).__name__}; begin it with a letter")
-    return lines
-
-
-def _name_refusals(section: str, name: str) -> list[str]:
-    """Refuse a name that cannot be a folder, a stage and a run: it takes letters, digits and underscores."""
-    if name in {TEACHER, BASELINE} or not name.isascii() or not name.replace("_", "").isalnum():
-        allowed = f"a name takes letters, digits and underscores and is not `{TEACHER}` or `{BASELINE}`"
-        return [f"{section}.{name}: invalid name; {allowed}"]
-    return []
 
 
 def _unknown_names(content: Mapping[str, Any]) -> list[str]:

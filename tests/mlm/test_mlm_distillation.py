@@ -19,7 +19,7 @@ from pipestill.errors import ModelError, ParamsError
 from pipestill.mlm.distillation import build_student
 from pipestill.mlm.model import load_masked_lm, predict_masked
 from pipestill.mlm.params import MlmDistillParams
-from pipestill.mlm.settings import PARAMS, check_mlm_settings
+from pipestill.mlm.settings import FILE, PARAMS
 from pipestill.params import parse_section, read_params
 from pipestill.students.params import BertLayersSpec, DistilbertSpec
 from pipestill.teacher import load_classifier, save_classifier
@@ -172,7 +172,7 @@ def test_a_student_that_learns_from_a_teacher_may_begin_so_too() -> None:
 
 class TestSettings:
     def test_the_params_as_they_are_fit(self) -> None:
-        check_mlm_settings(read_params(ROOT / PARAMS))
+        FILE.check(read_params(ROOT / PARAMS))
 
     def test_every_mistake_is_reported_at_once(self) -> None:
         content = read_params(ROOT / PARAMS)
@@ -181,7 +181,7 @@ class TestSettings:
         content["more"] = {}
         del content["mlm_masks"]
         with pytest.raises(ParamsError) as caught:
-            check_mlm_settings(content)
+            FILE.check(content)
         for word in ("4 value(s)", "mlm_cache.k", "weights.alpha", "more: no such section", "mlm_masks: the section"):
             assert word in str(caught.value)
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from pipestill.benchmark.params import BenchmarkParams
-from pipestill.defaults import DEFAULTS, STUDENTS, default_refusals, student_refusals, with_defaults
-from pipestill.errors import ParamsError
+from pipestill.defaults import STUDENTS, with_defaults
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams
-from pipestill.params import IntTuple, Section, parse_section, refusals
+from pipestill.params import IntTuple, Section, parse_section
+from pipestill.params_file import ParamsFile
 from pipestill.students.params import StudentKind
 from pipestill.training.params import MaxLength, TrainingParams
 from pipestill.training.student_params import EmbeddingSpec, StudentParams, TermParams, VocabularySpec
@@ -78,17 +78,21 @@ class Repeats(Section):
         return seeds
 
 
-SECTIONS: dict[str, Any] = {
-    "transfer": TransferParams,
-    "cache_logits": CacheLogitsParams,
-    "repeats": Repeats,
-    "export": ExportParams,
-    "evaluate": EvaluateParams,
-    "benchmark": BenchmarkParams,
-}
-"""The sections with one specification."""
-NAMED: dict[str, Any] = {"students": StudentSettings, "recipes": Recipe, "cells": Cell}
-"""The sections that hold one specification under each name."""
+FILE = ParamsFile(
+    path="pipelines/ablation/params.yaml",
+    docs="docs/ablation.md",
+    sections={
+        "transfer": TransferParams,
+        "cache_logits": CacheLogitsParams,
+        "repeats": Repeats,
+        "export": ExportParams,
+        "evaluate": EvaluateParams,
+        "benchmark": BenchmarkParams,
+    },
+    named={"students": StudentSettings, "recipes": Recipe, "cells": Cell},
+    own=("title",),
+    composed=("cells",),
+)
 
 
 def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> StudentParams:
@@ -136,34 +140,17 @@ def check_grid(content: Mapping[str, Any]) -> dict[str, StudentParams]:
     Raises:
         ParamsError: one or more values are refused; the message lists all of them.
     """
-    lines = [f"{section}: no such section" for section in content if section not in {*SECTIONS, DEFAULTS, *NAMED}]
-    for section, kind in SECTIONS.items():
-        lines += refusals(content, section, kind)
-    lines += default_refusals(content, StudentSettings, ("title",))
-    for section, kind in NAMED.items():
-        named = content.get(section)
-        if not isinstance(named, Mapping) or not named:
-            lines.append(f"{section} (found {named!r}): a mapping of names to settings is needed")
-            continue
-        for name in named:
-            lines += (
-                student_refusals(content, name, kind)
-                if section == STUDENTS
-                else refusals(content, f"{section}.{name}", kind)
-            )
-    lines = [*dict.fromkeys(lines)]  # a mistake in the defaults is found with each student too
     cells: dict[str, StudentParams] = {}
-    if not lines:
+
+    def mistakes_between() -> list[str]:
         seed, students = parse_section(content, "repeats", Repeats).seeds[0], grid_students(content)
+        lines: list[str] = []
         for name in content["cells"]:
             cell = parse_section(content, f"cells.{name}", Cell)
             lines += _check_cell(content, students, name, cell, seed, cells)
-    if lines:
-        raise ParamsError(
-            f"pipelines/ablation/params.yaml: {len(lines)} value(s) refused",
-            found="".join(f"\n    {line}" for line in lines),
-            next_step="correct the values named above; docs/ablation.md explains them",
-        )
+        return lines
+
+    FILE.check(content, mistakes_between)
     return cells
 
 
