@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipestill.ablation.params import check_grid, grid_students
-from pipestill.code.closure import exporting_code, training_code
+from pipestill.code.closure import named_code
 from pipestill.code.lists import write_code_lists
 from pipestill.defaults import write_students
 from pipestill.exporters.params import ExportParams
@@ -25,8 +25,8 @@ def main() -> None:
         write_json(OUT, {"params": "every section of the ablation's params fits its specification"})
         write_students(content, grid_students(content), STUDENTS)
         members = {
-            "ablation_cell": {name: training_code(student) for name, student in cells.items()}
-            | {"": exporting_code(parse_section(content, "export", ExportParams))}
+            "ablation_cell": {name: named_code(student) for name, student in cells.items()}
+            | {"": named_code(parse_section(content, "export", ExportParams))}
         }
         write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "ablation_check", members)
 

@@ -7,7 +7,7 @@ the modules that it is made of.
 
 from pathlib import Path
 
-from pipestill.code.closure import exporting_code, loading_code, training_code
+from pipestill.code.closure import loading_code, named_code
 from pipestill.code.lists import write_code_lists
 from pipestill.defaults import write_students
 from pipestill.exporters.params import ExportParams
@@ -29,8 +29,8 @@ def main() -> None:
         write_json(OUT, {"params": "every section of params.yaml fits its specification"})
         write_students(content, students)
         loading = {name: loading_code(student) for name, student in students.items()}
-        training = {name: training_code(student) for name, student in students.items()}
-        exporting = {"": exporting_code(parse_section(content, "export", ExportParams))} | loading
+        training = {name: named_code(student) for name, student in students.items()}
+        exporting = {"": named_code(parse_section(content, "export", ExportParams))} | loading
         write_code_lists(pipeline, "check", {"distill": training, "export": exporting, "evaluate": loading})
 
 

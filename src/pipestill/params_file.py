@@ -8,7 +8,8 @@ from pipestill.defaults import DEFAULTS, STUDENTS, default_refusals, student_ref
 from pipestill.errors import ParamsError
 from pipestill.params import refusals
 
-RESERVED = ("teacher", "baseline")
+TEACHER, BASELINE = "teacher", "baseline"
+RESERVED = (TEACHER, BASELINE)
 """Names that the pipeline gives to models of its own."""
 
 
@@ -23,7 +24,7 @@ class ParamsFile:
         named: specifications of the entries of those sections that hold one under each name.
         may_be_empty: those of the named sections that need no entry.
         own: keys that a student must give itself; `student_defaults` stands for the others.
-        composed: those of the named sections whose names are made of other names, for `check` to compare.
+        composed: those of the named sections whose names combine other names; `then` checks these names.
     """
 
     path: str
@@ -35,11 +36,11 @@ class ParamsFile:
     composed: tuple[str, ...] = ()
 
     def check(self, content: Mapping[str, Any], then: Callable[[], list[str]] = list) -> None:
-        """Check every section, and where each fits, what they say together.
+        """Check every section; if each fits its specification, check the sections against each other.
 
         Args:
             content: top-level mapping of the file.
-            then: function that lists the mistakes between sections that are right by themselves.
+            then: function that lists the mistakes between sections, called if each section fits.
 
         Raises:
             ParamsError: one or more values are refused; the message lists all of them.
@@ -87,4 +88,4 @@ class ParamsFile:
         return lines
 
 
-_ALLOWED = f"a name takes letters, digits and underscores and is not `{RESERVED[0]}` or `{RESERVED[1]}`"
+_ALLOWED = f"a name takes letters, digits and underscores and is not `{TEACHER}` or `{BASELINE}`"

@@ -14,7 +14,7 @@ from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams, CommitteeParams, FeaturesParams
 from pipestill.params import parse_section, read_params
-from pipestill.params_file import ParamsFile
+from pipestill.params_file import TEACHER, ParamsFile
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
 from pipestill.tracking.params import RegisterParams
@@ -48,7 +48,6 @@ FILE = ParamsFile(
     own=OWN,
 )
 PIPELINE = Path("dvc.yaml")
-TEACHER = "teacher"
 
 
 def check_settings(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> dict[str, StudentParams]:

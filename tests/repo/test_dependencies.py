@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 import sync_deps
-from pipestill.code.closure import exporting_code, loading_code, training_code
+from pipestill.code.closure import loading_code, named_code
 from pipestill.code.lists import code_list, is_code_list
 from pipestill.defaults import with_defaults
 from pipestill.exporters.params import ExportParams
@@ -132,7 +132,7 @@ def imports_used_by(settings: str, name: str) -> set[str]:
 
 
 def members_of(settings: str, of_kind: str) -> set[str]:
-    """The loss or student with these settings; none for what is no single kind's."""
+    """The module of the loss or student that a class of settings belongs to; empty for a base class or a helper."""
     fields = getattr(getattr(importlib.import_module(settings), of_kind), "model_fields", {})
     kinds = getattr(fields["kind"].annotation, "__args__", ()) if "kind" in fields else ()
     members = {f"{settings.rpartition('.')[0]}.{name}" for name in kinds}
@@ -208,17 +208,17 @@ def test_the_code_a_student_is_made_of_is_what_its_kinds_import(graph: grimp.Imp
     named = {f"pipestill.students.params:{type(student.architecture).__name__}"}
     named |= {f"pipestill.losses.params:{type(term.loss).__name__}" for term in student.objective}
     files = {file_of(module) for module in named.union(*(closure(graph, member) for member in named))}
-    assert set(training_code(student)) == files
+    assert set(named_code(student)) == files
     assert set(loading_code(student)) == {file for file in files if file.startswith("src/pipestill/architectures/")}
 
 
 @pytest.mark.usefixtures("in_the_repository")
 def test_an_export_is_made_of_the_formats_that_params_name(graph: grimp.ImportGraph) -> None:
     section = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["export"]
-    by_default = {*code_list(Path("stages/export.py")), *exporting_code(ExportParams.model_validate(section))}
+    by_default = {*code_list(Path("stages/export.py")), *named_code(ExportParams.model_validate(section))}
     assert by_default == {*code_list(Path("stages/export.py"))}
     entry = {"kind": "onnx_fp16", "tolerance": 0.01, "max_size_fraction": 0.6}
-    with_more = exporting_code(ExportParams.model_validate(section | {"more": [entry]}))
+    with_more = named_code(ExportParams.model_validate(section | {"more": [entry]}))
     module = "pipestill.exporters.onnx_fp16"
     assert {*with_more} - by_default == {file_of(module)}
     assert {file_of(name) for name in closure(graph, module)} <= {*with_more}
@@ -259,7 +259,7 @@ def loaded() -> dict[str, set[str]]:
 def test_importing_a_script_loads_nothing_that_its_code_list_lacks(
     graph: grimp.ImportGraph, loaded: dict[str, set[str]], path: str
 ) -> None:
-    """What really is imported, beside exempt modules, registration lists and settings, and what these import."""
+    """The modules that importing loads, without exempt modules, registration lists, settings, and their imports."""
     names = loaded[path]
     of_exempt = set().union(*(closure(graph, name) for name in filter(is_exempt, names)))
     lists = {name for name in names if name in REGISTRATIONS or name.rpartition(".")[0] in REGISTRATIONS}

@@ -77,16 +77,18 @@ def is_exempt(file: Path) -> bool:
     return any(exempt == file or exempt in file.parents for exempt in EXEMPT)
 
 
-def training_code(section: BaseModel) -> tuple[str, ...]:
-    """List the files of the losses and architectures that a parsed section of params.yaml names, sorted."""
+def named_code(section: BaseModel) -> tuple[str, ...]:
+    """List the files of the losses, architectures and export formats that a section of params.yaml names, sorted.
+
+    No import of a stage's script shows them.
+    """
     files: set[str] = set()
     todo: list[Any] = [section]
     while todo:
         value = todo.pop()
         if isinstance(value, BaseModel):
-            for settings in _file_of(type(value).__module__) & {*SETTINGS}:
-                of_value = settings.with_name(f"{settings.name}:{type(value).__name__}")
-                files |= {of_value.as_posix(), *closure(of_value)}
+            for member in _member_of(type(value)):
+                files |= {member.as_posix(), *closure(member)}
             todo += [getattr(value, name) for name in type(value).model_fields]
         elif isinstance(value, tuple | list):
             todo += value
@@ -95,21 +97,16 @@ def training_code(section: BaseModel) -> tuple[str, ...]:
     return tuple(sorted(files))
 
 
-def exporting_code(section: BaseModel) -> tuple[str, ...]:
-    """List the files of the registered members that a parsed section names, as `export.more` names formats, sorted."""
-    files: set[str] = set()
-    for _, value in section:
-        for member in value if isinstance(value, tuple) else (value,):
-            module = type(member).__module__
-            if module.rpartition(".")[0] in REGISTRATIONS:
-                for path in _file_of(module):
-                    files |= {path.as_posix(), *closure(path)}
-    return tuple(sorted(files))
-
-
 def loading_code(section: BaseModel) -> tuple[str, ...]:
     """List those of them that loading the trained model needs: the modules of architectures of our own."""
-    return tuple(path for path in training_code(section) if ARCHITECTURES in Path(path).parents)
+    return tuple(path for path in named_code(section) if ARCHITECTURES in Path(path).parents)
+
+
+def _member_of(kind: type[BaseModel]) -> set[Path]:
+    """Find the class of settings, or the registered module, that defines a specification; none for any other."""
+    files = _file_of(kind.__module__)
+    settings = {file.with_name(f"{file.name}:{kind.__name__}") for file in files & {*SETTINGS}}
+    return settings or (files if kind.__module__.rpartition(".")[0] in REGISTRATIONS else set())
 
 
 def _member(path: Path) -> set[Path]:
