@@ -41,7 +41,7 @@ def _same_kind(default: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
 def with_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return params in which every student has all its settings, without the section of defaults.
 
-    Params without that section, or with one that is no mapping, keep their students as they are.
+    Without that section, or where it is not a mapping, the students stay as they are.
     """
     whole = {key: value for key, value in content.items() if key != DEFAULTS}
     defaults, students = content.get(DEFAULTS), content.get(STUDENTS)

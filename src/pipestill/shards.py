@@ -251,7 +251,7 @@ def check_difference(what: str, difference: float, num_rows: int, tolerance: flo
 
     Args:
         what: the numbers that are compared, in messages.
-        difference: their largest absolute difference.
+        difference: largest absolute difference between cached and recomputed numbers.
         num_rows: rows that were compared.
         tolerance: largest difference allowed, for rounding and the effect of batches.
         redo: next step for a refused cache.

@@ -61,7 +61,7 @@ def save_wordpiece_bert(folder: Path) -> None:
 
 
 def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
-    """Export a model as the pipeline does, in every format; `model_type` is what the model says it is."""
+    """Export a model as the pipeline does, in every format, with `model_type` in its config."""
     save_wordpiece_bert(source)
     classifier = load_classifier(source)
     config = json.loads((source / "config.json").read_text())

@@ -53,7 +53,7 @@ def write_code_lists(
 
     Args:
         pipeline: the top-level mapping of a dvc.yaml.
-        stage: the stage that makes code lists.
+        stage: name of the stage that writes the code lists.
         members: by script and item, the files that the item's params name; under the item "" those that all items do.
 
     Raises:
@@ -87,7 +87,7 @@ def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
 
 
 def changed_since(before: Mapping[str, str]) -> list[str]:
-    """List the modules of a code list whose source is not what the list says, gone ones among them.
+    """List the modules whose source differs from the digests of a code list, deleted ones included.
 
     A module that is new to the stage is not named: another one must have changed to import it.
     """

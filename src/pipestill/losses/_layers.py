@@ -9,16 +9,16 @@ from pipestill.sites import Part, Site, Tokens
 
 
 def layer_pairs(layers: Literal["uniform"] | LayerPairs, student: Sizes, teacher: Sizes, *, first: int) -> LayerPairs:
-    """Return the pairs of layers that a layer map stands for.
+    """Return the pairs of layers of a layer map.
 
     Args:
-        layers: the map; `uniform` pairs layer m of M with layer m * N / M of N, rounded.
-        student: has M layers.
-        teacher: has N layers.
-        first: the lowest layer there is: 0 for hidden states, 1 for attention.
+        layers: layer map; `uniform` pairs layer m of M with layer m * N / M of N, rounded.
+        student: sizes of the student with M layers.
+        teacher: sizes of the teacher with N layers.
+        first: lowest layer: 0 for hidden states, 1 for attention.
 
     Raises:
-        ModelError: there is no such layer.
+        ModelError: a layer does not exist.
     """
     if layers == "uniform":
         per = teacher.num_layers / max(1, student.num_layers)
@@ -49,10 +49,10 @@ def reads_pairs(parts: tuple[Part, ...], pairs: LayerPairs, tokens: Tokens) -> R
 
 
 def same_heads(student: Sizes, teacher: Sizes, kind: str) -> None:
-    """Make sure that attention can be compared head by head.
+    """Check that attention can be compared head by head.
 
     Raises:
-        ModelError: teacher and student have other numbers of heads, or no attention.
+        ModelError: teacher and student have different numbers of heads, or lack attention.
     """
     if student.num_heads != teacher.num_heads or not student.num_heads:
         raise ModelError(

@@ -33,14 +33,14 @@ def split_heads(feature: Float[Tensor, "batch token hidden"], heads: int) -> Flo
 def scaled_products(
     one: Float[Tensor, "batch token hidden"], other: Float[Tensor, "batch token hidden"], heads: int
 ) -> Float[Tensor, "batch head token token"]:
-    """Dot products between tokens, head by head, over the root of the heads' width: of q and k, attention scores."""
+    """Compute dot products between tokens, head by head, over the root of the heads' width: for q and k, the scores."""
     first, second = split_heads(one, heads), split_heads(other, heads)
     products: Tensor = first @ second.transpose(-1, -2) / first.shape[-1] ** 0.5
     return products
 
 
 def score_pairs(pair: FeaturePair, layers: LayerPairs) -> list[tuple[Tensor, Tensor]]:
-    """Attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
+    """Return attention scores `[batch, head, token, token]` of student and teacher, at pairs of layers."""
 
     def scores(features: Features, layer: int) -> Tensor:
         query, key = (clean(features.tensors[site], pair.real) for site in (Site("query", layer), Site("key", layer)))
@@ -54,7 +54,7 @@ def products_kl(
     teacher: Float[Tensor, "batch head token token"],
     real: Bool[Tensor, "batch token"],
 ) -> Float[Tensor, " batch"]:
-    """KL(teacher || student) between softmaxes over the real tokens, in nats: mean over heads and real tokens."""
+    """Compute KL(teacher || student) of softmaxes over the real tokens, in nats: mean over heads and real tokens."""
     keys = real[:, None, None, :]
     low = finfo(float32).min / 2
     teacher_log = functional.log_softmax(teacher.masked_fill(~keys, low), dim=-1)
