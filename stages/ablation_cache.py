@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import LABELS, open_table
 from pipestill.logit_cache import CacheLogitsParams
 from pipestill.logit_cache.reader import read_stored
 from pipestill.params import load_section
+from pipestill.tasks.targets import read_labels
 from pipestill.teacher import load_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.caching import cache_logits

@@ -9,7 +9,6 @@ from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes
 from pipestill.ablation.run_metrics import headline, log_seed
 from pipestill.data.card import DataCard
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import CARD, DEV, LABELS, TEST, TRAIN, read_columns
 from pipestill.environment import read_environment
 from pipestill.evaluation.params import EvaluateParams
@@ -19,6 +18,7 @@ from pipestill.exporters.params import ExportParams
 from pipestill.params import load_section
 from pipestill.records import read_record, write_json
 from pipestill.student_files import settings_file
+from pipestill.tasks.targets import read_labels
 from pipestill.tracking import run_main, stage_run
 
 PARAMS = Path("pipelines/ablation/params.yaml")

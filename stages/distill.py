@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, open_table, read_columns
 from pipestill.records import read_record, write_json
 from pipestill.student_files import settings_file
+from pipestill.tasks.targets import read_labels
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.distillation import train_student

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TEST
 from pipestill.evaluation.build import build_evaluation, headline
 from pipestill.evaluation.params import EvaluateParams
@@ -12,6 +11,7 @@ from pipestill.evaluation.predictions import write_predictions
 from pipestill.evaluation.scoring import score_variants
 from pipestill.params import load_section
 from pipestill.records import write_json
+from pipestill.tasks.targets import read_labels
 from pipestill.tracking import run_main, stage_run
 
 SPLITS = {"dev": DEV, "test": TEST}
@@ -26,7 +26,7 @@ def main() -> None:
     is_teacher = name == "teacher"
     params = load_section("evaluate", EvaluateParams)
     with stage_run(params) as run:
-        labels = read_labels(LABELS).labels
+        labels = read_labels(LABELS)
         model_folder = Path("models/teacher") if is_teacher else Path("models/students") / name
         scored = score_variants(model_folder, Path("models/onnx") / name, SPLITS, labels, params)
         teacher_predictions = None if is_teacher else PREDICTIONS / "teacher.parquet"

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 import pipestill.threads  # noqa: F401 (before torch: OpenMP reads its settings when it is loaded)
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TRAIN, open_table, read_columns
 from pipestill.params import load_section
 from pipestill.records import write_json
+from pipestill.tasks.targets import read_labels
 from pipestill.teacher import save_classifier
 from pipestill.tracking import run_main, stage_run
 from pipestill.training.finetune import finetune_teacher

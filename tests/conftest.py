@@ -24,7 +24,7 @@ _HOOK = install_import_hook(
 import pytest
 import tiny
 
-from pipestill.data.schema import LabelSet
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.from_base import new_classifier
 

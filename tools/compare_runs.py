@@ -50,7 +50,7 @@ def compare(before: Path, after: Path) -> str:
     )
     times = [{time.stage: time.seconds for time in wall_times(root)} for root in roots]
     durations = [{stage: duration(seconds) for stage, seconds in with_total(run).items()} for run in times]
-    accuracies = [{row.subject: with_interval(row.test.accuracy) for row in summary.rows} for summary in summaries]
+    accuracies = [{row.subject: with_interval(row.test.primary) for row in summary.rows} for summary in summaries]
     return "\n\n".join([machines, markdown("stage", durations), markdown("accuracy on test", accuracies)])
 
 

@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import DEV, LABELS, TRANSFER, Rows, open_table, read_columns
 from pipestill.environment import read_environment
 from pipestill.records import read_record
 from pipestill.student_files import settings_file
+from pipestill.tasks.targets import read_labels
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.classifier import train_classifier
 from pipestill.training.distillation import LOGITS, TEACHER, build_student, signal_for

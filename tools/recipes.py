@@ -30,8 +30,9 @@ from pipestill.records import read_record, write_bytes
 from pipestill.reporting.notes import hardware
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import SUMMARY, Summary
-from pipestill.reporting.tables import COLUMNS
+from pipestill.reporting.tables import columns
 from pipestill.reporting.walltimes import duration
+from pipestill.tasks import TASKS, Task
 from pipestill.tracking.run_record import RunRecord
 from pipestill.training.records import TrainingRecord
 from pipestill.transfer.build import TransferCard
@@ -207,11 +208,11 @@ def results() -> str:
             found=sorted({row.model for row in summary.rows} - {BASELINE, TEACHER}),
             next_step="run `python tools/recipes.py use`, `make deps` and `dvc repro`",
         )
-    lines = [_row(name, seeded(recipes, name), row) for name, row in reached.items()]
-    accuracy = {row.subject: row.test.accuracy.value for row in summary.rows}
+    lines = [_row(name, seeded(recipes, name), row, TASKS[summary.task]) for name, row in reached.items()]
+    accuracy = {row.subject: row.test.primary.value for row in summary.rows}
     titles = {BASELINE_LINEAR: "linear baseline", TEACHER_TORCH: "teacher"}
     yardsticks = [f"{title} {accuracy[subject]:.3f}" for subject, title in titles.items() if subject in accuracy]
-    below = [name for name, row in reached.items() if row.test.accuracy.value < accuracy.get(BASELINE_LINEAR, 0.0)]
+    below = [name for name, row in reached.items() if row.test.primary.value < accuracy.get(BASELINE_LINEAR, 0.0)]
     card = read_record(Path("data/transfer/card.json"), TransferCard)
     said = (
         f"Of each recipe's int8 file: accuracy on dev ({summary.num_dev_rows:,} rows) and test "
@@ -233,17 +234,17 @@ def results() -> str:
     return "\n\n".join((title, fill(said, WIDTH), table, fill(timed, WIDTH), generated)) + "\n"
 
 
-def _row(name: str, recipe: Mapping[str, Any], row: ComparisonRow) -> str:
+def _row(name: str, recipe: Mapping[str, Any], row: ComparisonRow, task: Task) -> str:
     export = read_record(Path(f"metrics/export/{name}.json"), ExportRecord)
     training = read_record(Path(f"metrics/training/{name}.json"), TrainingRecord)
     run = read_record(Path(f"runs/distill-{name}.json"), RunRecord)
-    shown = {column.heading: column.show(row) for column in COLUMNS}
+    shown = {column.heading: column.show(row) for column in columns(task)}
     cells = (
         f"`{name}`",
         f"{recipe['architecture']['kind']}",
         ", ".join(term["loss"]["kind"] for term in recipe["objective"]),
-        f"{row.dev.accuracy.value:.3f}",
-        shown["accuracy"],
+        f"{row.dev.primary.value:.3f}",
+        shown[task.primary.title],
         *(shown[heading] for heading in ("agreement", "retention", "size", "p50 ms", "model ms", "vs PyTorch")),
         f"{export.quantised_share.total_quantised_fraction:.0%}",
         f"{duration(run.wall_time_s)}, {training.num_rows:,} rows x {len(training.epochs)}",

@@ -94,7 +94,7 @@ def read_trial(name: str, rev: str, student: str, metric: str, base: dict[str, s
         return None
     here = params_at(rev)
     changes = {key: here.get(key, "nothing") for key in here | base if here.get(key) != base.get(key)}
-    return Trial(name, getattr(best, f"dev_{metric}"), best.dev_nll_nats, changes)
+    return Trial(name, best.dev[metric], best.dev["nll_nats"], changes)
 
 
 def params_at(rev: str) -> dict[str, str]:

@@ -10,12 +10,12 @@ from pipestill.ablation.cell import CellInputs, Outcome, run_cell
 from pipestill.ablation.params import Recipe, grid_students
 from pipestill.ablation.records import SeedRecord
 from pipestill.ablation.run_metrics import log_seed
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
 from pipestill.params import parse_section, read_params
 from pipestill.records import write_json
+from pipestill.tasks.targets import LabelSet
 from pipestill.training.records import EpochPoint
 from pipestill.training.student_params import StudentParams
 

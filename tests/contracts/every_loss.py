@@ -7,11 +7,11 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.losses._base import LossInputs
 from pipestill.losses._features import Features, Sizes
 from pipestill.losses.params import Loss, LossSpec
 from pipestill.sites import Site
+from pipestill.tasks.targets import NO_LABEL
 
 SETTINGS: dict[str, Any] = {
     "temperature": 2.0,

@@ -7,9 +7,9 @@ from pydantic import TypeAdapter
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.students._base import Built, build_architecture
 from pipestill.students.params import StudentKind, StudentSpec
+from pipestill.tasks.targets import LabelSet
 from pipestill.text.batching import collate
 
 VOCABULARY, HIDDEN, MAX_LENGTH = 600, 64, 24

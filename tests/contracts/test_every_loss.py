@@ -22,11 +22,11 @@ from every_loss import (
     taught_by_itself,
 )
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.errors import ModelError
 from pipestill.losses._base import new_projection, per_row, reads
 from pipestill.losses._features import Sizes
 from pipestill.losses.params import LossSpec
+from pipestill.tasks.targets import NO_LABEL
 
 ABOVE_ZERO = {"soft_target_cross_entropy"}
 """Losses whose minimum is the teacher's entropy."""

@@ -7,12 +7,12 @@ import pytest
 
 from pipestill.data.params import PrepareParams
 from pipestill.data.prepare import prepare
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import PREPARED, TEST, TRAIN, read_columns
 from pipestill.params import load_section, parse_section
 from pipestill.raw import RAW
 from pipestill.sources.fetch import fetch_dataset
 from pipestill.sources.params import FetchParams
+from pipestill.tasks.targets import read_labels
 
 ROOT = Path(__file__).parents[2]
 VERBS = ("activate", "cancel", "change", "find", "order", "replace", "report")

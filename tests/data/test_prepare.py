@@ -11,11 +11,11 @@ from raw_sets import CSV, csv_bytes, good_rows
 
 from pipestill.data.card import DataCard
 from pipestill.data.cleaning import normalise
-from pipestill.data.schema import read_labels
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import DataError
 from pipestill.fingerprint import content_id, sha256_files
 from pipestill.raw import Reader
+from pipestill.tasks.targets import read_labels
 
 Run = Callable[..., tuple[DataCard, Path]]
 

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.errors import ModelError
 from pipestill.evaluation.params import EvaluateParams
@@ -18,6 +17,7 @@ from pipestill.evaluation.scoring import (
     score_torch,
 )
 from pipestill.fingerprint import sha256_file
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, predict_logits
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ExportError
 from pipestill.exporters import artifact
 from pipestill.exporters.artifact import DevRows, export_folder, torch_logits
@@ -18,6 +17,7 @@ from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.exporters.session import pad
 from pipestill.predict import Classifier as Runner
 from pipestill.records import read_json, write_json
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 

@@ -13,7 +13,6 @@ from torch import nn
 
 import tiny
 from mlm.tiny_mlm import DISTILL_PARAMS, OPTIMISER, STUDENT, TEACHER, distil, fill, teach
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import ModelError, ParamsError
 from pipestill.mlm.distillation import build_student
@@ -22,6 +21,7 @@ from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.settings import FILE, PARAMS
 from pipestill.params import parse_section, read_params
 from pipestill.students.params import BertLayersSpec, DistilbertSpec
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import load_classifier, save_classifier
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import build_student as build_classifier

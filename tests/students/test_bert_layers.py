@@ -8,11 +8,11 @@ import torch
 from pydantic import TypeAdapter
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.students._base import build_architecture
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.params import BertLayersSpec
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier
 from pipestill.teacher.from_base import new_classifier
 

@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 import tiny
 from exporters.exporter_models import int8
 from pipestill.architectures._recurrent import read_packed
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError, ParamsError
 from pipestill.exporters._graph import count_operators
 from pipestill.exporters.artifact import shape_of
@@ -25,6 +24,7 @@ from pipestill.exporters.trace import trace
 from pipestill.params import parse_section
 from pipestill.students._base import Built, build_architecture
 from pipestill.students.params import GruTransformerSpec, StudentKind
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.from_base import new_classifier
 

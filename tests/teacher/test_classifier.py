@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.fingerprint import sha256_files
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 

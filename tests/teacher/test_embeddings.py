@@ -9,13 +9,13 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from exporters.exporter_models import bert, int8
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.exporters._base import Shape
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.quantised_share import measure_share
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.trace import trace
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.teacher.embeddings import FactorisedEmbedding, factorise_embedding, pick_tokens
 from pipestill.teacher.from_base import new_classifier

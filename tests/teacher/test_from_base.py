@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.tokenizer import encode, load_tokenizer

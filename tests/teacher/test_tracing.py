@@ -8,8 +8,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable, input_names

@@ -11,10 +11,10 @@ from test_objective_and_params import TRAINING
 from test_trainer import SILENT, assert_a_kill_changes_nothing, inputs, weights
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
 from pipestill.metrics.quality import accuracy, nll_nats
 from pipestill.seeding import seed_everything
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, predict_logits
 from pipestill.teacher.from_base import new_classifier, output_layer
 from pipestill.training.callbacks import Callbacks

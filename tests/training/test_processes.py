@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import multiprocessing
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.losses._base import LossInputs
 from pipestill.losses.params import CrossEntropySpec, SoftTargetKlSpec, Term
 from pipestill.seeding import seed_everything
+from pipestill.tasks.targets import NO_LABEL
 from pipestill.teacher import load_classifier
 from pipestill.training.objective import objective_sum
 from pipestill.training.rows import Collator

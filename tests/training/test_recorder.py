@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 import tiny
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.losses._features import Features
 from pipestill.losses._products import scaled_products
 from pipestill.sites import Part, Site
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate

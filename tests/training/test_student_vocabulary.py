@@ -11,10 +11,11 @@ import torch
 
 import tiny
 from pipestill.choices import Choice
-from pipestill.data.schema import LABELLED, LabelSet
+from pipestill.data.schema import LABELLED
 from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.errors import ParamsError
 from pipestill.fingerprint import content_id
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
 from pipestill.teacher.embeddings import FactorisedEmbedding
 from pipestill.text.batching import collate

@@ -11,13 +11,13 @@ import pytest
 import torch
 from test_objective_and_params import TRAINING, student, weighted
 
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams, FeaturesParams, LogitCache
 from pipestill.logit_cache.committee import open_member, write_committee
 from pipestill.seeding import seed_everything
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits
 from pipestill.training.caching import cache_logits
 from pipestill.training.callbacks import Callbacks

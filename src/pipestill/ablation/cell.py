@@ -14,7 +14,6 @@ import numpy as np
 from pipestill.ablation.params import Recipe, StudentSettings, student_params
 from pipestill.ablation.records import CellRecord, SeedRecord
 from pipestill.choices import Choice
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows, open_table
 from pipestill.errors import CacheError
 from pipestill.evaluation.params import EvaluateParams
@@ -27,6 +26,7 @@ from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.metrics.quality import accuracy, macro_f1
 from pipestill.records import Record, read_record, write_json
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.training.callbacks import Callbacks
 from pipestill.training.distillation import TEACHER, build_student, train_built

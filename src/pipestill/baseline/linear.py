@@ -10,7 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from pipestill.baseline.params import BaselineParams
 from pipestill.errors import DataError
+from pipestill.metrics.measures import score
 from pipestill.progress import shown
+from pipestill.tasks.targets import LabelSet
 
 ABSENT_LABEL_NATS = 20.0
 """Distance below a row's lowest logit for labels without train rows: e^-20, about 2e-9 as likely."""
@@ -40,16 +42,16 @@ def fit_and_score(
     train: tuple[Sequence[str], LabelIds],
     dev: tuple[Sequence[str], LabelIds],
     test_texts: Sequence[str],
-    num_labels: int,
+    labels: LabelSet,
     params: BaselineParams,
 ) -> LinearScores:
-    """Fit on train, choose the regularisation by accuracy on dev (the first of the best), score dev and test.
+    """Fit on train, choose the regularisation by quality on dev (the first of the best), score dev and test.
 
     Args:
         train: texts and label_ids to fit on.
         dev: texts and label_ids that choose the regularisation.
         test_texts: texts to score, not used for choices.
-        num_labels: columns of the logits; labels without a train row get the lowest logit.
+        labels: labels of the data, the columns of the logits; one without a train row gets the lowest logit.
         params: features and regularisation.
 
     Raises:
@@ -63,14 +65,14 @@ def fit_and_score(
     best: tuple[float, float, Logits, LogisticRegression] | None = None
     for strength in shown(params.inverse_regularisation, "baseline", "fits"):
         model = LogisticRegression(C=strength, max_iter=params.max_iterations).fit(features, label_ids)
-        logits = _logits(model, dev_features, num_labels)
-        dev_accuracy = float((logits.argmax(axis=1) == dev[1]).mean())
-        if best is None or dev_accuracy > best[0]:
-            best = (dev_accuracy, strength, logits, model)
+        logits = _logits(model, dev_features, labels.num_labels)
+        quality = score(labels.task.primary, logits, dev[1])
+        if best is None or quality > best[0]:
+            best = (quality, strength, logits, model)
     assert best is not None, "the specification asks for at least one regularisation"
     _, strength, dev_logits, model = best
     return LinearScores(
-        logits={"dev": dev_logits, "test": _logits(model, test_features, num_labels)},
+        logits={"dev": dev_logits, "test": _logits(model, test_features, labels.num_labels)},
         inverse_regularisation=strength,
         num_features=features.shape[1],
         size_bytes=4 * (model.coef_.size + model.intercept_.size),
@@ -99,7 +101,7 @@ def _count(texts: Sequence[str], params: BaselineParams) -> tuple[TfidfVectorize
 
 
 def _logits(model: LogisticRegression, features: object, num_labels: int) -> Logits:
-    """Convert log-odds to logits over all labels, `[batch, label]`, whose softmax is the model's probability."""
+    """Convert log-odds to logits over all labels, `[batch, label]`, which give the model's probabilities."""
     margins = model.decision_function(features)
     if margins.ndim == 1:  # two labels: the margin is the logit of the second when the first's is 0
         margins = np.stack([np.zeros_like(margins), margins], axis=1)

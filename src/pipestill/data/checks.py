@@ -7,9 +7,9 @@ from pipestill.data.counts import Counts
 from pipestill.data.cutting import Cut, rows_by_label
 from pipestill.data.look_alikes import look_alikes, visible
 from pipestill.data.params import PrepareParams
-from pipestill.data.schema import LabelSet
 from pipestill.data.split import MIN_LABELS
 from pipestill.errors import DataError
+from pipestill.tasks.targets import LabelSet
 
 _SWAPPED = (
     "swap text_column and label_column under `fetch.dataset` in params.yaml: the texts repeat and the labels do not"

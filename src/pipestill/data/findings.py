@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pipestill.data.card import REASONS, DataCard
 from pipestill.data.look_alikes import visible
+from pipestill.tasks.classes import ACCURACY, MACRO_F1
 
 _MANY_DROPPED = 0.05
 _UNEVEN = 10
@@ -85,4 +86,4 @@ def _uneven(card: DataCard) -> list[str]:
     if labels[largest] < _UNEVEN * labels[smallest]:
         return []
     most, least = (f"{visible(label)} has {labels[label]:,}" for label in (largest, smallest))
-    return [f"Labels are uneven: {most} train rows, {least}; prefer macro F1 to accuracy here"]
+    return [f"Labels are uneven: {most} train rows, {least}; prefer {MACRO_F1.title} to {ACCURACY.title} here"]

@@ -23,7 +23,7 @@ from pipestill.data.findings import facts, warnings
 from pipestill.data.params import PrepareParams
 from pipestill.data.raw_rows import RawRow
 from pipestill.data.reading import read_rows
-from pipestill.data.schema import LABELLED, UNLABELLED_ROWS, LabelSet, write_labels
+from pipestill.data.schema import LABELLED, UNLABELLED_ROWS
 from pipestill.data.scratch import insert_rows, scratch_database
 from pipestill.data.split import split_position, text_key
 from pipestill.data.tables import CARD, CARD_TEXT, DEV, LABELS, TEST, TRAIN, UNLABELLED, TableWriter
@@ -32,6 +32,7 @@ from pipestill.fingerprint import content_id
 from pipestill.progress import shown
 from pipestill.raw import RawFile, RawManifest, Reader
 from pipestill.records import write_bytes, write_json
+from pipestill.tasks.targets import LabelSet, write_labels
 
 NUM_EXAMPLES = 5
 _PLACES = {"train": "pool", "all": "pool", "dev": "dev", "test": "test", "unlabelled": "unlabelled"}

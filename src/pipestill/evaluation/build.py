@@ -11,7 +11,8 @@ from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions, join_logits, read_predictions
 from pipestill.evaluation.scored import Logits, ScoredVariant
 from pipestill.fingerprint import sha256_file
-from pipestill.metrics.records import UNITS, EvaluateRecord, RowsSource, VariantRecord
+from pipestill.metrics.records import EvaluateRecord, RowsSource, VariantRecord, units
+from pipestill.tasks.targets import LabelSet
 from pipestill.variants import TORCH
 
 
@@ -27,7 +28,7 @@ def build_evaluation(
     name: str,
     scored: Mapping[str, ScoredVariant],
     splits: Mapping[str, Path],
-    labels: tuple[str, ...],
+    labels: LabelSet,
     params: EvaluateParams,
     teacher_predictions: Path | None,
 ) -> Evaluation:
@@ -37,7 +38,7 @@ def build_evaluation(
         name: name of the model.
         scored: logits and files by variant.
         splits: rows by split: `dev` and `test`.
-        labels: label names of the data, by label_id.
+        labels: labels of the data.
         params: settings of bootstrap, ece bins and slices.
         teacher_predictions: the teacher's logits on the same rows; None if this is the teacher, whose other variants
             are then compared with its PyTorch logits.
@@ -52,7 +53,12 @@ def build_evaluation(
         is_reference = teacher_predictions is None and variant == TORCH.name
         quality = {
             split: assess(
-                what.logits[split], part.label_ids, part.texts, params, None if is_reference else teacher[split]
+                labels.task,
+                what.logits[split],
+                part.label_ids,
+                part.texts,
+                params,
+                None if is_reference else teacher[split],
             )
             for split, part in rows.items()
         }
@@ -66,8 +72,9 @@ def build_evaluation(
         )
     record = EvaluateRecord(
         model=name,
-        labels=labels,
-        units=UNITS,
+        task=labels.task.kind,
+        labels=labels.labels,
+        units=units(labels.task),
         resampling=resampling(params),
         dev=_source(splits["dev"], rows["dev"]),
         test=_source(splits["test"], rows["test"]),
@@ -80,14 +87,11 @@ def build_evaluation(
 
 def headline(record: EvaluateRecord) -> dict[str, float]:
     """Return the figures to compare between runs: `<variant>.<split>.<metric>`."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for variant, what in record.variants.items():
         for split, quality in (("dev", what.dev), ("test", what.test)):
             prefix = f"{variant}.{split}"
-            numbers[f"{prefix}.accuracy"] = quality.accuracy.value
-            numbers[f"{prefix}.macro_f1"] = quality.macro_f1.value
-            numbers[f"{prefix}.nll_nats"] = quality.nll_nats.value
-            numbers[f"{prefix}.ece"] = quality.ece.value
+            numbers |= {f"{prefix}.{name}": estimate.value for name, estimate in quality.measures.items()}
             if quality.against_teacher is not None:
                 numbers[f"{prefix}.agreement"] = quality.against_teacher.agreement.value
                 if quality.against_teacher.retention is not None:

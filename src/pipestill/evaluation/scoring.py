@@ -6,16 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
-from pipestill.data.schema import check_labels
 from pipestill.data.tables import Rows, read_columns
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.scored import Logits, ScoredVariant
 from pipestill.fingerprint import sha256_file
 from pipestill.metrics.agreement import logit_difference
-from pipestill.metrics.quality import accuracy
+from pipestill.metrics.measures import score
 from pipestill.metrics.records import BatchSensitivity
 from pipestill.precision import Precision
 from pipestill.progress import shown
+from pipestill.tasks import Task
+from pipestill.tasks.targets import LabelSet, check_labels
 from pipestill.threads import spread
 from pipestill.variants import TORCH, Variant, exported_variants
 
@@ -39,7 +40,7 @@ class OnnxRunner(Protocol):
 
 
 def score_variants(
-    model_folder: Path, onnx_folder: Path, splits: Mapping[str, Path], labels: tuple[str, ...], params: EvaluateParams
+    model_folder: Path, onnx_folder: Path, splits: Mapping[str, Path], labels: LabelSet, params: EvaluateParams
 ) -> dict[str, ScoredVariant]:
     """Score every variant of a trained model on every split.
 
@@ -47,7 +48,7 @@ def score_variants(
         model_folder: folder of the PyTorch model.
         onnx_folder: folder of the exported files.
         splits: rows by split: `dev` and `test`.
-        labels: label names of the data, by label_id.
+        labels: labels of the data.
         params: settings with the batch size.
 
     Raises:
@@ -60,7 +61,7 @@ def score_variants(
     return scored
 
 
-def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams) -> ScoredVariant:
+def score_torch(folder: Path, rows: dict[str, Rows], labels: LabelSet, params: EvaluateParams) -> ScoredVariant:
     """Score the texts of each split with a PyTorch folder, in batches of similar length.
 
     Raises:
@@ -69,7 +70,7 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
     from pipestill.teacher import load_classifier, predict_logits
 
     classifier = load_classifier(folder)
-    check_labels(folder, classifier.labels.labels, labels)
+    check_labels(folder, classifier.labels.labels, labels.labels)
     weights = sorted(path.name for path in folder.glob("*.safetensors"))
     return ScoredVariant(
         files=_sha256_of(folder, [*weights, *BESIDE_THE_WEIGHTS]),
@@ -90,7 +91,7 @@ def score_torch(folder: Path, rows: dict[str, Rows], labels: tuple[str, ...], pa
 
 
 def score_onnx(
-    folder: Path, variant: Variant, rows: dict[str, Rows], labels: tuple[str, ...], params: EvaluateParams
+    folder: Path, variant: Variant, rows: dict[str, Rows], labels: LabelSet, params: EvaluateParams
 ) -> ScoredVariant:
     """Score the texts of each split with one ONNX file of an exported folder.
 
@@ -101,7 +102,7 @@ def score_onnx(
         folder: folder of the exported files.
         variant: variant whose file is scored.
         rows: rows by split, of which one is `test`.
-        labels: label names of the data, by label_id.
+        labels: labels of the data.
         params: settings with the batch size.
 
     Raises:
@@ -110,14 +111,14 @@ def score_onnx(
     from pipestill.predict import Classifier
 
     runner = Classifier(folder, file=variant.file)
-    check_labels(folder, runner.labels, labels)
+    check_labels(folder, runner.labels, labels.labels)
     logits, batching = {}, None
     for split, part in rows.items():
         in_batches = variant.computes_in_floats
         batches = by_length(part.texts, params.batch_size) if in_batches else one_by_one(len(part.texts))
         logits[split] = run_batches(runner, part.texts, batches, f"{variant.name} {split}")
     if not variant.computes_in_floats:
-        batching = batch_sensitivity(runner, rows["test"], logits["test"], params.batch_size)
+        batching = batch_sensitivity(labels.task, runner, rows["test"], logits["test"], params.batch_size)
     return ScoredVariant(
         files=_sha256_of(folder, [variant.file, *BESIDE_THE_WEIGHTS]),
         size_bytes=(folder / variant.file).stat().st_size,
@@ -127,10 +128,11 @@ def score_onnx(
     )
 
 
-def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size: int) -> BatchSensitivity:
+def batch_sensitivity(task: Task, runner: OnnxRunner, rows: Rows, alone: Logits, batch_size: int) -> BatchSensitivity:
     """Measure the difference between logits in batches and logits of single rows.
 
     Args:
+        task: task that the logits answer.
         runner: exported file to run.
         rows: test rows, sorted by a hash of the text; the first `SENSITIVITY_ROWS` are used.
         alone: logits of each row in a batch of its own, `[row, label]`.
@@ -142,11 +144,11 @@ def batch_sensitivity(runner: OnnxRunner, rows: Rows, alone: Logits, batch_size:
     return BatchSensitivity(
         num_rows=len(texts),
         batch_size=batch_size,
-        accuracy_alone=accuracy(alone, label_ids),
-        accuracy_sorted_by_length=accuracy(ordered, label_ids),
-        accuracy_in_row_order=accuracy(unordered, label_ids),
-        sorted_by_length=logit_difference(ordered, alone),
-        in_row_order=logit_difference(unordered, alone),
+        quality_alone=score(task.primary, alone, label_ids),
+        quality_sorted_by_length=score(task.primary, ordered, label_ids),
+        quality_in_row_order=score(task.primary, unordered, label_ids),
+        sorted_by_length=logit_difference(task, ordered, alone),
+        in_row_order=logit_difference(task, unordered, alone),
     )
 
 

@@ -28,7 +28,7 @@ from pipestill.exporters.trace import input_names, trace
 from pipestill.fingerprint import sha256_file
 from pipestill.records import read_json, write_bytes, write_json
 from pipestill.teacher import TorchClassifier
-from pipestill.teacher.classifier import OTHER_ANSWERS, PROBLEM_TYPE
+from pipestill.teacher.classifier import OTHER_ANSWERS
 from pipestill.text.standalone import standalone
 from pipestill.text.tokenizer import count_tokens
 
@@ -96,7 +96,9 @@ def export_folder(
     # From here on the written files are measured, not the models in memory.
     session = open_session(fp32_file)
     expected = torch_logits(classifier.model)
+    task = classifier.labels.task
     parity = measure_parity(
+        task,
         expected,
         lambda batch: compute_logits(session, batch),
         rows[: params.parity.num_rows],
@@ -110,11 +112,12 @@ def export_folder(
         params.int8.with_other_range().convert(equalised.model),
         rows,
         dev.label_ids,
+        task,
         pad_id=pad_id,
         batch_size=params.gate_batch_size,
     )
     files = [describe_file(target, exporter.variant.file) for exporter in (params.fp32, params.int8)]
-    reference = Reference(expected, rows, dev.label_ids, params.parity.num_rows, classifier.max_length, pad_id)
+    reference = Reference(task, expected, rows, dev.label_ids, params.parity.num_rows, classifier.max_length, pad_id)
     record = ExportRecord(
         model=name,
         source_sha256=sha256_file(source / "model.safetensors"),
@@ -159,6 +162,7 @@ def describe_model(
         base_notice=classifier.notice.strip(),
         max_length=classifier.max_length,
         cut_fraction=float((lengths > classifier.max_length).mean()),
+        task=classifier.labels.task.kind,
         labels=classifier.labels.labels,
         recipe=dict(recipe),
     )
@@ -185,7 +189,7 @@ def write_config(source: Path, target: Path, classifier: TorchClassifier) -> Non
     config["pad_token_id"] = int(classifier.tokenizer.pad_token_id)
     config = readable_config(config)
     labels = classifier.labels.labels
-    config["problem_type"] = PROBLEM_TYPE
+    config["problem_type"] = classifier.labels.task.problem_type
     config["id2label"] = {str(label_id): label for label_id, label in enumerate(labels)}
     config["label2id"] = {label: label_id for label_id, label in enumerate(labels)}
     write_json(target / "config.json", config)

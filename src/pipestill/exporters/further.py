@@ -10,17 +10,19 @@ from onnx import ModelProto
 from pipestill.errors import GateError
 from pipestill.exporters._base import FurtherExporter
 from pipestill.exporters._graph import write_graph
-from pipestill.exporters.gate import SHOWN_STEP, label_ids_of
+from pipestill.exporters.gate import SHOWN_STEP, decisions_of
 from pipestill.exporters.parity import Logits, measure_parity
 from pipestill.exporters.records import FileRecord, FurtherFile, describe_file
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.limits import rounded_past
+from pipestill.tasks import Task
 
 
 class Reference(NamedTuple):
     """The model that further files are held against.
 
     Attributes:
+        task: task that the logits answer.
         logits: function that computes a batch's logits by the PyTorch model.
         rows: token ids of the dev rows.
         label_ids: labels of the dev rows, int64 [row].
@@ -29,6 +31,7 @@ class Reference(NamedTuple):
         pad_id: token id that fills shorter rows.
     """
 
+    task: Task
     logits: Logits
     rows: Sequence[Sequence[int]]
     label_ids: np.ndarray
@@ -60,6 +63,7 @@ def export_further(
     write_graph(exporter.convert(graph), target / variant.file)
     session = open_session(target / variant.file)
     parity = measure_parity(
+        reference.task,
         reference.logits,
         lambda batch: compute_logits(session, batch),
         reference.rows[: reference.num_parity_rows],
@@ -71,13 +75,13 @@ def export_further(
         next_step=f"raise `tolerance` of `{exporter.kind}` under `export.more` if the difference is small beside the "
         "logits, or remove the entry",
     )
-    found = label_ids_of(session, reference.rows, reference.pad_id, 1, variant.dtype)
+    found = decisions_of(reference.task, session, reference.rows, reference.pad_id, 1, variant.dtype)
     file = describe_file(target, variant.file)
     record = FurtherFile(
         file=file,
         size_fraction=file.size_bytes / fp32.size_bytes,
         parity=parity,
-        accuracy=float((found == reference.label_ids).mean()),
+        quality=float(reference.task.are_right(found, reference.label_ids).mean()),
     )
     _enforce_size(exporter, record.size_fraction)
     return record

@@ -1,4 +1,4 @@
-"""The limits on an int8 file: accuracy on dev, quantised share, size.
+"""The limits on an int8 file: quality on dev, quantised share, size.
 
 On few dev rows a drop beyond the limit may be chance: one row of 30 is already three times a limit of 1%. It fails the
 export only if it is also significant: p below `SIGNIFICANCE` in the exact one-sided sign test on the rows whose
@@ -20,6 +20,7 @@ from pipestill.exporters.records import Int8Gate
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.limits import rounded_past
 from pipestill.progress import shown
+from pipestill.tasks import Task
 from pipestill.threads import spread
 
 SIGNIFICANCE = 0.05
@@ -33,6 +34,7 @@ def score_int8(
     other_range: ModelProto,
     rows: Sequence[Sequence[int]],
     label_ids: np.ndarray,
+    task: Task,
     *,
     pad_id: int,
     batch_size: int,
@@ -45,6 +47,7 @@ def score_int8(
         other_range: int8 graph with the other `reduce_range`.
         rows: token ids of the dev rows.
         label_ids: labels of the dev rows, int64 [row].
+        task: task that the logits answer.
         pad_id: token id that fills shorter rows.
         batch_size: rows of a padded batch.
 
@@ -52,23 +55,23 @@ def score_int8(
         The figures, without enforcing limits.
     """
     session = open_session(quantised)
-    reference = label_ids_of(open_session(fp32), rows, pad_id, 1, "fp32")
-    alone = label_ids_of(session, rows, pad_id, 1, "int8")
-    padded = label_ids_of(session, rows, pad_id, batch_size, "int8 in batches")
-    other = label_ids_of(open_session(other_range), rows, pad_id, 1, "int8 of the other range")
-    right, right_alone, right_padded = (found == label_ids for found in (reference, alone, padded))
+    reference = decisions_of(task, open_session(fp32), rows, pad_id, 1, "fp32")
+    alone = decisions_of(task, session, rows, pad_id, 1, "int8")
+    padded = decisions_of(task, session, rows, pad_id, batch_size, "int8 in batches")
+    other = decisions_of(task, open_session(other_range), rows, pad_id, 1, "int8 of the other range")
+    right, right_alone, right_padded = (task.are_right(found, label_ids) for found in (reference, alone, padded))
     worse = right_padded if right_padded.sum() < right_alone.sum() else right_alone
     num_lost, num_gained = int((right & ~worse).sum()), int((worse & ~right).sum())
     return Int8Gate(
         num_rows=len(rows),
-        fp32_accuracy=float(right.mean()),
-        accuracy=float(right_alone.mean()),
-        padded_accuracy=float(right_padded.mean()),
-        other_range_accuracy=float((other == label_ids).mean()),
+        fp32_quality=float(right.mean()),
+        quality=float(right_alone.mean()),
+        padded_quality=float(right_padded.mean()),
+        other_range_quality=float(task.are_right(other, label_ids).mean()),
         batch_size=batch_size,
         num_lost=num_lost,
         num_gained=num_gained,
-        accuracy_drop_fraction=(num_lost - num_gained) / len(rows),
+        quality_drop_fraction=(num_lost - num_gained) / len(rows),
         p_value=sign_test(num_lost, num_gained),
         agreement_fraction=float((alone == reference).mean()),
         batch_agreement_fraction=float((alone == padded).mean()),
@@ -90,14 +93,14 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
     """Refuse an int8 file that misses a limit of params.yaml.
 
     Raises:
-        GateError: the file's accuracy drop is too large and significant, too few of its weight bytes are quantised, or
-            it is too large.
+        GateError: quality drops too much and significantly, too few of the weight bytes are quantised, or the file is
+            too large.
     """
     limits: Mapping[str, tuple[float, float, bool]] = {
-        "max_accuracy_drop_fraction": (
-            gate.accuracy_drop_fraction,
-            int8.max_accuracy_drop_fraction,
-            gate.accuracy_drop_fraction <= int8.max_accuracy_drop_fraction or gate.p_value >= SIGNIFICANCE,
+        "max_quality_drop_fraction": (
+            gate.quality_drop_fraction,
+            int8.max_quality_drop_fraction,
+            gate.quality_drop_fraction <= int8.max_quality_drop_fraction or gate.p_value >= SIGNIFICANCE,
         ),
         "min_quantised_fraction": (
             share.quantised_fraction,
@@ -121,18 +124,19 @@ def enforce_limits(int8: Int8Dynamic, gate: Int8Gate, share: QuantisedShare, siz
         )
 
 
-def label_ids_of(
+def decisions_of(
+    task: Task,
     session: Any,  # noqa: ANN401 (onnxruntime has no types)
     rows: Sequence[Sequence[int]],
     pad_id: int,
     batch_size: int,
     name: str,
 ) -> np.ndarray:
-    """Return the most likely label of each row, int64 [row]; `name` is shown beside the progress."""
+    """Return the answer to each row, int64 [row]; `name` is shown beside the progress."""
 
-    def label_ids(start: int) -> np.ndarray:
+    def decide(start: int) -> np.ndarray:
         batch = pad(rows[start : start + batch_size], pad_id=pad_id)
-        return compute_logits(session, batch).argmax(axis=1)
+        return task.decide(compute_logits(session, batch))
 
     starts = range(0, len(rows), batch_size)
-    return np.concatenate([*shown(spread(label_ids, starts), f"gate, {name}", "batches", total=len(starts))])
+    return np.concatenate([*shown(spread(decide, starts), f"gate, {name}", "batches", total=len(starts))])

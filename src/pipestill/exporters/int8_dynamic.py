@@ -32,7 +32,7 @@ class Int8Dynamic(Exporter):
     reduce_range: bool
     min_quantised_fraction: Fraction
     max_size_fraction: Fraction
-    max_accuracy_drop_fraction: Fraction
+    max_quality_drop_fraction: Fraction
 
     def convert(self, graph: "ModelProto") -> "ModelProto":
         """Quantise the weights of an fp32 graph, which is copied."""
@@ -41,5 +41,5 @@ class Int8Dynamic(Exporter):
         return quantise(graph, per_channel=self.per_channel, reduce_range=self.reduce_range)
 
     def with_other_range(self) -> "Int8Dynamic":
-        """Return the same settings with the other `reduce_range`, to measure its accuracy too."""
+        """Return the same settings with the other `reduce_range`, to measure its quality too."""
         return self.model_copy(update={"reduce_range": not self.reduce_range})

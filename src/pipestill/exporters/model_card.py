@@ -66,17 +66,17 @@ def _model(record: ExportRecord) -> list[str]:
         "",
         f"A text classifier with {len(facts.labels)} labels: {shown}{more}.",
         "",
-        "| file | size (bytes) | dev accuracy | sha256 |",
+        f"| file | size (bytes) | {record.task.primary.title} on dev | sha256 |",
         "|---|---:|---:|---|",
-        f"| {record.fp32.path} | {record.fp32.size_bytes} | {gate.fp32_accuracy:.4f} | {record.fp32.sha256} |",
-        f"| {record.int8.path} | {record.int8.size_bytes} | {gate.accuracy:.4f} | {record.int8.sha256} |",
+        f"| {record.fp32.path} | {record.fp32.size_bytes} | {gate.fp32_quality:.4f} | {record.fp32.sha256} |",
+        f"| {record.int8.path} | {record.int8.size_bytes} | {gate.quality:.4f} | {record.int8.sha256} |",
         *(
-            f"| {more.file.path} | {more.file.size_bytes} | {more.accuracy:.4f} | {more.file.sha256} |"
+            f"| {more.file.path} | {more.file.size_bytes} | {more.quality:.4f} | {more.file.sha256} |"
             for more in record.more.values()
         ),
         "",
         (
-            f"Dev accuracy is over {gate.num_rows} rows, which also chose the epoch. The 32-bit file gives PyTorch's "
+            f"Dev has {gate.num_rows} rows, which also chose the epoch. The 32-bit file gives PyTorch's "
             f"logits within {record.parity.max_abs_difference:.1e} (limit {record.parity.tolerance:.1e}) and the "
             f"same label on each of {record.parity.num_rows} rows; the int8 file gives the 32-bit file's label on "
             f"{gate.agreement_fraction:.2%} of the dev rows."

@@ -7,6 +7,7 @@ import numpy as np
 from pipestill.errors import ExportError
 from pipestill.exporters.session import pad
 from pipestill.records import Record
+from pipestill.tasks import Task
 
 Batch = Mapping[str, np.ndarray]
 Logits = Callable[[Batch], np.ndarray]
@@ -15,7 +16,7 @@ NEXT_STEP = "try `export.fp32.fuse: false`; if parity holds then, a fusion does 
 
 
 class ParityCase(Record):
-    """Parity of one shape of batch: largest logit difference, and share of rows with equal argmax."""
+    """Parity of one shape of batch: largest logit difference, and share of rows with equal answers."""
 
     length: str
     batch_size: int
@@ -25,7 +26,7 @@ class ParityCase(Record):
 
 
 class ParityRecord(Record):
-    """Parity over all shapes of batch; `agreement_fraction` is the share of their rows with equal argmax."""
+    """Parity over all shapes of batch; `agreement_fraction` is the share of their rows with equal answers."""
 
     tolerance: float
     num_rows: int
@@ -59,6 +60,7 @@ def parity_batches(rows: Sequence[Sequence[int]], *, max_length: int, pad_id: in
 
 
 def measure_parity(
+    task: Task,
     expected: Logits,
     found: Logits,
     rows: Sequence[Sequence[int]],
@@ -73,6 +75,7 @@ def measure_parity(
     """Compare two classifiers on real rows.
 
     Args:
+        task: task that the logits answer.
         expected: function that computes a batch's logits by the PyTorch model.
         found: function that computes a batch's logits by the exported file.
         rows: token ids of real rows.
@@ -80,21 +83,21 @@ def measure_parity(
         pad_id: token id that fills shorter rows.
         tolerance: largest allowed absolute difference of logits.
         file: name of the exported file in errors.
-        same_labels: whether every argmax must be equal too.
+        same_labels: whether every answer must be equal too.
         next_step: advice in the error.
 
     Returns:
         The differences, within the tolerance.
 
     Raises:
-        ExportError: logits differ by more than the tolerance or are not finite, or an argmax differs that must not.
+        ExportError: logits differ by more than the tolerance or are not finite, or an answer differs that must not.
     """
     batches = parity_batches(rows, max_length=max_length, pad_id=pad_id)
-    # Every real row also counts once: an argmax that flips is rare, so a few batches would not show it.
+    # Every real row also counts once: an answer that changes is rare, so a few batches would not show it.
     size = BATCH_SIZES[-1]
     for start in range(0, len(rows), size):
         batches[f"rows {start}", size] = pad(rows[start : start + size], pad_id=pad_id)
-    cases = [_compare(name, expected(batch), found(batch), batch, file) for name, batch in batches.items()]
+    cases = [_compare(task, name, expected(batch), found(batch), batch, file) for name, batch in batches.items()]
     shapes = tuple(case for case in cases if not case.length.startswith("rows "))
     record = ParityRecord(
         tolerance=tolerance,
@@ -105,10 +108,10 @@ def measure_parity(
     )
     worst = max(cases, key=lambda case: (same_labels and 1 - case.agreement_fraction, case.max_abs_difference))
     if record.max_abs_difference > tolerance or (same_labels and record.agreement_fraction < 1):
-        labels = " and every argmax equal" if same_labels else ""
+        labels = " and every answer equal" if same_labels else ""
         raise ExportError(
             f"the logits of {file} differ from those of the PyTorch model",
-            found=f"logits {record.max_abs_difference:.2e} apart, argmax equal on {record.agreement_fraction:.2%}; "
+            found=f"logits {record.max_abs_difference:.2e} apart, answers equal on {record.agreement_fraction:.2%}; "
             f"worst at length `{worst.length}`, batch {worst.batch_size}",
             expected=f"at most {tolerance:.2e} apart{labels}",
             next_step=next_step,
@@ -117,12 +120,14 @@ def measure_parity(
 
 
 def _agreement(cases: Sequence[ParityCase]) -> float:
-    """Compute the share of rows with equal argmax; exactly 1 where all are equal."""
+    """Compute the share of rows with equal answers; exactly 1 where all are equal."""
     num_rows = sum(case.batch_size for case in cases)
     return 1 - sum(round((1 - case.agreement_fraction) * case.batch_size) for case in cases) / num_rows
 
 
-def _compare(name: tuple[str, int], expected: np.ndarray, found: np.ndarray, batch: Batch, file: str) -> ParityCase:
+def _compare(
+    task: Task, name: tuple[str, int], expected: np.ndarray, found: np.ndarray, batch: Batch, file: str
+) -> ParityCase:
     if expected.shape != found.shape or not np.isfinite(found).all():
         raise ExportError(
             f"{file} gives no usable logits at length `{name[0]}`, batch {name[1]}",
@@ -135,5 +140,5 @@ def _compare(name: tuple[str, int], expected: np.ndarray, found: np.ndarray, bat
         num_tokens=batch["input_ids"].shape[1],
         # Rounded, so that the record keeps its bytes when summation order changes the last digit.
         max_abs_difference=float(f"{np.abs(expected - found).max():.1e}"),
-        agreement_fraction=float((expected.argmax(axis=1) == found.argmax(axis=1)).mean()),
+        agreement_fraction=float((task.decide(expected) == task.decide(found)).mean()),
     )

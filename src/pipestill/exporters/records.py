@@ -9,6 +9,7 @@ from pipestill.exporters.parity import ParityRecord
 from pipestill.exporters.quantised_share import QuantisedShare
 from pipestill.fingerprint import sha256_file
 from pipestill.records import Record
+from pipestill.tasks import TASKS, Task
 from pipestill.variants import FP32, INT8, variant_named
 
 
@@ -21,34 +22,34 @@ class FileRecord(Record):
 
 
 class Int8Gate(Record):
-    """The int8 file on the dev rows, beside the fp32 file.
+    """The int8 file on the dev rows, beside the fp32 file; qualities are the task's primary measure.
 
     Attributes:
         num_rows: dev rows scored.
-        fp32_accuracy: accuracy of the fp32 file.
-        accuracy: accuracy of the int8 file, row by row.
-        padded_accuracy: accuracy of the int8 file in padded batches of `batch_size`.
-        other_range_accuracy: accuracy of the int8 file with the other value of `reduce_range`.
+        fp32_quality: quality of the fp32 file.
+        quality: quality of the int8 file, row by row.
+        padded_quality: quality of the int8 file in padded batches of `batch_size`.
+        other_range_quality: quality of the int8 file with the other value of `reduce_range`.
         batch_size: rows of a padded batch.
-        num_lost: rows that the fp32 file has right and the int8 file wrong, in the form (row by row or padded) with the
-            lower accuracy.
-        num_gained: rows that the fp32 file has wrong and the int8 file right, in that form.
-        accuracy_drop_fraction: (num_lost - num_gained) / num_rows.
+        num_lost: rows that the fp32 file has right and the int8 file wrong, row by row or padded, whichever has the
+            lower quality.
+        num_gained: rows that the fp32 file has wrong and the int8 file right, counted likewise.
+        quality_drop_fraction: (num_lost - num_gained) / num_rows.
         p_value: p of the one-sided sign test: the probability of at least num_lost lost rows if lost and gained are
             equally likely.
-        agreement_fraction: share of rows whose argmax equals the fp32 file's, row by row.
-        batch_agreement_fraction: share of rows whose argmax is the same row by row and in a padded batch.
+        agreement_fraction: share of rows with the fp32 file's answer, row by row.
+        batch_agreement_fraction: share of rows with the same answer row by row and in a padded batch.
     """
 
     num_rows: int
-    fp32_accuracy: float
-    accuracy: float
-    padded_accuracy: float
-    other_range_accuracy: float
+    fp32_quality: float
+    quality: float
+    padded_quality: float
+    other_range_quality: float
     batch_size: int
     num_lost: int
     num_gained: int
-    accuracy_drop_fraction: float
+    quality_drop_fraction: float
     p_value: float
     agreement_fraction: float
     batch_agreement_fraction: float
@@ -61,13 +62,13 @@ class FurtherFile(Record):
         file: description of the file.
         size_fraction: its size as a fraction of the fp32 file's.
         parity: comparison of PyTorch with this file.
-        accuracy: its accuracy on dev, row by row.
+        quality: its quality on dev, row by row.
     """
 
     file: FileRecord
     size_fraction: float
     parity: ParityRecord
-    accuracy: float
+    quality: float
 
 
 class CardFacts(Record):
@@ -81,6 +82,7 @@ class CardFacts(Record):
         base_notice: origin and licence of the teacher's base weights, as fetched.
         max_length: tokens at which texts are truncated.
         cut_fraction: share of the dev texts that are longer.
+        task: kind of the task.
         labels: label names by label_id.
         recipe: settings the model was trained with, as in params.yaml.
     """
@@ -92,6 +94,7 @@ class CardFacts(Record):
     base_notice: str
     max_length: int
     cut_fraction: float
+    task: str
     labels: tuple[str, ...]
     recipe: dict[str, object]
 
@@ -134,6 +137,11 @@ class ExportRecord(Record):
     facts: CardFacts
 
     @property
+    def task(self) -> Task:
+        """Task that the model's labels belong to."""
+        return TASKS[self.facts.task]
+
+    @property
     def files(self) -> dict[str, FileRecord]:
         """Files of weights by variant: the int8 one, which runs unless another is named, the fp32 one, further ones."""
         further = {variant: more.file for variant, more in self.more.items()}
@@ -148,6 +156,7 @@ def describe_file(folder: Path, path: str) -> FileRecord:
 
 def headline(record: ExportRecord) -> dict[str, float]:
     """Return the figures of an export to compare between runs."""
+    primary = record.task.primary.name
     numbers: dict[str, float] = {
         "parity_max_abs_difference": record.parity.max_abs_difference,
         "quantised_fraction": record.quantised_share.quantised_fraction,
@@ -155,8 +164,8 @@ def headline(record: ExportRecord) -> dict[str, float]:
         "equalised_inputs": record.equalised_inputs,
         "fp32_size_bytes": record.fp32.size_bytes,
         "int8_size_bytes": record.int8.size_bytes,
-        "int8_dev_accuracy": record.int8_gate.accuracy,
-        "int8_dev_accuracy_drop_fraction": record.int8_gate.accuracy_drop_fraction,
+        f"int8_dev_{primary}": record.int8_gate.quality,
+        f"int8_dev_{primary}_drop_fraction": record.int8_gate.quality_drop_fraction,
         "int8_dev_rows_lost": record.int8_gate.num_lost,
         "int8_dev_rows_gained": record.int8_gate.num_gained,
         "int8_dev_agreement_fraction": record.int8_gate.agreement_fraction,
@@ -164,6 +173,6 @@ def headline(record: ExportRecord) -> dict[str, float]:
     for name, more in record.more.items():
         dtype = variant_named(name).dtype
         numbers[f"{dtype}_size_bytes"] = more.file.size_bytes
-        numbers[f"{dtype}_dev_accuracy"] = more.accuracy
+        numbers[f"{dtype}_dev_{primary}"] = more.quality
         numbers[f"{dtype}_parity_max_abs_difference"] = more.parity.max_abs_difference
     return numbers

@@ -22,7 +22,7 @@ class LossInputs:
     Attributes:
         student_logits: logits of the student, `[batch, label]`.
         teacher_logits: logits of the teacher, `[batch, label]`, in the same label order; None without a teacher.
-        label_ids: label ids `[batch]`; `pipestill.data.schema.NO_LABEL` for a row without a label.
+        label_ids: label ids `[batch]`; `pipestill.tasks.targets.NO_LABEL` for a row without a label.
         progress: progress of the training for schedules, 0 at the first optimiser step and 1 at the last.
         attention_mask: `[batch, token]`, 1 on tokens and 0 on padding; None where no loss reads features.
         student_features: features of the student at the sites that the losses read.

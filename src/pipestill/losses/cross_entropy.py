@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.losses._base import LossInputs
 from pipestill.losses.params import CrossEntropySpec
+from pipestill.tasks.targets import NO_LABEL
 
 
 def cross_entropy(

@@ -10,19 +10,19 @@ distributions are equal.
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_teacher
 from pipestill.losses.params import ProbabilityMseSpec
 from pipestill.schedules import number_at
+from pipestill.tasks.tensors import probabilities
 
 
 def probability_mse(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
     """Compute T^2 times the squared distance of each row's probabilities at temperature T."""
-    teacher = functional.softmax(teacher_logits.float() / temperature, dim=-1)
-    student = functional.softmax(student_logits.float() / temperature, dim=-1)
+    teacher = probabilities(teacher_logits, temperature)
+    student = probabilities(student_logits, temperature)
     return temperature**2 * (teacher - student).square().sum(dim=-1)
 
 

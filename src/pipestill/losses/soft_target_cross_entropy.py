@@ -10,19 +10,19 @@ give one label all probability; for other teachers its minimum, T^2 times the en
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_teacher
 from pipestill.losses.params import SoftTargetCrossEntropySpec
 from pipestill.schedules import number_at
+from pipestill.tasks.tensors import log_probabilities, probabilities
 
 
 def soft_target_cross_entropy(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
     """Compute T^2 times the cross-entropy of each row with the teacher's probabilities at temperature T."""
-    targets = functional.softmax(teacher_logits.float() / temperature, dim=-1)
-    student_log = functional.log_softmax(student_logits.float() / temperature, dim=-1)
+    targets = probabilities(teacher_logits, temperature)
+    student_log = log_probabilities(student_logits, temperature)
     return -(temperature**2) * (targets * student_log).sum(dim=-1)
 
 

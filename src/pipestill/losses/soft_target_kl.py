@@ -15,14 +15,15 @@ from torch.nn import functional
 from pipestill.losses._base import LossInputs, require_teacher
 from pipestill.losses.params import SoftTargetKlSpec
 from pipestill.schedules import number_at
+from pipestill.tasks.tensors import log_probabilities
 
 
 def soft_target_kl(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"], temperature: float
 ) -> Float[Tensor, " batch"]:
     """Compute T^2 * KL(teacher || student) of each row at temperature T."""
-    teacher_log = functional.log_softmax(teacher_logits.float() / temperature, dim=-1)
-    student_log = functional.log_softmax(student_logits.float() / temperature, dim=-1)
+    teacher_log = log_probabilities(teacher_logits, temperature)
+    student_log = log_probabilities(student_logits, temperature)
     divergence = functional.kl_div(student_log, teacher_log, log_target=True, reduction="none").sum(dim=-1)
     return temperature**2 * divergence
 

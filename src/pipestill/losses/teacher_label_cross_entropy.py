@@ -13,13 +13,14 @@ from torch.nn import functional
 
 from pipestill.losses._base import LossInputs, require_teacher
 from pipestill.losses.params import TeacherLabelCrossEntropySpec
+from pipestill.tasks.tensors import decide
 
 
 def teacher_label_cross_entropy(
     student_logits: Float[Tensor, "batch label"], teacher_logits: Float[Tensor, "batch label"]
 ) -> Float[Tensor, " batch"]:
     """Compute the cross-entropy of each row with the teacher's most probable label, in nats."""
-    return functional.cross_entropy(student_logits.float(), teacher_logits.argmax(dim=-1), reduction="none")
+    return functional.cross_entropy(student_logits.float(), decide(teacher_logits), reduction="none")
 
 
 def per_row(spec: TeacherLabelCrossEntropySpec, inputs: LossInputs) -> Float[Tensor, " batch"]:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from pipestill.metrics.arrays import Logits, check_logits
-from pipestill.metrics.quality import predicted_ids
 from pipestill.records import Record
+from pipestill.tasks import Task
 
 
 class LogitDifference(Record):
@@ -15,24 +15,24 @@ class LogitDifference(Record):
     agreement: float
 
 
-def agreement(logits: Logits, other: Logits) -> float:
-    """Compute the share of rows whose argmax is the same label, in [0, 1].
+def agreement(task: Task, logits: Logits, other: Logits) -> float:
+    """Compute the share of rows that get the same answer from both, in [0, 1].
 
     Raises:
         DataError: no rows, or a logit that is not finite.
     """
     check_logits(logits)
     check_logits(other)
-    return float((predicted_ids(logits) == predicted_ids(other)).mean())
+    return float((task.decide(logits) == task.decide(other)).mean())
 
 
-def logit_difference(logits: Logits, other: Logits) -> LogitDifference:
+def logit_difference(task: Task, logits: Logits, other: Logits) -> LogitDifference:
     """Compare two sets of logits `[batch, label]` for the same rows.
 
     Raises:
         DataError: no rows, or a logit that is not finite.
     """
-    share = agreement(logits, other)
+    share = agreement(task, logits, other)
     gap = np.abs(logits.astype(np.float64) - other.astype(np.float64))
     return LogitDifference(
         max_abs_logit_difference=float(gap.max()), mean_abs_logit_difference=float(gap.mean()), agreement=share

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pipestill.metrics.arrays import LabelIds, Logits, check_logits
-from pipestill.metrics.quality import log_softmax, predicted_ids
+from pipestill.metrics.quality import log_softmax
 from pipestill.records import Record
+from pipestill.tasks import CLASSES
 
 
 class ReliabilityBin(Record):
@@ -19,7 +20,7 @@ class ReliabilityBin(Record):
     upper: float
     num_rows: int
     mean_confidence: float
-    accuracy: float
+    right_fraction: float
 
 
 def confidences(logits: Logits) -> Float[np.ndarray, " batch"]:
@@ -41,7 +42,7 @@ def ece(logits: Logits, label_ids: LabelIds, num_bins: int) -> float:
         DataError: no rows, or arrays that do not fit.
     """
     bins = reliability(logits, label_ids, num_bins)
-    return sum(part.num_rows * abs(part.accuracy - part.mean_confidence) for part in bins) / len(label_ids)
+    return sum(part.num_rows * abs(part.right_fraction - part.mean_confidence) for part in bins) / len(label_ids)
 
 
 def reliability(logits: Logits, label_ids: LabelIds, num_bins: int) -> tuple[ReliabilityBin, ...]:
@@ -52,7 +53,7 @@ def reliability(logits: Logits, label_ids: LabelIds, num_bins: int) -> tuple[Rel
     """
     check_logits(logits, label_ids)
     confidence = confidences(logits)
-    correct = predicted_ids(logits) == label_ids
+    correct = CLASSES.are_right(CLASSES.decide(logits), label_ids)
     which = bin_ids(confidence, num_bins)
     return tuple(
         ReliabilityBin(
@@ -60,7 +61,7 @@ def reliability(logits: Logits, label_ids: LabelIds, num_bins: int) -> tuple[Rel
             upper=(number + 1) / num_bins,
             num_rows=int(inside.sum()),
             mean_confidence=float(confidence[inside].mean()),
-            accuracy=float(correct[inside].mean()),
+            right_fraction=float(correct[inside].mean()),
         )
         for number in range(num_bins)
         if (inside := which == number).any()

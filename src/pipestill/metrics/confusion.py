@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pipestill.metrics.arrays import LabelIds, Logits, check_logits
-from pipestill.metrics.quality import predicted_ids
+from pipestill.tasks import CLASSES
 
 
 def confusion_matrix(logits: Logits, label_ids: LabelIds) -> Int[np.ndarray, "label label"]:
@@ -15,5 +15,5 @@ def confusion_matrix(logits: Logits, label_ids: LabelIds) -> Int[np.ndarray, "la
     """
     check_logits(logits, label_ids)
     num_labels = logits.shape[1]
-    cells = label_ids.astype(np.int64) * num_labels + predicted_ids(logits)
+    cells = label_ids.astype(np.int64) * num_labels + CLASSES.decide(logits)
     return np.bincount(cells, minlength=num_labels**2).reshape(num_labels, num_labels)

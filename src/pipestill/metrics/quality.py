@@ -1,9 +1,10 @@
 """Quality of hard and soft predictions: accuracy, macro_f1 and nll_nats, all from logits `[batch, label]`."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from pipestill.metrics.arrays import LabelIds, Logits, check_logits
+from pipestill.tasks import CLASSES
 
 
 def log_softmax(logits: Logits) -> Float[np.ndarray, "batch label"]:
@@ -13,12 +14,6 @@ def log_softmax(logits: Logits) -> Float[np.ndarray, "batch label"]:
     return result
 
 
-def predicted_ids(logits: Logits) -> Int[np.ndarray, " batch"]:
-    """Return the label_id of the greatest logit in each row; the lowest such label_id on a tie."""
-    ids: np.ndarray = logits.argmax(axis=1)
-    return ids
-
-
 def accuracy(logits: Logits, label_ids: LabelIds) -> float:
     """Compute the share of rows whose predicted label is the hard label, in [0, 1].
 
@@ -26,7 +21,7 @@ def accuracy(logits: Logits, label_ids: LabelIds) -> float:
         DataError: no rows, or arrays that do not fit.
     """
     check_logits(logits, label_ids)
-    return float((predicted_ids(logits) == label_ids).mean())
+    return float(CLASSES.are_right(CLASSES.decide(logits), label_ids).mean())
 
 
 def f1_per_label(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " label"]:
@@ -37,7 +32,7 @@ def f1_per_label(logits: Logits, label_ids: LabelIds) -> Float[np.ndarray, " lab
     """
     check_logits(logits, label_ids)
     num_labels = logits.shape[1]
-    predicted = predicted_ids(logits)
+    predicted = CLASSES.decide(logits)
     true_positives = np.bincount(label_ids[predicted == label_ids], minlength=num_labels)
     # 2 TP + FP + FN = times predicted + times present
     seen = np.bincount(predicted, minlength=num_labels) + np.bincount(label_ids, minlength=num_labels)

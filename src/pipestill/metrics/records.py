@@ -8,17 +8,16 @@ from pipestill.metrics.calibration import ReliabilityBin
 from pipestill.metrics.slices import SliceQuality
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.records import Record
+from pipestill.tasks import Task
 
-UNITS = {
-    "accuracy": "fraction",
-    "macro_f1": "fraction",
-    "nll_nats": "nats",
-    "ece": "fraction",
-    "agreement": "fraction",
-    "accuracy_difference": "fraction",
-    "retention": "ratio to the PyTorch teacher's accuracy on the same rows",
-}
-"""The unit of each number in a `SplitQuality`."""
+
+def units(task: Task) -> dict[str, str]:
+    """Return the unit of each number in a `SplitQuality`."""
+    return {measure.name: measure.unit for measure in task.measures} | {
+        "agreement": "fraction",
+        "difference": task.primary.unit,
+        "retention": f"ratio to the PyTorch teacher's {task.primary.title} on the same rows",
+    }
 
 
 class Resampling(Record):
@@ -41,26 +40,32 @@ class RowsSource(Record):
 class AgainstTeacher(Record):
     """Measured against the teacher's PyTorch logits on the same rows.
 
-    `accuracy_difference` is student minus teacher; `retention` is student accuracy / teacher accuracy, None where the
-    teacher is wrong on all rows of a replicate.
+    `difference` is student minus teacher and `retention` student / teacher, both of the task's primary measure;
+    `retention` is None where the teacher is wrong on all rows of a replicate.
     """
 
     agreement: Estimate
-    accuracy_difference: Estimate
+    difference: Estimate
     retention: Estimate | None
 
 
 class SplitQuality(Record):
-    """Quality on one split. `confusion[i][j]` counts rows of label_id i predicted as label_id j."""
+    """Quality on one split: the task's measures by name, and by which of them models are compared first.
 
-    accuracy: Estimate
-    macro_f1: Estimate
-    nll_nats: Estimate
-    ece: Estimate
+    `confusion[i][j]` counts rows of label_id i predicted as label_id j.
+    """
+
+    primary_measure: str
+    measures: dict[str, Estimate]
     against_teacher: AgainstTeacher | None
     by_length: tuple[SliceQuality, ...]
     reliability: tuple[ReliabilityBin, ...]
     confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def primary(self) -> Estimate:
+        """The primary measure."""
+        return self.measures[self.primary_measure]
 
 
 class BatchSensitivity(Record):
@@ -68,14 +73,14 @@ class BatchSensitivity(Record):
 
     An fp32 file gives the same logits up to rounding. int8_dynamic sets its activation scale from the whole batch,
     padding included, so that its logits change with the other rows (`sorted_by_length`) and more with padding
-    (`in_row_order`). `num_rows` test rows are compared.
+    (`in_row_order`). `num_rows` test rows are compared; qualities are the task's primary measure.
     """
 
     num_rows: int
     batch_size: int
-    accuracy_alone: float
-    accuracy_sorted_by_length: float
-    accuracy_in_row_order: float
+    quality_alone: float
+    quality_sorted_by_length: float
+    quality_in_row_order: float
     sorted_by_length: LogitDifference
     in_row_order: LogitDifference
 
@@ -98,6 +103,7 @@ class EvaluateRecord(Record):
     """The evaluation of one model: teacher, student or baseline."""
 
     model: str
+    task: str
     labels: tuple[str, ...]
     units: dict[str, str]
     resampling: Resampling

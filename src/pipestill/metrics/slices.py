@@ -7,22 +7,22 @@ import numpy.typing as npt
 
 from pipestill.metrics.agreement import agreement
 from pipestill.metrics.arrays import LabelIds, Logits
-from pipestill.metrics.quality import accuracy, macro_f1
+from pipestill.metrics.measures import score, scores
 from pipestill.records import Record
+from pipestill.tasks import Task
 
 
 class SliceQuality(Record):
     """Quality on the rows whose length lies in (above, up_to]; None stands for no limit on that side.
 
-    `agreement` and `retention` are against the teacher: None for the teacher itself; `retention` also where the teacher
-    is wrong on all rows.
+    `measures` holds the task's headline measures by name. `agreement` and `retention` are against the teacher: None for
+    the teacher itself; `retention` also where the teacher is wrong on all rows.
     """
 
     above_characters: int | None
     up_to_characters: int | None
     num_rows: int
-    accuracy: float
-    macro_f1: float
+    measures: dict[str, float]
     agreement: float | None
     retention: float | None
 
@@ -42,6 +42,7 @@ def length_bounds(lengths: npt.NDArray[np.int64], quantiles: Sequence[float]) ->
 
 
 def quality_by_length(
+    task: Task,
     logits: Logits,
     label_ids: LabelIds,
     lengths: npt.NDArray[np.int64],
@@ -51,6 +52,7 @@ def quality_by_length(
     """Compute the quality on each non-empty slice of length, from short to long.
 
     Args:
+        task: task that the logits answer.
         logits: logits of the rows, `[batch, label]`.
         label_ids: hard labels of the rows, `[batch]`.
         lengths: characters of each row, `[batch]`.
@@ -63,18 +65,17 @@ def quality_by_length(
         inside = which == number
         if not inside.any():
             continue
-        quality = accuracy(logits[inside], label_ids[inside])
+        quality = scores(task.headline, logits[inside], label_ids[inside])
         teacher = None if teacher_logits is None else teacher_logits[inside]
-        teacher_quality = 0.0 if teacher is None else accuracy(teacher, label_ids[inside])
+        teacher_quality = 0.0 if teacher is None else score(task.primary, teacher, label_ids[inside])
         slices.append(
             SliceQuality(
                 above_characters=bounds[number - 1] if number else None,
                 up_to_characters=bounds[number] if number < len(bounds) else None,
                 num_rows=int(inside.sum()),
-                accuracy=quality,
-                macro_f1=macro_f1(logits[inside], label_ids[inside]),
-                agreement=None if teacher is None else agreement(logits[inside], teacher),
-                retention=quality / teacher_quality if teacher_quality else None,
+                measures=quality,
+                agreement=None if teacher is None else agreement(task, logits[inside], teacher),
+                retention=quality[task.primary.name] / teacher_quality if teacher_quality else None,
             )
         )
     return tuple(slices)

@@ -8,8 +8,9 @@ Nothing here needs torch, transformers or any of the training code. The command 
 which is not imported here: stages that score and time files are not made of it.
 """
 
-from pipestill.predict.classifier import Classifier, Prediction
+from pipestill.predict.classifier import Classifier
 from pipestill.predict.rows import Row, read_rows
 from pipestill.predict.texts import TextError
+from pipestill.tasks import Prediction
 
 __all__ = ["Classifier", "Prediction", "Row", "TextError", "read_rows"]

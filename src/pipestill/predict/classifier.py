@@ -5,7 +5,7 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -13,23 +13,10 @@ from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
 from pipestill.predict.texts import TextError, checked
+from pipestill.tasks import TASKS, Prediction, Task, task_for
 from pipestill.variants import FP32, INT8
 
 _SHOWN = 10
-
-
-class Prediction(NamedTuple):
-    """The prediction for one text.
-
-    Attributes:
-        label: the most probable label.
-        score: probability of that label, 0 to 1.
-        probabilities: probability by label, most probable first; all of them, or the `top_k` first.
-    """
-
-    label: str
-    score: float
-    probabilities: dict[str, float]
 
 
 class Classifier:
@@ -49,7 +36,9 @@ class Classifier:
 
     def __init__(self, folder: str | os.PathLike[str], *, file: str = INT8.file, threads: int = 1) -> None:
         self.folder = _existing_folder(folder)
-        self.labels: tuple[str, ...] = _read_labels(self.folder / "config.json")
+        config = _read_config(self.folder / "config.json")
+        self.labels: tuple[str, ...] = tuple(config["id2label"].values())
+        self.task = _task_of(config, self.folder / "config.json")
         self.tokenizer: Tokenizer = _read_tokenizer(self.folder / "tokenizer.json")
         self._session = _open_session(self.folder / file, _at_least_one("threads", threads))
         self._inputs = tuple(value.name for value in self._session.get_inputs())
@@ -152,16 +141,7 @@ class Classifier:
                 raise failure
 
     def _predict_batch(self, texts: Sequence[str], top_k: int | None) -> list[Prediction]:
-        logits = self.run(self.encode(texts)).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return [self._prediction(row, top_k) for row in probabilities]
-
-    def _prediction(self, probabilities: np.ndarray, top_k: int | None) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[:top_k]
-        by_label = {self.labels[label_id]: float(probabilities[label_id]) for label_id in order}
-        label, score = next(iter(by_label.items()))
-        return Prediction(label=label, score=score, probabilities=by_label)
+        return self.task.predictions(self.run(self.encode(texts)), self.labels, top_k)
 
 
 def _at_least_one(name: str, value: int) -> int:
@@ -196,16 +176,31 @@ def _existing_folder(folder: str | os.PathLike[str]) -> Path:
     )
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read a config, its labels as strings in label_id order."""
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))["id2label"]
-        return tuple(str(names[str(label_id)]) for label_id in range(len(names)))
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        names = config["id2label"]
+        return config | {"id2label": {label_id: str(names[str(label_id)]) for label_id in range(len(names))}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PredictError(
             f"{path} does not name labels",
             found=repr(error),
             expected='a JSON object with "id2label": {"0": ..., "1": ...}',
             next_step="give the folder that the export stage wrote",
+        ) from error
+
+
+def _task_of(config: dict[str, Any], path: Path) -> Task:
+    problem_type = config.get("problem_type")
+    try:
+        return task_for(problem_type)
+    except KeyError as error:
+        raise PredictError(
+            f"{path} declares a task that this version does not answer",
+            found=f"problem_type {problem_type!r}",
+            expected=f"one of {', '.join(task.problem_type for task in TASKS.values())}",
+            next_step="install the version of pipestill that wrote the folder",
         ) from error
 
 

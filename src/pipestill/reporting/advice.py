@@ -1,25 +1,24 @@
 """Advice that the report opens with: a model that was trained too briefly, or that a linear baseline beats.
 
 Only the teacher and the packaged student are checked. A training was too brief if its last epoch is the best one and
-gained more than two standard errors of the dev accuracy, in accuracy or macro F1. The baseline beats a model if its
-paired lead is significant on a split. An insignificant lead is named if it occurs on both splits.
+gained more than two standard errors of the primary measure on dev, by one of the headline measures. The baseline beats
+a model if its paired lead is significant on a split. An insignificant lead is named if it occurs on both splits.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from pipestill.evaluation.predictions import Predictions, join_logits, read_predictions
-from pipestill.metrics.quality import predicted_ids
+from pipestill.metrics.measures import statistics
 from pipestill.metrics.records import EvaluateRecord, Resampling, SplitQuality
-from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of, macro_f1_of, mean_of
+from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of
 from pipestill.reporting.rows import BASELINE, TEACHER
-from pipestill.training.records import EpochPoint, TrainingRecord
+from pipestill.tasks import TASKS, Measure, Task
+from pipestill.training.records import TrainingRecord
 from pipestill.variants import TORCH
 
-MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 SPLITS = ("dev", "test")
 CLEAR_STANDARD_ERRORS = 2.0
 EPOCHS = {TEACHER: "finetune_teacher.training.epochs"}
@@ -29,7 +28,7 @@ EPOCHS = {TEACHER: "finetune_teacher.training.epochs"}
 class Lead(NamedTuple):
     """The baseline's lead over a model by one measure on one split; `difference` is baseline minus model."""
 
-    measure: str
+    measure: Measure
     split: str
     baseline: float
     model: float
@@ -39,7 +38,7 @@ class Lead(NamedTuple):
         """Format the lead with its interval."""
         lead = self.difference
         return (
-            f"{MEASURES[self.measure]} on {self.split} {self.baseline:.3f} against {self.model:.3f}, a lead of "
+            f"{self.measure.title} on {self.split} {self.baseline:.3f} against {self.model:.3f}, a lead of "
             f"{lead.value:.3f} [{lead.lower:.3f}, {lead.upper:.3f}]"
         )
 
@@ -70,24 +69,23 @@ def advise(
             continue
         baseline = records.get(BASELINE)
         ahead = clear_leads(baseline, records[model], variant, predictions) if baseline else []
-        gains = late_gains(curves[model], records[model].dev.num_rows)
+        gains = late_gains(TASKS[records[model].task], curves[model], records[model].dev.num_rows)
         if ahead or gains:
             name = f"the {TEACHER}" if model == TEACHER else f"the student `{subject}`"
             lines.append(_line(name, ahead, gains, curves[model]))
     return tuple(lines)
 
 
-def late_gains(record: TrainingRecord, num_dev_rows: int) -> list[str]:
+def late_gains(task: Task, record: TrainingRecord, num_dev_rows: int) -> list[str]:
     """List the measures by which dev clearly improved in the last epoch; empty where an earlier epoch is the best."""
     if len(record.epochs) < 2 or record.best_epoch != record.epochs[-1].epoch:  # noqa: PLR2004 (one has no epoch before)
         return []
     before, last = list(pairwise(record.epochs))[-1]
-    accuracy = last.dev_accuracy
-    clear = CLEAR_STANDARD_ERRORS * math.sqrt(accuracy * (1 - accuracy) / num_dev_rows)
+    clear = CLEAR_STANDARD_ERRORS * task.standard_error(last.dev, num_dev_rows)
     return [
-        f"{words} {_value(before, measure):.3f} to {_value(last, measure):.3f}"
-        for measure, words in MEASURES.items()
-        if _value(last, measure) - _value(before, measure) > clear
+        f"{measure.title} {before.dev[measure.name]:.3f} to {last.dev[measure.name]:.3f}"
+        for measure in task.headline
+        if last.dev[measure.name] - before.dev[measure.name] > clear
     ]
 
 
@@ -104,45 +102,45 @@ def clear_leads(baseline: EvaluateRecord, model: EvaluateRecord, variant: str, p
         RecordError: predictions that are needed are missing, or of other rows.
     """
     (linear,) = baseline.variants
+    headline = TASKS[model.task].headline
     found = []
     for split in SPLITS:
         ours: SplitQuality = getattr(model.variants[variant], split)
         theirs: SplitQuality = getattr(baseline.variants[linear], split)
-        values = {measure: (getattr(theirs, measure).value, getattr(ours, measure).value) for measure in MEASURES}
+        values = {
+            measure: (theirs.measures[measure.name].value, ours.measures[measure.name].value) for measure in headline
+        }
         if any(first > second for first, second in values.values()):
             differences = _paired_differences(
+                headline,
                 (read_predictions(predictions / f"{BASELINE}.parquet", split), linear),
                 (read_predictions(predictions / f"{model.model}.parquet", split), variant),
                 baseline.resampling,
             )
             found += [
                 Lead(measure, split, *values[measure], difference)
-                for measure, difference in differences.items()
-                if difference is not None and difference.value > 0
+                for measure in headline
+                if (difference := differences[measure.name]) is not None and difference.value > 0
             ]
     return [lead for lead in found if lead.difference.lower > 0 or _leads_everywhere(lead.measure, found)]
 
 
-def _leads_everywhere(measure: str, leads: Sequence[Lead]) -> bool:
+def _leads_everywhere(measure: Measure, leads: Sequence[Lead]) -> bool:
     return {lead.split for lead in leads if lead.measure == measure} == set(SPLITS)
 
 
 def _paired_differences(
-    baseline: tuple[Predictions, str], model: tuple[Predictions, str], resampling: Resampling
+    measures: Sequence[Measure],
+    baseline: tuple[Predictions, str],
+    model: tuple[Predictions, str],
+    resampling: Resampling,
 ) -> Mapping[str, Estimate | None]:
     """Compute baseline minus model on the same rows, by measure."""
     rows, label_ids = baseline[0].content_ids, baseline[0].label_ids
     logits = [join_logits(held, variant, rows) for held, variant in (baseline, model)]
-    first, second = map(predicted_ids, logits)
-    num_labels = logits[0].shape[1]
-    statistics = {
-        "accuracy": difference_of(mean_of(first == label_ids), mean_of(second == label_ids)),
-        "macro_f1": difference_of(
-            macro_f1_of(first, label_ids, num_labels), macro_f1_of(second, label_ids, num_labels)
-        ),
-    }
+    first, second = (statistics(measures, each, label_ids) for each in logits)
     return bootstrap(
-        statistics,
+        {name: difference_of(first[name], second[name]) for name in first},
         len(rows),
         replicates=resampling.replicates,
         seed=resampling.seed,
@@ -177,8 +175,3 @@ def _remedy(record: TrainingRecord) -> str:
     rate = key.replace("epochs", "learning_rate")
     base = " or choose another model under `fetch.base`" if record.model == TEACHER else " or add rows under `transfer`"
     return f"epoch {record.best_epoch} of {used} was the best, so more epochs do not help; lower `{rate}`{base}"
-
-
-def _value(point: EpochPoint, measure: str) -> float:
-    value: float = getattr(point, f"dev_{measure}")
-    return value

@@ -2,6 +2,7 @@
 
 from pipestill.reporting.params import Constraints
 from pipestill.reporting.summary import Summary
+from pipestill.tasks import TASKS
 
 
 def notes(summary: Summary) -> str:
@@ -19,7 +20,7 @@ def short_notes(summary: Summary) -> str:
     """Describe the rows, intervals and machine behind the short table; ends in a newline."""
     basis = _basis(
         summary,
-        "Retention: accuracy as a share of the PyTorch teacher's.",
+        f"Retention: {TASKS[summary.task].primary.title} as a share of the PyTorch teacher's.",
         "`vs PyTorch`: how many times faster than the PyTorch teacher.",
     )
     return "\n".join(basis) + "\n"

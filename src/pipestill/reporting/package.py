@@ -17,6 +17,7 @@ from pipestill.reporting.mark import header_lines, notice_lines
 from pipestill.reporting.notes import choice_lines
 from pipestill.reporting.summary import Summary
 from pipestill.reporting.tables import NOTHING, with_interval
+from pipestill.tasks import TASKS
 from pipestill.variants import INT8
 
 CARD = "README.md"
@@ -59,7 +60,8 @@ def package_nothing(target: Path, summary: Summary) -> None:
 
 def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, summary: Summary) -> list[str]:
     """Write the card's section on quality: each file on test, with intervals, the chosen one in bold."""
-    resampling = evaluation.resampling
+    resampling, task = evaluation.resampling, TASKS[evaluation.task]
+    headings = [each.title if each.unit == "fraction" else f"{each.title} ({each.unit})" for each in task.measures]
     lines = [
         "## Quality",
         "",
@@ -68,8 +70,8 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
             f"Brackets: {resampling.confidence:.0%} paired-bootstrap intervals ({resampling.replicates:,} replicates)."
         ),
         "",
-        "| file | accuracy | macro F1 | NLL (nats) | ECE | agreement | retention |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| " + " | ".join(["file", *headings, "agreement", "retention"]) + " |",
+        "|---" + "|---:" * (len(headings) + 2) + "|",
     ]
     chosen = _chosen(variants, evaluation, summary)
     for variant, file in variants.items():
@@ -79,8 +81,9 @@ def quality_lines(variants: dict[str, FileRecord], evaluation: EvaluateRecord, s
         *lines,
         "",
         (
-            "Agreement: rows that get the label the PyTorch teacher gives. Retention: accuracy as a share of the "
-            "teacher's on the same rows. ECE: expected calibration error, a fraction."
+            "Agreement: rows that get the label the PyTorch teacher gives. Retention: "
+            f"{task.primary.title} as a share of the teacher's on the same rows. ECE: expected calibration error, a "
+            "fraction."
         ),
         "",
         choice_lines(summary)[0],
@@ -94,13 +97,14 @@ def hub_results(
 ) -> Sequence[object]:
     """Format the chosen file's figures for model hubs."""
     quality = evaluation.variants[_chosen(variants, evaluation, summary)].test
+    task = TASKS[evaluation.task]
     metrics = [
-        {"type": "accuracy", "value": quality.accuracy.value},
-        {"type": "f1", "name": "macro F1", "value": quality.macro_f1.value},
+        {"type": measure.hub_type, "name": measure.title, "value": quality.measures[measure.name].value}
+        for measure in task.headline
     ]
     name = export.facts.data_name
     dataset = {"type": name, "name": name, "split": "test"}
-    return [{"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}]
+    return [{"task": {"type": task.hub_task}, "dataset": dataset, "metrics": metrics}]
 
 
 def _chosen(variants: Iterable[str], evaluation: EvaluateRecord, summary: Summary) -> str:
@@ -114,10 +118,7 @@ def _how_to_run(file: FileRecord) -> list[str]:
 def _cells(quality: SplitQuality) -> list[str]:
     against = quality.against_teacher
     return [
-        with_interval(quality.accuracy),
-        with_interval(quality.macro_f1),
-        with_interval(quality.nll_nats),
-        with_interval(quality.ece),
+        *(with_interval(estimate) for estimate in quality.measures.values()),
         with_interval(against.agreement, percent=True) if against else NOTHING,
         with_interval(against.retention, percent=True) if against else NOTHING,
     ]

@@ -1,10 +1,11 @@
 """The `report` section of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from pipestill.params import FROM_LIST, Section
+from pipestill.tasks import Ranking
 from pipestill.variants import FP32, INT8, is_onnx
 
 Variants = Annotated[tuple[str, ...], FROM_LIST, Field(min_length=1)]
@@ -30,7 +31,7 @@ class ReportParams(Section):
     If none meets them, the nearest candidate is packaged with a mark.
     """
 
-    metric: Literal["accuracy", "macro_f1"]
+    metric: Ranking
     variants: Variants
     constraints: Constraints
 

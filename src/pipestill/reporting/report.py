@@ -19,6 +19,7 @@ from pipestill.reporting.plots.tradeoff import plot_tradeoff
 from pipestill.reporting.rows import BASELINE, TEACHER, Speed
 from pipestill.reporting.summary import SUMMARY, Summary, summarise
 from pipestill.reporting.tables import markdown_page, text_table
+from pipestill.tasks import TASKS, Task
 from pipestill.training.records import TrainingRecord
 from pipestill.variants import FP32, TORCH, variant_named
 
@@ -56,10 +57,11 @@ def make_report(
         RecordError: records or predictions do not fit each other.
     """
     summary = summarise(evaluations, speeds, environment, params)
+    task = TASKS[summary.task]
     shown = summary.selection.packaged
     plots: dict[str, Plot] = {"tradeoff": partial(plot_tradeoff, summary)}
     if trainings:
-        plots["curves"] = partial(plot_curves, trainings)
+        plots["curves"] = partial(plot_curves, task.primary, trainings)
     if shown is not None:
         plots |= _candidate_plots(evaluations, shown)
     figures = draw(plots)
@@ -67,21 +69,21 @@ def make_report(
     advice = advise(evaluations, trainings, shown, predictions)
     return Report(
         summary=summary.model_copy(
-            update={"advice": advice, "remarks": (*_frozen_base(trainings), *figures.remarks, *remarks)}
+            update={"advice": advice, "remarks": (*_frozen_base(task, trainings), *figures.remarks, *remarks)}
         ),
         figures=figures,
     )
 
 
-def _frozen_base(trainings: Sequence[TrainingRecord]) -> tuple[str, ...]:
+def _frozen_base(task: Task, trainings: Sequence[TrainingRecord]) -> tuple[str, ...]:
     """Write a sentence on the teacher's frozen base as one more baseline, where its head was fitted on it."""
     teacher = next((record for record in trainings if record.model == TEACHER), None)
     if teacher is None or teacher.frozen_base is None:
         return ()
     base, best = teacher.frozen_base, teacher.best
-    frozen = f"accuracy {base.dev_accuracy:.3f} and macro F1 {base.dev_macro_f1:.3f} on dev"
-    tuned = f"{best.dev_accuracy:.3f} and {best.dev_macro_f1:.3f}"
-    return (f"A linear head on the frozen base has {frozen}, the teacher {tuned}.",)
+    frozen = " and ".join(f"{measure.title} {base.dev[measure.name]:.3f}" for measure in task.headline)
+    tuned = " and ".join(f"{best.dev[measure.name]:.3f}" for measure in task.headline)
+    return (f"A linear head on the frozen base has {frozen} on dev, the teacher {tuned}.",)
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -103,8 +105,8 @@ def headline(summary: Summary) -> dict[str, float]:
     if row is None:
         return counts
     numbers = {
-        "accuracy": row.test.accuracy.value,
-        "dev_accuracy": row.dev.accuracy.value,
+        row.test.primary_measure: row.test.primary.value,
+        f"dev_{row.dev.primary_measure}": row.dev.primary.value,
         "retention": row.test.retention.value if row.test.retention else None,
         "p50_ms": row.speed.p50_ms if row.speed else None,
         "speedup_over_teacher_torch": row.speedup_over_torch,

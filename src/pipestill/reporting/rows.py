@@ -35,14 +35,20 @@ class Speed(Record):
 
 
 class Figures(Record):
-    """Quality on one split; agreement and retention are None for the PyTorch teacher, which is the reference."""
+    """Quality on one split: the task's measures by name, and by which of them models are compared first.
 
-    accuracy: Estimate
-    macro_f1: Estimate
-    nll_nats: float
-    ece: float
+    Agreement and retention are None for the PyTorch teacher, which is the reference.
+    """
+
+    primary_measure: str
+    measures: dict[str, Estimate]
     agreement: Estimate | None
     retention: Estimate | None
+
+    @property
+    def primary(self) -> Estimate:
+        """The primary measure."""
+        return self.measures[self.primary_measure]
 
 
 class ComparisonRow(Record):
@@ -112,10 +118,8 @@ def compare(evaluations: Iterable[EvaluateRecord], speeds: Mapping[str, Speed]) 
 def _figures(quality: SplitQuality) -> Figures:
     against = quality.against_teacher
     return Figures(
-        accuracy=quality.accuracy,
-        macro_f1=quality.macro_f1,
-        nll_nats=quality.nll_nats.value,
-        ece=quality.ece.value,
+        primary_measure=quality.primary_measure,
+        measures=quality.measures,
         agreement=against.agreement if against else None,
         retention=against.retention if against else None,
     )

@@ -143,4 +143,4 @@ def _is_confirmed(champion: ComparisonRow, limits: Constraints) -> bool:
 
 
 def _dev_quality(row: ComparisonRow, params: ReportParams) -> float:
-    return row.dev.accuracy.value if params.metric == "accuracy" else row.dev.macro_f1.value
+    return row.dev.measures[params.metric].value

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from pipestill.environment import Environment
-from pipestill.metrics.records import UNITS as QUALITY_UNITS
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.records import Record
 from pipestill.reporting.params import ReportParams
@@ -13,7 +12,7 @@ from pipestill.reporting.selection import Selection, choose_champion
 SUMMARY = "summary.json"
 """File name of the summary in the folder of the report."""
 
-UNITS = QUALITY_UNITS | {
+SPEED_UNITS = {
     "p50_ms": "milliseconds a call, from text to logits",
     "model_p50_ms": "milliseconds a call, tokenisation left out",
     "throughput_per_s": "rows a second",
@@ -32,6 +31,7 @@ class Summary(Record):
     with the reason.
     """
 
+    task: str
     num_labels: int
     num_dev_rows: int
     num_test_rows: int
@@ -74,12 +74,13 @@ def summarise(
     rows = compare(evaluations, speeds)
     first = evaluations[0]
     return Summary(
+        task=first.task,
         num_labels=len(first.labels),
         num_dev_rows=first.dev.num_rows,
         num_test_rows=first.test.num_rows,
         confidence=first.resampling.confidence,
         replicates=first.resampling.replicates,
-        units=UNITS,
+        units=first.units | SPEED_UNITS,
         rows=rows,
         selection=choose_champion(rows, params),
         environment=environment,

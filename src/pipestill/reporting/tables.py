@@ -13,6 +13,7 @@ from pipestill.metrics.uncertainty import Estimate
 from pipestill.reporting.notes import notes, opening
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import Summary
+from pipestill.tasks import TASKS, Measure, Task
 from pipestill.variants import INT8, LINEAR, TORCH
 
 NOTHING = "-"
@@ -20,8 +21,8 @@ TEXT_WIDTH = 160
 """Width of the plain-text table in characters: wide enough that no cell is cut."""
 SHORT_WIDTH = 80
 """Width of the short table in characters, which fits every terminal."""
-DROPPED_WHEN_NARROW = ("macro F1", "ECE", "p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
-"""Columns that are dropped on a narrow terminal, in this order."""
+DROPPED_WHEN_NARROW = ("p99 ms", "p95 ms", "model ms", "agreement", "vs int8", "size", "p50 ms")
+"""Columns that are dropped on a narrow terminal, in this order, after all measures but the primary one."""
 SHORT_NAMES = {
     f"{BASELINE}/{LINEAR.name}": "linear baseline",
     f"{TEACHER}/{TORCH.name}": "PyTorch teacher",
@@ -44,18 +45,17 @@ def short_name(row: ComparisonRow) -> str:
     return SHORT_NAMES.get(row.subject, f"{row.model}{title}")
 
 
-ACCURACY = Column("accuracy", lambda row: with_interval(row.test.accuracy))
+AGREEMENT = Column("agreement", lambda row: f"{row.test.agreement.value:.1%}" if row.test.agreement else NOTHING)
 SIZE = Column("size", lambda row: megabytes(row.size_bytes))
 P50 = Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed else NOTHING)
 VS_TORCH = Column("vs PyTorch", lambda row: times(row.speedup_over_torch))
-COLUMNS = (
+NAMES = (
     Column("model", lambda row: row.model, numeric=False),
     Column("form", lambda row: row.title, numeric=False),
-    ACCURACY,
-    Column("macro F1", lambda row: f"{row.test.macro_f1.value:.3f}"),
-    Column("agreement", lambda row: f"{row.test.agreement.value:.1%}" if row.test.agreement else NOTHING),
-    Column("retention", lambda row: with_interval(row.test.retention, percent=True)),
-    Column("ECE", lambda row: f"{row.test.ece:.3f}"),
+)
+"""The columns that name a row; Markdown marks the packaged model there."""
+RETENTION = Column("retention", lambda row: with_interval(row.test.retention, percent=True))
+COSTS = (
     SIZE,
     P50,
     Column("p95 ms", lambda row: milliseconds(row.speed.p95_ms) if row.speed else NOTHING),
@@ -64,16 +64,27 @@ COLUMNS = (
     VS_TORCH,
     Column("vs int8", lambda row: times(row.speedup_over_int8)),
 )
-SHORT_COLUMNS = (
-    Column("model", short_name, numeric=False),
-    ACCURACY,
-    Column("retention", lambda row: f"{row.test.retention.value:.1%}" if row.test.retention else NOTHING),
-    SIZE,
-    P50,
-    VS_TORCH,
-)
-NAMES = ("model", "form")
-"""The columns in which Markdown marks the row of the packaged model."""
+SHORT_RETENTION = Column("retention", lambda row: f"{row.test.retention.value:.1%}" if row.test.retention else NOTHING)
+
+
+def columns(task: Task) -> tuple[Column, ...]:
+    """Return the columns of the full table, from left to right."""
+    headline = [_value(measure) for measure in task.headline[1:]]
+    calibration = [_value(measure) for measure in task.measures if measure not in task.by_epoch]
+    return (*NAMES, _primary(task), *headline, AGREEMENT, RETENTION, *calibration, *COSTS)
+
+
+def short_columns(task: Task) -> tuple[Column, ...]:
+    """Return the columns of the short table, from left to right."""
+    return (Column("model", short_name, numeric=False), _primary(task), SHORT_RETENTION, SIZE, P50, VS_TORCH)
+
+
+def _primary(task: Task) -> Column:
+    return Column(task.primary.title, lambda row: with_interval(row.test.primary))
+
+
+def _value(measure: Measure) -> Column:
+    return Column(measure.title, lambda row: f"{row.test.measures[measure.name].value:.3f}")
 
 
 def table_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
@@ -93,28 +104,30 @@ def short_rows(summary: Summary) -> tuple[ComparisonRow, ...]:
 
 def markdown_table(summary: Summary) -> str:
     """Write the full table in Markdown, the champion in bold, or else the nearest candidate in italics."""
-    return _markdown(summary, COLUMNS, table_rows(summary))
+    return _markdown(summary, columns(TASKS[summary.task]), table_rows(summary))
 
 
 def short_markdown_table(summary: Summary) -> str:
     """Write the short table in Markdown, marked likewise; ends in a newline."""
-    return _markdown(summary, SHORT_COLUMNS, short_rows(summary))
+    return _markdown(summary, short_columns(TASKS[summary.task]), short_rows(summary))
 
 
 def rich_table(summary: Summary, width: int = TEXT_WIDTH) -> Table:
     """Make the full table for a terminal of some width, the champion in bold green, a rule between models."""
+    task = TASKS[summary.task]
+    dropped = (*(each.title for each in task.measures if each != task.primary), *DROPPED_WHEN_NARROW)
     hidden = 0
-    table = _rich_table(summary, COLUMNS, table_rows(summary))
-    while hidden < len(DROPPED_WHEN_NARROW) and Console(width=10 * TEXT_WIDTH).measure(table).maximum > width:
+    table = _rich_table(summary, columns(task), table_rows(summary))
+    while hidden < len(dropped) and Console(width=10 * TEXT_WIDTH).measure(table).maximum > width:
         hidden += 1
-        shown = [column for column in COLUMNS if column.heading not in DROPPED_WHEN_NARROW[:hidden]]
+        shown = [column for column in columns(task) if column.heading not in dropped[:hidden]]
         table = _rich_table(summary, shown, table_rows(summary))
     return table
 
 
 def short_rich_table(summary: Summary) -> Table:
     """Make the short table for a terminal of `SHORT_WIDTH` columns; a long name continues on the next line."""
-    table = _rich_table(summary, SHORT_COLUMNS, short_rows(summary), rules=False)
+    table = _rich_table(summary, short_columns(TASKS[summary.task]), short_rows(summary), rules=False)
     table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     return table
 
@@ -169,8 +182,7 @@ def _markdown(summary: Summary, columns: Sequence[Column], rows: Sequence[Compar
         cells = [column.show(row) if column.numeric else escaped(column.show(row)) for column in columns]
         if row.subject == summary.selection.packaged:
             cells = [
-                f"{mark}{cell}{mark}" if column.heading in NAMES else cell
-                for column, cell in zip(columns, cells, strict=True)
+                f"{mark}{cell}{mark}" if column in NAMES else cell for column, cell in zip(columns, cells, strict=True)
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

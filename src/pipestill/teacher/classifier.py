@@ -14,9 +14,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
 from pipestill.records import read_json
+from pipestill.tasks import Task
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher.embeddings import FACTOR_FIELD, insert_factorised_embedding
 from pipestill.text.tokenizer import load_tokenizer
 
@@ -28,8 +29,6 @@ file; this module does not."""
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
 """Exceptions of transformers for a folder whose config or weights are missing, truncated or do not fit each other."""
 
-PROBLEM_TYPE = "single_label_classification"
-"""Value of `problem_type` in config.json, by which clients convert logits to probabilities; a base may have another."""
 OTHER_ANSWERS = ("function_to_apply", "task_specific_params")
 """Further fields by which a config changes the clients' conversion of logits."""
 
@@ -182,7 +181,7 @@ def check_token_table(folder: Path, model: PreTrainedModel, tokenizer: PreTraine
 def save_classifier(classifier: TorchClassifier, folder: Path) -> None:
     """Write model, tokenizer and labels to a folder that `load_classifier` and every Hugging Face tool reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    set_problem(classifier.model)
+    set_problem(classifier.model, classifier.labels.task)
     classifier.model.config.name_or_path = ""  # the path of the base must not become part of the model
     classifier.model.save_pretrained(folder)
     classifier.tokenizer.name_or_path = ""
@@ -191,9 +190,9 @@ def save_classifier(classifier: TorchClassifier, folder: Path) -> None:
         (folder / NOTICE_FILE).write_text(classifier.notice, encoding="utf-8")
 
 
-def set_problem(model: PreTrainedModel) -> None:
-    """Declare single-label classification in a model's config, so that clients take a softmax over the labels."""
-    model.config.problem_type = PROBLEM_TYPE
+def set_problem(model: PreTrainedModel, task: Task) -> None:
+    """Declare the task in a model's config, by which clients convert logits; a base may have declared another one."""
+    model.config.problem_type = task.problem_type
     for name in OTHER_ANSWERS:
         if hasattr(model.config, name):
             delattr(model.config, name)

@@ -20,8 +20,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pipestill.data.schema import LabelSet
 from pipestill.errors import ModelError
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher.classifier import (
     UNREADABLE,
     TorchClassifier,
@@ -83,7 +83,7 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, drop
         tokenizer.model_max_length = min(readable_length(model) or CHECKED_LENGTH, CHECKED_LENGTH)
     else:
         check_length(model, max_length)
-    set_problem(model)
+    set_problem(model, labels.task)
     set_dropout(model, dropout)
     _check_tokenizer(base, tokenizer)
     classifier = TorchClassifier(model=model, tokenizer=tokenizer, labels=labels, notice=read_notice(base))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from pipestill.data.schema import LabelSet, check_labels
 from pipestill.logit_cache import CacheLogitsParams, TeacherOutputs, identify, write_logit_cache
 from pipestill.progress import advancing
+from pipestill.tasks.targets import LabelSet, check_labels
 from pipestill.teacher import TorchClassifier, choose_device_precision, fastest_device, predict_logits
 from pipestill.training.capture import capture, check_size
 

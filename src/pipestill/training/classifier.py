@@ -1,10 +1,12 @@
 """Training a classifier: choose its recipe, plan its passes, fit it, and keep the best epoch on dev."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
 from pipestill.losses.params import Objective
+from pipestill.metrics.measures import scores
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.teacher import TorchClassifier, fastest_device, predict_logits
@@ -16,7 +18,6 @@ from pipestill.training.params import TrainingParams, TrainingSettings
 from pipestill.training.recipe import Traits, choose_recipe
 from pipestill.training.records import EpochPoint, TrainingRecord, best_epoch
 from pipestill.training.rows import Collator, TrainingRows
-from pipestill.training.scores import dev_scores
 from pipestill.training.signals import Signal
 from pipestill.training.trainer import Examples, fit, prepare_model
 
@@ -62,6 +63,7 @@ def train_classifier(
     precision = prepare_model(classifier.model, settings)
     traits = Traits.of(
         classifier.model.config,
+        classifier.labels.task,
         label_counts=rows.count_labels(classifier.labels.num_labels),
         num_rows=len(rows),
         longest_row=int(rows.lengths.max()),
@@ -108,7 +110,7 @@ def train_classifier(
         model=name,
         num_rows=plan.num_rows,
         selection_metric=params.selection_metric,
-        best_epoch=best_epoch(fitted.epochs, params.selection_metric),
+        best_epoch=_best_epoch(classifier, params)(fitted.epochs),
         choices=choices,
         **fitted._asdict(),
     )
@@ -125,7 +127,11 @@ def _dev_split(
 ) -> DevSplit[EpochPoint]:
     def score(ended: EndedEpoch) -> EpochPoint:
         logits = predict_logits(classifier, dev.texts, batch_size=params.batch_size, precision=precision)
-        return EpochPoint(**ended._asdict(), **dev_scores(logits, dev.label_ids))
+        return EpochPoint(**ended._asdict(), dev=scores(classifier.labels.task.by_epoch, logits, dev.label_ids))
 
-    best = partial(best_epoch, selection_metric=params.selection_metric)
-    return DevSplit(classifier.model, EpochPoint, score, best, start, patience)
+    return DevSplit(classifier.model, EpochPoint, score, _best_epoch(classifier, params), start, patience)
+
+
+def _best_epoch(classifier: TorchClassifier, params: TrainingParams) -> Callable[[Sequence[EpochPoint]], int]:
+    task = classifier.labels.task
+    return partial(best_epoch, selection=task.measure(params.selection_metric), tie_breaker=task.tie_breaker)

@@ -9,12 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipestill.choices import Choice
-from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import ModelError
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.students._base import build_architecture
+from pipestill.tasks.targets import LabelSet, check_labels
 from pipestill.teacher import TorchClassifier, check_length, choose_device_precision, load_classifier
 from pipestill.teacher.from_base import new_classifier
 from pipestill.text.batching import collate, length_sorted_batches

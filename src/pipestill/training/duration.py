@@ -161,7 +161,7 @@ def fit_limit(
     reason = f"max_minutes allows {allowed}; the data asks for {epochs}"
     choice = chosen.model_copy(update={"used": str(max(fitting, 1)), "reason": reason})
     plan = Plan(epochs=max(fitting, 1), num_rows=part, choice=choice)
-    return plan, f"{over}; {allowed} instead, which may cost accuracy"
+    return plan, f"{over}; {allowed} instead, which may cost quality"
 
 
 def in_epochs(epochs: int) -> str:

@@ -1,14 +1,16 @@
 """Fine-tuning a teacher."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
-from pipestill.losses.params import CrossEntropySpec, Term
+from pipestill.losses.params import CrossEntropySpec, LossSpec, Term
 from pipestill.seeding import derive_seed, seed_everything
+from pipestill.tasks import CLASSES
 from pipestill.teacher import choose_device_precision
 from pipestill.teacher.from_base import new_classifier
 from pipestill.teacher.tracing import check_exportable
@@ -23,12 +25,14 @@ from pipestill.training.signals import NoTeacher
 
 HEAD_BATCH_SIZE = 64
 """Rows that go through the frozen base at once; speed and memory only."""
+HARD_LOSSES: Mapping[str, LossSpec] = {CLASSES.kind: CrossEntropySpec(kind="cross_entropy")}
+"""The loss on hard targets by kind of task."""
 
 
 def finetune_teacher(
     name: str, params: FinetuneTeacherParams, base: Path, inputs: TrainingInputs, callbacks: Callbacks[EpochPoint]
 ) -> Trained:
-    """Fine-tune a pretrained encoder on hard labels with cross-entropy, from a head fitted on the frozen base."""
+    """Fine-tune a pretrained encoder on hard labels, from a head fitted on the frozen base."""
     start = time.perf_counter()
     seed_everything(derive_seed(params.seed, "head"))
     explicit = None if params.max_length == "auto" else params.max_length
@@ -54,7 +58,7 @@ def finetune_teacher(
         name=name,
         classifier=classifier,
         inputs=inputs,
-        objective=(Term(1.0, CrossEntropySpec(kind="cross_entropy")),),
+        objective=(Term(1.0, HARD_LOSSES[inputs.labels.task.kind]),),
         signal=NoTeacher(),
         settings=params.training,
         seed=derive_seed(params.seed, "training"),

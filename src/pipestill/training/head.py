@@ -2,7 +2,7 @@
 
 While a random head is learned, its large gradients distort the pretrained features of the base. The head's last linear
 layer is replaced by a multinomial logistic regression on the features that it reads, so that fine-tuning starts at the
-accuracy of the frozen base.
+quality of the frozen base.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from torch import nn
 
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows
+from pipestill.metrics.measures import scores
 from pipestill.metrics.quality import nll_nats
 from pipestill.precision import Precision
 from pipestill.progress import shown
 from pipestill.teacher import TorchClassifier, compute_outputs, fastest_device
 from pipestill.teacher.from_base import output_layer
 from pipestill.training.records import EpochPoint
-from pipestill.training.scores import dev_scores
 
 MIN_ROWS, ROWS_PER_LABEL = 2_000, 200
 """Rows to fit the head on: more do not improve the start, and each costs a forward pass."""
@@ -105,7 +105,7 @@ def fit_head(
         epoch=0,
         step=0,
         train_loss=nll_nats(_logits(head, features), train.label_ids),
-        **dev_scores(_logits(head, dev_features), dev.label_ids),
+        dev=scores(classifier.labels.task.by_epoch, _logits(head, dev_features), dev.label_ids),
     )
     return FittedHead(choice, start)
 

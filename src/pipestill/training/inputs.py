@@ -5,8 +5,8 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from pipestill.data.schema import LabelSet
 from pipestill.data.tables import Rows
+from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier
 from pipestill.training.records import TrainingRecord
 

@@ -54,6 +54,7 @@ def fit_texts_and_limit(
     if settings.max_minutes and classifier.max_length > SHORTENED_TO:
         traits = Traits.of(
             classifier.model.config,
+            classifier.labels.task,
             label_counts=np.zeros(num_labels, dtype=np.int64),  # they choose the selection metric only
             num_rows=len(table),
             longest_row=min(max(lengths), classifier.max_length),

@@ -6,13 +6,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipestill.params import Section
 from pipestill.precision import PrecisionSetting
+from pipestill.tasks import Metric
 
 LOG_STEPS = 10
 """Optimiser steps between two points of the loss curve; checkpoints fall on such points."""
 
 
-Metric = Literal["accuracy", "macro_f1", "nll_nats"]
-"""A measure on dev that chooses the epoch."""
 Auto = Literal["auto"]
 """Value of a setting that the program chooses from the data (training/recipe.py); the choice is recorded."""
 
@@ -87,8 +86,8 @@ class TrainingParams(OptimiserParams):
     """Settings of a classifier's training; the best epoch on dev is kept.
 
     Attributes:
-        selection_metric: the measure on dev that chooses the epoch, the highest accuracy or macro_f1 or the lowest
-            nll_nats, the least noisy where dev rows are few; ties go to the lower nll_nats.
+        selection_metric: measure of the task on dev that chooses the epoch; nll_nats is the least noisy where dev rows
+            are few, and decides ties.
     """
 
     selection_metric: Metric
@@ -106,10 +105,10 @@ class TrainingSettings(Optimiser[CountOrAuto, RateOrAuto, FractionOrAuto]):
         accumulation_steps: `auto` computes a batch in as many forward passes as keep attention's memory small.
         learning_rate: `auto` falls with the width of the model.
         warmup_fraction: `auto` warms up over a tenth of the steps, and no more than 500.
-        selection_metric: `auto` is macro_f1 where labels are skewed, else accuracy.
+        selection_metric: `auto` is the task's choice, which looks at the rows of each label.
     """
 
-    selection_metric: Literal["auto", "accuracy", "macro_f1", "nll_nats"]
+    selection_metric: Literal[Auto, Metric]
     max_minutes: float = Field(default=0, ge=0)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipestill.choices import Choice
-from pipestill.training.params import Metric, TrainingParams, TrainingSettings
+from pipestill.tasks import Task
+from pipestill.training.params import TrainingParams, TrainingSettings
 
 MIN_ROWS_SEEN = 16_000
 """Rows that all passes together see, for two labels: 500 steps of 32 rows."""
@@ -35,8 +36,6 @@ LAYERLESS_RATE = 2e-3
 """The learning rate of models without attention, which start from random weights."""
 WARMUP_FRACTION = 0.1
 MAX_WARMUP_STEPS = 500
-SKEW_RATIO = 10.0
-"""Least ratio of the most frequent label's rows to the median label's, from which labels count as skewed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Traits:
     """The properties of rows and model that a recipe depends on.
 
     Attributes:
+        task: task of the model.
         label_counts: int64 `[label]`, train rows of each label; rows without a label are not counted.
         num_rows: rows to train on.
         num_attention_heads: heads of its attention; 0 for a model without attention, which starts from random weights.
@@ -52,6 +52,7 @@ class Traits:
         device: type of the device that trains, `cpu` or `cuda`.
     """
 
+    task: Task
     label_counts: npt.NDArray[np.int64]
     num_rows: int
     num_attention_heads: int
@@ -61,11 +62,18 @@ class Traits:
 
     @classmethod
     def of(
-        cls, config: object, *, label_counts: npt.NDArray[np.int64], num_rows: int, longest_row: int, device: str
+        cls,
+        config: object,
+        task: Task,
+        *,
+        label_counts: npt.NDArray[np.int64],
+        num_rows: int,
+        longest_row: int,
+        device: str,
     ) -> "Traits":
         """Read the traits of a model from its config, and add those of its rows."""
         heads, width = (int(getattr(config, name, 0)) for name in ("num_attention_heads", "hidden_size"))
-        return cls(label_counts, num_rows, heads, width, longest_row, device)
+        return cls(task, label_counts, num_rows, heads, width, longest_row, device)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ def choose_recipe(settings: TrainingSettings, traits: Traits) -> Recipe:
         ("epochs", settings.epochs, epochs, epochs_reason),
         ("learning_rate", settings.learning_rate, *_learning_rate(settings, traits)),
         ("warmup_fraction", settings.warmup_fraction, *_warmup_fraction(settings, steps * epochs)),
-        ("selection_metric", settings.selection_metric, *_selection_metric(settings, traits.label_counts)),
+        ("selection_metric", settings.selection_metric, *_selection_metric(settings, traits.task, traits.label_counts)),
     ]
     fixed = settings.model_dump(exclude={"max_minutes"})
     return Recipe(
@@ -153,10 +161,8 @@ def _warmup_fraction(settings: TrainingSettings, steps: int) -> tuple[float, str
     return min(WARMUP_FRACTION, MAX_WARMUP_STEPS / steps), f"{steps:,} steps"
 
 
-def _selection_metric(settings: TrainingSettings, label_counts: npt.NDArray[np.int64]) -> tuple[Metric, str]:
+def _selection_metric(settings: TrainingSettings, task: Task, label_counts: npt.NDArray[np.int64]) -> tuple[str, str]:
     if settings.selection_metric != "auto":
         return settings.selection_metric, ""
-    counts = label_counts[label_counts > 0]
-    ratio = counts.max() / np.median(counts) if len(counts) else 1.0
-    skewed = ratio >= SKEW_RATIO
-    return "macro_f1" if skewed else "accuracy", f"the most frequent label has {ratio:.1f} times the median's rows"
+    measure, reason = task.choose_selection(label_counts)
+    return measure.name, reason

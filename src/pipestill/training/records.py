@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pipestill.choices import Choice
 from pipestill.facts import Fact
 from pipestill.records import Record
+from pipestill.tasks import Measure
 
 
 class StepPoint(Record):
@@ -23,12 +24,10 @@ class EpochScores(Record):
 
 
 class EpochPoint(EpochScores):
-    """The dev split after one epoch; epoch 0 is a fitted head on the frozen base."""
+    """The dev split after one epoch, `dev` by measure; epoch 0 is a fitted head on the frozen base."""
 
     train_loss: float
-    dev_accuracy: float
-    dev_macro_f1: float
-    dev_nll_nats: float
+    dev: dict[str, float]
 
 
 class TrainingRecord(Record):
@@ -39,7 +38,7 @@ class TrainingRecord(Record):
         num_rows: rows it was trained on.
         num_parameters: parameters of the whole model.
         num_trained_parameters: parameters that had a gradient.
-        selection_metric: `accuracy`, `macro_f1` or `nll_nats`, on dev.
+        selection_metric: name of the measure on dev that chose the epoch.
         best_epoch: the epoch whose weights were kept, counted from 1; 0 for the fitted head on the frozen base.
         epochs: one point an epoch, and before them epoch 0 where the head was fitted on the frozen base.
         steps: points of the loss curve.
@@ -69,11 +68,14 @@ class TrainingRecord(Record):
         return self.epochs[0] if self.epochs[0].epoch == 0 else None
 
 
-def best_epoch(epochs: Sequence[EpochPoint], selection_metric: str) -> int:
-    """Choose the epoch to keep: the best on dev; ties go to the lower nll, then to the earlier epoch."""
-    sign = 1 if selection_metric == "nll_nats" else -1
+def best_epoch(epochs: Sequence[EpochPoint], selection: Measure, tie_breaker: Measure) -> int:
+    """Choose the epoch to keep: the best on dev by one measure, then by another, then the earlier epoch."""
 
     def rank(point: EpochPoint) -> tuple[float, float, int]:
-        return sign * getattr(point, f"dev_{selection_metric}"), point.dev_nll_nats, point.epoch
+        first, second = (
+            -point.dev[measure.name] if measure.higher_is_better else point.dev[measure.name]
+            for measure in (selection, tie_breaker)
+        )
+        return first, second, point.epoch
 
     return min(epochs, key=rank).epoch

@@ -38,8 +38,8 @@ def log_curves(run: MetricsLog, prefix: str = "") -> Callbacks[EpochPoint]:
     def on_epoch(point: EpochPoint) -> None:
         place = f"epoch {point.epoch}" if point.epoch else "frozen base with a linear head"
         print(
-            f"{place}: train loss {point.train_loss:.4f}, dev accuracy {point.dev_accuracy:.4f}, "
-            f"dev macro_f1 {point.dev_macro_f1:.4f}, dev nll {point.dev_nll_nats:.4f} nats",
+            f"{place}: train loss {point.train_loss:.4f}, "
+            + ", ".join(f"dev {name} {value:.4f}" for name, value in point.dev.items()),
             flush=True,
         )
         run.log_metrics(_dev_metrics(point, f"{prefix}dev."), step=point.step)
@@ -48,7 +48,7 @@ def log_curves(run: MetricsLog, prefix: str = "") -> Callbacks[EpochPoint]:
 
 
 def _dev_metrics(point: EpochPoint, prefix: str) -> dict[str, float]:
-    return {f"{prefix}{name}": getattr(point, f"dev_{name}") for name in ("accuracy", "macro_f1", "nll_nats")}
+    return {f"{prefix}{name}": value for name, value in point.dev.items()}
 
 
 def log_trained(run: TrainingLog, trained: Trained) -> None:

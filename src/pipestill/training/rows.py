@@ -13,8 +13,8 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from pipestill.data.schema import NO_LABEL
 from pipestill.fingerprint import sha256_json
+from pipestill.tasks.targets import NO_LABEL
 from pipestill.text.batching import collate
 from pipestill.text.tokenizer import encode
 

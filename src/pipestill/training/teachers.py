@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from pipestill.data.schema import LabelSet, check_labels
 from pipestill.errors import CacheError, CorruptCacheError
 from pipestill.logit_cache import LogitCache, check_sample, identify, read_stored
 from pipestill.logit_cache.committee import open_member
@@ -21,6 +20,7 @@ from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
 from pipestill.sites import Site
+from pipestill.tasks.targets import LabelSet, check_labels
 from pipestill.teacher import TorchClassifier, predict_logits
 from pipestill.teacher.forward import autocast
 from pipestill.training.recorder import Recorder, sizes_of

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from pipestill.data.schema import NO_LABEL, TRANSFER_ROWS
+from pipestill.data.schema import TRANSFER_ROWS
 from pipestill.data.scratch import insert_rows, scratch_database
 from pipestill.data.split import text_key
 from pipestill.data.tables import DEV, TEST, TRAIN, TRANSFER, TRANSFER_CARD, UNLABELLED, TableWriter, open_table
 from pipestill.fingerprint import content_id
 from pipestill.progress import shown
 from pipestill.records import Record, write_json
+from pipestill.tasks.targets import NO_LABEL
 from pipestill.transfer._base import Row, TransferInputs
 from pipestill.transfer.params import TransferParams
 

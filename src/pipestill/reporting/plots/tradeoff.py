@@ -1,4 +1,4 @@
-"""The trade-off figure: accuracy against latency and against size."""
+"""The trade-off figure: quality against latency and against size."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -21,6 +21,7 @@ from pipestill.reporting.plots.style import (
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import Summary
 from pipestill.reporting.tables import table_rows
+from pipestill.tasks import TASKS
 from pipestill.variants import Variant, variant_named
 
 POINTS_OF_A_LINE = 60
@@ -29,7 +30,7 @@ Cost = Callable[[ComparisonRow], float]
 
 
 def plot_tradeoff(summary: Summary) -> Figure | None:
-    """Plot accuracy on test with its interval against p50 latency and against size, one line per model.
+    """Plot the primary measure on test with its interval against p50 latency and against size, one line per model.
 
     Returns:
         The figure, or None if nothing was timed.
@@ -37,6 +38,7 @@ def plot_tradeoff(summary: Summary) -> Figure | None:
     rows = [row for row in table_rows(summary) if row.speed is not None]
     if not rows:
         return None
+    name = TASKS[summary.task].primary.title
     students = list(dict.fromkeys(row.model for row in rows if row.model != TEACHER))
     colours = student_colours(students) | {TEACHER: TEACHER_COLOUR}
     baseline = next((row for row in summary.rows if row.model == BASELINE), None)
@@ -46,10 +48,10 @@ def plot_tradeoff(summary: Summary) -> Figure | None:
         _set_quality_limits(left, rows, baseline)
         _panel(left, rows, colours, lambda row: row.speed.p50_ms if row.speed else 0.0, baseline)
         _panel(right, rows, colours, lambda row: (row.size_bytes or 0) / 1e6, baseline)
-        left.set_title("Accuracy against latency")
+        left.set_title(f"{name.capitalize()} against latency")
         left.set_xlabel(f"p50 latency of one call, ms ({_conditions(rows)})")
-        left.set_ylabel(f"accuracy on test, {summary.confidence:.0%} interval")
-        right.set_title("Accuracy against size")
+        left.set_ylabel(f"{name} on test, {summary.confidence:.0%} interval")
+        right.set_title(f"{name.capitalize()} against size")
         right.set_xlabel("size of the weights, MB")
         _key(figure, list(dict.fromkeys(variant_named(row.variant) for row in rows)))
     return figure
@@ -63,7 +65,7 @@ def _panel(
     axes.set_xlim(min(costs) / 1.6, max(costs) * 1.6)
     _round_ticks(axes, min(costs) / 1.6, max(costs) * 1.6)
     if baseline is not None:
-        quality = baseline.test.accuracy.value
+        quality = baseline.test.primary.value
         axes.axhline(quality, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         axes.annotate(
             f"linear baseline {quality:.3f}", (1, quality), (-2, 4), xycoords=("axes fraction", "data"),
@@ -71,21 +73,21 @@ def _panel(
         )  # fmt: skip
     for model, colour in colours.items():
         own = sorted((row for row in rows if row.model == model), key=cost)
-        axes.plot([cost(row) for row in own], [row.test.accuracy.value for row in own], color=colour, linewidth=0.9)
+        axes.plot([cost(row) for row in own], [row.test.primary.value for row in own], color=colour, linewidth=0.9)
         for row in own:
             _point(axes, cost(row), row, colour)
     ends = [min((row for row in rows if row.model == model), key=cost) for model in colours]
-    labels = [(cost(row), row.test.accuracy.value, row.model, colours[row.model]) for row in ends]
+    labels = [(cost(row), row.test.primary.value, row.model, colours[row.model]) for row in ends]
     place_labels(axes, labels, _boxes(axes, rows, cost))
 
 
 def _point(axes: Axes, x: float, row: ComparisonRow, colour: str) -> None:
-    accuracy = row.test.accuracy
-    below, above = accuracy.value - accuracy.lower, accuracy.upper - accuracy.value
-    axes.errorbar(x, accuracy.value, yerr=[[below], [above]], color=colour, linewidth=1, alpha=0.35, zorder=2)
+    quality = row.test.primary
+    below, above = quality.value - quality.lower, quality.upper - quality.value
+    axes.errorbar(x, quality.value, yerr=[[below], [above]], color=colour, linewidth=1, alpha=0.35, zorder=2)
     variant = variant_named(row.variant)
     axes.plot(
-        x, accuracy.value, variant.marker, color=colour, markersize=7, markeredgewidth=1.5, zorder=3,
+        x, quality.value, variant.marker, color=colour, markersize=7, markeredgewidth=1.5, zorder=3,
         markerfacecolor=_filling(variant, colour),
     )  # fmt: skip
 
@@ -98,14 +100,14 @@ def _boxes(axes: Axes, rows: Sequence[ComparisonRow], cost: Cost) -> list[Bbox]:
     figure.draw_without_rendering()
     for model in {row.model: None for row in rows}:
         own = sorted((row for row in rows if row.model == model), key=cost)
-        ends = [axes.transData.transform((cost(row), row.test.accuracy.value)) for row in own]
+        ends = [axes.transData.transform((cost(row), row.test.primary.value)) for row in own]
         for (x0, y0), (x1, y1) in pairwise(ends):
             boxes += [
                 Bbox.from_bounds(x0 + share * (x1 - x0) - 2, y0 + share * (y1 - y0) - 2, 4, 4)
                 for share in np.linspace(0, 1, POINTS_OF_A_LINE)
             ]
     for row in rows:
-        interval = row.test.accuracy
+        interval = row.test.primary
         x, centre = axes.transData.transform((cost(row), interval.value))
         low, high = (axes.transData.transform((cost(row), end))[1] for end in (interval.lower, interval.upper))
         boxes += [Bbox.from_extents(x - 7, centre - 7, x + 7, centre + 7), Bbox.from_extents(x - 2, low, x + 2, high)]
@@ -113,8 +115,8 @@ def _boxes(axes: Axes, rows: Sequence[ComparisonRow], cost: Cost) -> list[Bbox]:
 
 
 def _set_quality_limits(axes: Axes, rows: Sequence[ComparisonRow], baseline: ComparisonRow | None) -> None:
-    ends = [end for row in rows for end in (row.test.accuracy.lower, row.test.accuracy.upper)]
-    ends += [baseline.test.accuracy.value] if baseline else []
+    ends = [end for row in rows for end in (row.test.primary.lower, row.test.primary.upper)]
+    ends += [baseline.test.primary.value] if baseline else []
     margin = 0.08 * max(max(ends) - min(ends), 0.02)
     axes.set_ylim(min(ends) - margin, max(ends) + margin)
 
