@@ -25,7 +25,7 @@ INT8 = Int8Dynamic(
     reduce_range=True,
     min_quantised_fraction=0,
     max_size_fraction=1,
-    max_accuracy_drop_fraction=1,
+    max_quality_drop_fraction=1,
 )
 
 

@@ -89,7 +89,7 @@ def int8(**changes: object) -> Int8Dynamic:
         "reduce_range": True,
         "min_quantised_fraction": 0.5,
         "max_size_fraction": 1.0,
-        "max_accuracy_drop_fraction": 1.0,
+        "max_quality_drop_fraction": 1.0,
     }
     return Int8Dynamic.model_validate(settings | changes)
 

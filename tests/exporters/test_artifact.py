@@ -75,7 +75,7 @@ from pipestill.teacher import load_classifier
 traced = trace(load_classifier(Path(sys.argv[1])).model)
 graph = OnnxFp32(kind="onnx_fp32", fuse=True).optimise(traced, Shape(4, 32)).model
 int8 = Int8Dynamic(kind="int8_dynamic", per_channel=True, reduce_range=True, min_quantised_fraction=0.0,
-                   max_size_fraction=1.0, max_accuracy_drop_fraction=1.0)
+                   max_size_fraction=1.0, max_quality_drop_fraction=1.0)
 write_graph(graph, Path(sys.argv[2]) / "model.onnx")
 write_graph(int8.convert(graph), Path(sys.argv[2]) / "model_quantized.onnx")
 """
@@ -123,11 +123,11 @@ def gate_of(num_rows: int, num_lost: int, num_gained: int) -> Int8Gate:
 
 @pytest.mark.parametrize(
     ("limit", "value"),
-    [("min_quantised_fraction", 0.91), ("max_size_fraction", 0.29), ("max_accuracy_drop_fraction", 0.019)],
+    [("min_quantised_fraction", 0.91), ("max_size_fraction", 0.29), ("max_quality_drop_fraction", 0.019)],
 )
 def test_a_missed_limit_of_the_int8_file_is_an_error_that_names_it(limit: str, value: float) -> None:
     gate = gate_of(1000, 20, 0)
-    kept = {"min_quantised_fraction": 0.9, "max_size_fraction": 0.3, "max_accuracy_drop_fraction": 0.02}
+    kept = {"min_quantised_fraction": 0.9, "max_size_fraction": 0.3, "max_quality_drop_fraction": 0.02}
     enforce_limits(int8(**kept), gate, SHARE, 0.3)
     with pytest.raises(GateError, match=f"export.int8.{limit}"):
         enforce_limits(int8(**(kept | {limit: value})), gate, SHARE, 0.3)
@@ -147,7 +147,7 @@ def test_a_missed_limit_of_the_int8_file_is_an_error_that_names_it(limit: str, v
 def test_a_drop_fails_where_it_is_beyond_the_limit_and_more_than_chance(
     num_rows: int, num_lost: int, num_gained: int, passes: bool
 ) -> None:
-    strict = int8(max_accuracy_drop_fraction=0.01)
+    strict = int8(max_quality_drop_fraction=0.01)
     if passes:
         enforce_limits(strict, gate_of(num_rows, num_lost, num_gained), SHARE, 0.3)
         return
@@ -156,13 +156,13 @@ def test_a_drop_fails_where_it_is_beyond_the_limit_and_more_than_chance(
 
 
 def test_a_drop_within_the_limit_passes_however_sure_it_is() -> None:
-    enforce_limits(int8(max_accuracy_drop_fraction=0.01), gate_of(1000, 9, 0), SHARE, 0.3)
+    enforce_limits(int8(max_quality_drop_fraction=0.01), gate_of(1000, 9, 0), SHARE, 0.3)
 
 
 def test_a_drop_just_beyond_the_limit_does_not_read_as_the_limit() -> None:
     gate = gate_of(100_000, 1_003, 0)
-    with pytest.raises(GateError, match=r"found: +export\.int8\.max_accuracy_drop_fraction: 0\.0101\n"):
-        enforce_limits(int8(max_accuracy_drop_fraction=0.01), gate, SHARE, 0.3)
+    with pytest.raises(GateError, match=r"found: +export\.int8\.max_quality_drop_fraction: 0\.0101\n"):
+        enforce_limits(int8(max_quality_drop_fraction=0.01), gate, SHARE, 0.3)
 
 
 def test_the_sign_test_is_exact() -> None:
@@ -185,8 +185,8 @@ def test_lost_and_gained_rows_are_counted_on_the_files_as_written(tmp_path: Path
     assert gate.accuracy_drop_fraction == pytest.approx(gate.fp32_accuracy - gate.accuracy)
     wrong = score_int8(flipped, fp32, graph, rows, right, pad_id=0, batch_size=8)
     assert (wrong.num_lost, wrong.num_gained) == (0, 30)
-    with pytest.raises(GateError, match="max_accuracy_drop_fraction"):
-        enforce_limits(int8(max_accuracy_drop_fraction=0.01), gate, SHARE, 0.3)
+    with pytest.raises(GateError, match="max_quality_drop_fraction"):
+        enforce_limits(int8(max_quality_drop_fraction=0.01), gate, SHARE, 0.3)
 
 
 @pytest.mark.parametrize(("file", "error"), [("model.onnx", ExportError), ("model_quantized.onnx", GateError)])
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_what_was_computed_fails_the_export(
     monkeypatch.setattr(artifact, "write_graph", write_something_else)
     logits = predict_logits(load_classifier(model_folder), dev.texts, batch_size=4, precision="float32")
     labelled = DevRows(dev.texts, logits.argmax(axis=1).astype(np.int64))
-    strict = params.model_copy(update={"int8": int8(max_accuracy_drop_fraction=0.01)})
+    strict = params.model_copy(update={"int8": int8(max_quality_drop_fraction=0.01)})
     with pytest.raises(error):
         export(model_folder, tmp_path, labelled, strict, facts)
 

@@ -213,7 +213,7 @@ def measure_little(params: Any) -> None:
     params["export"]["int8"] |= {
         "min_quantised_fraction": 0.0,
         "max_size_fraction": 1.0,
-        "max_accuracy_drop_fraction": 1.0,
+        "max_quality_drop_fraction": 1.0,
     }
     params["evaluate"]["bootstrap"]["replicates"] = 100
     params["benchmark"] |= {"num_rows": 4, "warmup_runs": 1, "rounds": 2, "throughput_batches": 1}

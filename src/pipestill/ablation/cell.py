@@ -24,7 +24,7 @@ from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardFacts, ExportRecord
 from pipestill.facts import Fact
 from pipestill.losses._features import Reads
-from pipestill.metrics.quality import accuracy, macro_f1
+from pipestill.metrics.measures import score, scores
 from pipestill.records import Record, read_record, write_json
 from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
@@ -121,11 +121,12 @@ def run_cell(
         if not (folder / "outcome.json").exists():
             train_seed(student_params(student, recipe, seed), cell_inputs, evaluate, log_seed(seed), folder)
     outcomes = {seed: read_record(scratch / f"seed-{seed}" / "outcome.json", Outcome) for seed in seeds}
-    exported, int8_accuracy = export_first(
+    exported, int8_quality = export_first(
         "-".join(names), scratch / f"seed-{seeds[0]}" / "model", target, cell_inputs, export, describe
     )
     first = outcomes[seeds[0]]
     record = CellRecord(
+        task=cell_inputs.labels.task.kind,
         student=names[0],
         recipe=names[1],
         seeds=tuple(outcome.seed for outcome in outcomes.values()),
@@ -136,8 +137,8 @@ def run_cell(
         int8=exported.int8,
         parity_max_abs_difference=exported.parity.max_abs_difference,
         quantised_fraction=exported.quantised_share.quantised_fraction,
-        int8_dev_accuracy=int8_accuracy["dev"],
-        int8_test_accuracy=int8_accuracy["test"],
+        int8_dev_quality=int8_quality["dev"],
+        int8_test_quality=int8_quality["test"],
     )
     times = tuple(outcome.train_wall_time_s for outcome in outcomes.values())
     return FinishedCell(record, times, _predictions(cell_inputs, scratch, seeds), first.choices)
@@ -166,15 +167,14 @@ def train_seed(
         np.save(folder / f"{split}.npy", values)
     shutil.rmtree(inputs.scratch, ignore_errors=True)
     labels = {split: rows.label_ids for split, rows in cell_inputs.splits.items()}
+    task = cell_inputs.labels.task
     seed = SeedRecord(
         seed=params.seed,
         num_rows=record.num_rows,
         num_epochs=len(record.epochs),
         best_epoch=record.best_epoch,
-        dev_accuracy=accuracy(logits["dev"], labels["dev"]),
-        test_accuracy=accuracy(logits["test"], labels["test"]),
-        dev_macro_f1=macro_f1(logits["dev"], labels["dev"]),
-        test_macro_f1=macro_f1(logits["test"], labels["test"]),
+        dev=scores(task.headline, logits["dev"], labels["dev"]),
+        test=scores(task.headline, logits["test"], labels["test"]),
     )
     outcome = Outcome(
         seed=seed,
@@ -239,7 +239,11 @@ def export_first(
             (target / file.path).unlink()  # it is not read again
     runner = Runner(target, file=INT8.file)
     return record, {
-        split: accuracy(run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"), rows.label_ids)
+        split: score(
+            cell_inputs.labels.task.primary,
+            run_batches(runner, rows.texts, one_by_one(len(rows.texts)), f"int8 {split}"),
+            rows.label_ids,
+        )
         for split, rows in cell_inputs.splits.items()
     }
 

@@ -16,18 +16,19 @@ from pipestill.records import write_bytes, write_json
 from pipestill.reporting.figures import Figures, draw, write_figures
 from pipestill.reporting.plots.glyphs import drawable
 from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, student_colours, styled
+from pipestill.tasks import TASKS
 
 NOTHING = "-"
 SYSTEMS = (
-    "| system | recipe | accuracy on test | retention | agreement | less the teacher "
-    "| int8 accuracy | int8 size | p50 |"
+    "| system | recipe | {quality} on test | retention | agreement | less the teacher "
+    "| int8 {quality} | int8 size | p50 |"
 )
 CELLS = (
-    "| student | recipe | accuracy on dev | accuracy on test | less the recipe before | less the teacher "
-    "| training | int8 accuracy | int8 size | p50 |"
+    "| student | recipe | {quality} on dev | {quality} on test | less the recipe before | less the teacher "
+    "| training | int8 {quality} | int8 size | p50 |"
 )
 
-FIGURE = "accuracy"
+FIGURE = "recipes"
 DODGE = 0.5
 """Share of the distance between recipes over which students are spread, so that their bars lie side by side."""
 LABEL_WIDTH = 18
@@ -53,18 +54,18 @@ def systems_table(record: AblationRecord) -> str:
     """Write one row per student with the recipe that is best on dev, and the notes; ends in a newline."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
     lines = [
-        SYSTEMS,
+        SYSTEMS.format(quality=_quality(record)),
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
         *(
             _line(
                 [
                     escaped(row.student_title),
                     escaped(row.recipe_title),
-                    _spread(row.test_accuracy),
+                    _spread(row.test_quality),
                     _percent(row.retention),
                     f"{row.agreement:.1%}",
                     _points(row.difference_to_teacher),
-                    f"{row.int8_test_accuracy:.3f}",
+                    f"{row.int8_test_quality:.3f}",
                     f"{row.int8_size_bytes / 1e6:.1f} MB",
                     f"{row.model_p50_ms:.2f} ms",
                 ]
@@ -77,7 +78,11 @@ def systems_table(record: AblationRecord) -> str:
 
 def cells_table(record: AblationRecord) -> str:
     """Write one row per cell; ends in a newline."""
-    lines = [CELLS, "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|", *map(_cell_line, record.rows)]
+    lines = [
+        CELLS.format(quality=_quality(record)),
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *map(_cell_line, record.rows),
+    ]
     return "\n".join(["## Every student with every recipe", "", *lines, ""])
 
 
@@ -88,20 +93,20 @@ def notes(record: AblationRecord) -> list[str]:
     machines = "; ".join(map(_machine, record.training_environments))
     return [
         (
-            f"Accuracy is a fraction: mean ± sample standard deviation over the seeds {seeds}, on "
+            f"{_quality(record).capitalize()}: mean ± sample standard deviation over the seeds {seeds}, on "
             f"{record.num_test_rows:,} test rows. The recipe of a system and the epoch of a training are those that "
             f"are best on {record.num_dev_rows:,} dev rows; test chose nothing. The PyTorch teacher: "
-            f"{teacher.test_accuracy:.3f}; TF-IDF and logistic regression: {record.baseline_test_accuracy:.3f}"
+            f"{teacher.test_quality:.3f}; TF-IDF and logistic regression: {record.baseline_test_quality:.3f}"
             f"{_below(record)}. Agreement: rows with the teacher's label, mean over seeds. "
             f"Brackets: {resampling.confidence:.0%} paired-bootstrap intervals "
             f"({resampling.replicates:,} replicates); differences in percentage points. {record.pooling}"
         ),
         "",
         (
-            "int8 accuracy: the int8 ONNX file of the first seed, each row by itself. p50: median latency of the "
-            "student's int8 file, batch 1, one thread, tokenisation left out, all subjects in turns in one run; the "
-            f"PyTorch teacher {teacher.torch_p50_ms:.2f} ms, the int8 teacher {teacher.int8_p50_ms:.2f} ms. Training: "
-            "wall time of one seed."
+            f"int8 {_quality(record)}: the int8 ONNX file of the first seed, each row by itself. p50: median latency "
+            "of the student's int8 file, batch 1, one thread, tokenisation left out, all subjects in turns in one run; "
+            f"the PyTorch teacher {teacher.torch_p50_ms:.2f} ms, the int8 teacher {teacher.int8_p50_ms:.2f} ms. "
+            "Training: wall time of one seed."
         ),
         "",
         f"Trained on {machines}. Timed on {_machine(record.latency_environment)}.",
@@ -110,7 +115,7 @@ def notes(record: AblationRecord) -> list[str]:
 
 
 def plot_cells(record: AblationRecord) -> Figure:
-    """Plot each student's test accuracy by recipe: a point for the mean, a bar from the lowest to the highest seed."""
+    """Plot each student's quality by recipe: a point for the mean, a bar from the lowest to the highest seed."""
     students = list(dict.fromkeys(row.student for row in record.rows))
     recipes = list(dict.fromkeys(row.recipe for row in record.rows))
     titles = {row.recipe: row.recipe_title for row in record.rows}
@@ -120,15 +125,15 @@ def plot_cells(record: AblationRecord) -> Figure:
     with styled(*titles.values(), *(row.student_title for row in record.rows)):
         figure = new_figure(9.0, 5.6)
         axes = figure.subplots()
-        handles.append(axes.axhline(record.teacher.test_accuracy, color=TEACHER_COLOUR, linewidth=1, linestyle="--"))
+        handles.append(axes.axhline(record.teacher.test_quality, color=TEACHER_COLOUR, linewidth=1, linestyle="--"))
         names.append("teacher")
         for number, student in enumerate(students):
             own = [row for row in record.rows if row.student == student]
             shift = (number - (len(students) - 1) / 2) * DODGE / max(1, len(students))
             places = [recipes.index(row.recipe) + shift for row in own]
-            means = [row.test_accuracy.mean for row in own]
-            below = [row.test_accuracy.mean - row.test_accuracy.lowest for row in own]
-            above = [row.test_accuracy.highest - row.test_accuracy.mean for row in own]
+            means = [row.test_quality.mean for row in own]
+            below = [row.test_quality.mean - row.test_quality.lowest for row in own]
+            above = [row.test_quality.highest - row.test_quality.mean for row in own]
             bars = axes.errorbar(
                 places, means, yerr=[below, above], color=colours[student], marker="o", markersize=4.5,
                 linewidth=1, elinewidth=1, alpha=0.95,
@@ -137,7 +142,7 @@ def plot_cells(record: AblationRecord) -> Figure:
             names.append(drawable(own[0].student_title))
         axes.set_xticks(range(len(recipes)), [fill(drawable(titles[recipe]), LABEL_WIDTH) for recipe in recipes])
         axes.set_xlim(-0.5, len(recipes) - 0.5)
-        axes.set_ylabel(f"accuracy on test, {len(record.seeds)} seeds: mean, lowest, highest")
+        axes.set_ylabel(f"{_quality(record)} on test, {len(record.seeds)} seeds: mean, lowest, highest")
         axes.set_title("What each part of a recipe adds")
         axes.grid(visible=False, axis="x")
         axes.tick_params(colors=QUIET)
@@ -145,10 +150,14 @@ def plot_cells(record: AblationRecord) -> Figure:
     return figure
 
 
+def _quality(record: AblationRecord) -> str:
+    return TASKS[record.task].primary.title
+
+
 def _below(record: AblationRecord) -> str:
     """Name the systems that the linear baseline beats."""
     chosen = [row for row in record.rows if f"{row.student}-{row.recipe}" in record.systems]
-    below = [escaped(row.student_title) for row in chosen if row.test_accuracy.mean < record.baseline_test_accuracy]
+    below = [escaped(row.student_title) for row in chosen if row.test_quality.mean < record.baseline_test_quality]
     return f", better than: {'; '.join(below)}" if below else ""
 
 
@@ -157,12 +166,12 @@ def _cell_line(row: AblationRow) -> str:
         [
             escaped(row.student_title),
             escaped(row.recipe_title),
-            _spread(row.dev_accuracy),
-            _spread(row.test_accuracy),
+            _spread(row.dev_quality),
+            _spread(row.test_quality),
             _points(row.difference_to_before),
             _points(row.difference_to_teacher),
             f"{row.train_wall_time_s.mean:.0f} s",
-            f"{row.int8_test_accuracy:.3f}",
+            f"{row.int8_test_quality:.3f}",
             f"{row.int8_size_bytes / 1e6:.1f} MB",
             f"{row.model_p50_ms:.2f} ms",
         ]

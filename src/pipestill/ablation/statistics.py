@@ -9,6 +9,7 @@ from pipestill.ablation.records import Spread
 from pipestill.errors import RecordError
 from pipestill.evaluation.params import BootstrapParams
 from pipestill.metrics.uncertainty import Estimate, bootstrap, difference_of, mean_of, ratio_of
+from pipestill.tasks import Task
 
 Right = npt.NDArray[np.float64]
 """Share of seeds that predict the row's label, `[row]`."""
@@ -21,24 +22,26 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean=float(found.mean()), deviation=deviation, lowest=float(found.min()), highest=float(found.max()))
 
 
-def mean_agreement(logits: Sequence[npt.NDArray[np.float32]], teacher: npt.NDArray[np.float32]) -> float:
-    """Compute the share of rows in which a model's label is the teacher's, mean over seeds.
+def mean_agreement(task: Task, logits: Sequence[npt.NDArray[np.float32]], teacher: npt.NDArray[np.float32]) -> float:
+    """Compute the share of rows that a model and the teacher answer alike, mean over seeds.
 
     Args:
+        task: task that the logits answer.
         logits: logits of each seed, `[row, label]`, for the same rows.
         teacher: logits of the teacher, `[row, label]`.
     """
-    return float(np.mean([one.argmax(axis=1) == teacher.argmax(axis=1) for one in logits]))
+    return float(np.mean([task.decide(one) == task.decide(teacher) for one in logits]))
 
 
-def share_right(logits: Sequence[npt.NDArray[np.float32]], label_ids: npt.NDArray[np.int64]) -> Right:
+def share_right(task: Task, logits: Sequence[npt.NDArray[np.float32]], label_ids: npt.NDArray[np.int64]) -> Right:
     """Pool seeds row by row.
 
     Args:
+        task: task that the logits answer.
         logits: logits of each seed, `[row, label]`, for the same rows.
         label_ids: hard labels of the rows, `[row]`.
     """
-    right: Right = np.mean([one.argmax(axis=1) == label_ids for one in logits], axis=0, dtype=np.float64)
+    right: Right = np.mean([task.are_right(task.decide(one), label_ids) for one in logits], axis=0, dtype=np.float64)
     return right
 
 

@@ -17,9 +17,10 @@ from pipestill.environment import Environment
 from pipestill.evaluation.params import BootstrapParams
 from pipestill.evaluation.predictions import join_logits, read_predictions
 from pipestill.fingerprint import sha256_file
-from pipestill.metrics.quality import accuracy
+from pipestill.metrics.measures import score
 from pipestill.metrics.records import Resampling
 from pipestill.metrics.uncertainty import Estimate
+from pipestill.tasks import TASKS
 from pipestill.variants import INT8, LINEAR, TORCH
 
 
@@ -70,10 +71,11 @@ def build_table(
         RecordError: predictions are missing, or of other rows or variants.
     """
     test_file, test = rows["test"]
+    task = TASKS[next(iter(measured.values())).record.task]
     (teacher_logits,) = read_logits(teacher, test, [TORCH.name])
     (baseline_logits,) = read_logits(baseline, test, [LINEAR.name])
-    right = {name: share_right(one.logits, test.label_ids) for name, one in measured.items()}
-    teacher_right = share_right([teacher_logits], test.label_ids)
+    right = {name: share_right(task, one.logits, test.label_ids) for name, one in measured.items()}
+    teacher_right = share_right(task, [teacher_logits], test.label_ids)
     timed = timed_cells(cells, list(students), list(recipes))
     speeds = {(subject.model, subject.variant): subject for subject in benchmark.subjects}
     found: list[AblationRow] = []
@@ -87,7 +89,7 @@ def build_table(
                 right[name],
                 (students[cells[name].student], recipes[cells[name].recipe].title),
                 teacher_right,
-                mean_agreement(measured[name].logits, teacher_logits),
+                mean_agreement(task, measured[name].logits, teacher_logits),
                 before,
                 right_before,
                 latency_of,
@@ -97,6 +99,7 @@ def build_table(
         )
     torch, int8 = (speeds["teacher", variant.name] for variant in (TORCH, INT8))
     return AblationRecord(
+        task=task.kind,
         seeds=tuple(seed.seed for seed in next(iter(measured.values())).record.seeds),
         resampling=Resampling(**bootstrap.model_dump()),
         num_dev_rows=len(rows["dev"][1].content_ids),
@@ -104,12 +107,12 @@ def build_table(
         test_sha256=sha256_file(test_file),
         teacher_predictions_sha256=sha256_file(teacher),
         teacher=TeacherRow(
-            test_accuracy=float(np.mean(teacher_right)),
+            test_quality=float(np.mean(teacher_right)),
             torch_p50_ms=torch.model_ms.p50,
             int8_p50_ms=int8.model_ms.p50,
             int8_size_bytes=int8.size_bytes,
         ),
-        baseline_test_accuracy=accuracy(baseline_logits, test.label_ids),
+        baseline_test_quality=score(task.primary, baseline_logits, test.label_ids),
         rows=tuple(found),
         systems=best_of_each(found),
         training_environments=_different([one.times.environment for one in measured.values()]),
@@ -118,22 +121,23 @@ def build_table(
 
 
 def best_of_each(rows: Sequence[AblationRow]) -> tuple[str, ...]:
-    """Choose each student's cell with the best mean accuracy on dev, the first of equal ones; test is not used."""
+    """Choose each student's cell with the best mean quality on dev, the first of equal ones; test is not used."""
     best: dict[str, AblationRow] = {}
     for row in rows:
-        if row.student not in best or row.dev_accuracy.mean > best[row.student].dev_accuracy.mean:
+        if row.student not in best or row.dev_quality.mean > best[row.student].dev_quality.mean:
             best[row.student] = row
     return tuple(f"{row.student}-{row.recipe}" for row in best.values())
 
 
 def headline(record: AblationRecord) -> dict[str, float]:
     """Return the figures to compare between runs."""
+    primary = TASKS[record.task].primary.name
     return {
         f"{row.student}-{row.recipe}/{name}": value
         for row in record.rows
         for name, value in (
-            ("dev_accuracy", row.dev_accuracy.mean),
-            ("test_accuracy", row.test_accuracy.mean),
+            (f"dev_{primary}", row.dev_quality.mean),
+            (f"test_{primary}", row.test_quality.mean),
             ("difference_to_teacher", row.difference_to_teacher.value),
         )
     }
@@ -152,6 +156,7 @@ def _row(
     bootstrap: BootstrapParams,
 ) -> AblationRow:
     record = cell.record
+    primary = TASKS[record.task].primary.name
     to_teacher, retention = compare(right, teacher, bootstrap)
     to_before: Estimate | None = None if right_before is None else compare(right, right_before, bootstrap)[0]
     return AblationRow(
@@ -159,8 +164,8 @@ def _row(
         student_title=titles[0],
         recipe=record.recipe,
         recipe_title=titles[1],
-        dev_accuracy=spread([seed.dev_accuracy for seed in record.seeds]),
-        test_accuracy=spread([seed.test_accuracy for seed in record.seeds]),
+        dev_quality=spread([seed.dev[primary] for seed in record.seeds]),
+        test_quality=spread([seed.test[primary] for seed in record.seeds]),
         retention=retention,
         difference_to_teacher=to_teacher,
         agreement=agreement,
@@ -170,7 +175,7 @@ def _row(
         num_parameters=record.num_parameters,
         fp32_size_bytes=record.fp32.size_bytes,
         int8_size_bytes=record.int8.size_bytes,
-        int8_test_accuracy=record.int8_test_accuracy,
+        int8_test_quality=record.int8_test_quality,
         model_p50_ms=speed.model_ms.p50,
         latency_of=latency_of,
     )

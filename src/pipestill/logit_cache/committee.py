@@ -21,6 +21,7 @@ from pipestill.logit_cache.card import CacheIdentity
 from pipestill.logit_cache.reader import LogitCache, read_stored
 from pipestill.logit_cache.writer import write_logit_cache
 from pipestill.records import Record
+from pipestill.tasks.targets import LabelSet
 
 
 class CommitteeRecord(Record):
@@ -29,10 +30,9 @@ class CommitteeRecord(Record):
     Attributes:
         weights: weight of each member; they sum to 1.
         num_rows: rows in each member's cache.
-        agreement_between_members: share of rows on which two members' most probable labels are the same, by
+        agreement_between_members: share of rows on which two members give the same answer, by
             `<member> and <member>`.
-        agreement_with_committee: share of rows on which a member's and the ensemble's most probable labels are the
-            same.
+        agreement_with_committee: share of rows on which a member and the ensemble give the same answer.
         unit: unit of both agreements.
     """
 
@@ -75,6 +75,7 @@ def write_committee(
         CacheError: the members' rows or labels differ.
     """
     names = sorted(members)
+    task = LabelSet(labels=members[names[0]].card.identity.labels).task
     first = members[names[0]]
     for name in names[1:]:
         _check_same(names[0], first.card.identity, name, members[name].card.identity)
@@ -84,11 +85,11 @@ def write_committee(
     def decide(content_ids: Sequence[str]) -> np.ndarray:
         cached = {name: members[name].lookup(content_ids) for name in names}
         mean = weighted_mean([cached[name] for name in names], [weights[name] for name in names])
-        chosen = {name: logits.argmax(axis=1) for name, logits in cached.items()}
+        chosen = {name: task.decide(logits) for name, logits in cached.items()}
         for one, other in pairs:
             pairs[one, other] += int((chosen[one] == chosen[other]).sum())
         for name in names:
-            with_all[name] += int((chosen[name] == mean.argmax(axis=1)).sum())
+            with_all[name] += int((chosen[name] == task.decide(mean)).sum())
         return mean
 
     shutil.rmtree(scratch, ignore_errors=True)  # a shard of a killed run would be reused, without counting its rows

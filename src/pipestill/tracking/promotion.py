@@ -73,7 +73,7 @@ def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_fi
     import numpy as np
     import pyarrow.parquet
 
-    from pipestill.metrics.quality import accuracy, macro_f1
+    from pipestill.metrics.measures import score
     from pipestill.predict import Classifier
 
     rows = pyarrow.parquet.read_table(dev, columns=["text", "label_id"])
@@ -88,8 +88,8 @@ def _measure(dev: Path, candidate: Candidate, champion_folder: Path, champion_fi
             next_step="give the alias `champion` to the challenger by hand, in the UI or with MlflowClient",
         )
     columns = [champion.labels.index(label) for label in challenger.labels]
-    score = accuracy if candidate.metric == "accuracy" else macro_f1
+    measure = challenger.task.measure(candidate.metric)
     return Comparison(
-        score(challenger.logits(texts, batch_size=1), label_ids),
-        score(champion.logits(texts, batch_size=1)[:, columns], label_ids),
+        score(measure, challenger.logits(texts, batch_size=1), label_ids),
+        score(measure, champion.logits(texts, batch_size=1)[:, columns], label_ids),
     )

@@ -6,29 +6,30 @@ from typing import Any
 from pipestill.tracking.live import Point
 from pipestill.variants import TORCH
 
-FIGURES = {
-    "test.accuracy": ("test", "accuracy", "value"),
-    "test.macro_f1": ("test", "macro_f1", "value"),
+Place = tuple[str, ...]
+"""Keys that lead to a number in a row of the summary."""
+FIGURES: Mapping[str, Place] = {
     "test.agreement": ("test", "agreement", "value"),
     "test.retention": ("test", "retention", "value"),
-    "test.ece": ("test", "ece"),
     "size_bytes": ("size_bytes",),
     "p50_ms": ("speed", "p50_ms"),
     "model_p50_ms": ("speed", "model_p50_ms"),
     "speedup_over_teacher_torch": ("speed", "speedup_over_teacher_torch"),
     "speedup_over_teacher_int8": ("speed", "speedup_over_teacher_int8"),
 }
-"""The table's columns, and their places in a row of the summary. The UI makes a section of what is before the `/`,
-so a figure's values lie side by side for all models; the other numbers are in summary.json and on the stages' runs.
+"""The table's columns beside the task's measures, and their places in a row of the summary.
+
+The UI makes a section of what is before the `/`, so a figure's values lie side by side for all models; the other
+numbers are in summary.json and on the stages' runs.
 """
-RESULT = {
-    "accuracy": ("test", "accuracy", "value"),
-    "accuracy_lower": ("test", "accuracy", "lower"),
-    "accuracy_upper": ("test", "accuracy", "upper"),
+RESULT: Mapping[str, Place] = {
     "retention": ("test", "retention", "value"),
     "p50_ms": ("speed", "p50_ms"),
 }
-"""The figures of one file that a run logs: a list of runs shows pipelines and students in the same columns."""
+"""The figures of one file that a run logs beside its primary measure.
+
+A list of runs shows pipelines and students in the same columns.
+"""
 DIGITS = 4
 """Decimals of a result, since a list of runs shows all decimals. The table's metrics are not rounded."""
 NOT_SHOWN = TORCH.name
@@ -50,8 +51,13 @@ def table_points(summary: Row, time_ms: int) -> list[Point]:
     MLflow lists a run's metrics in the order in which they were written first.
     """
     chosen_by = str((summary.get("selection") or {}).get("metric"))
-    figures = {f"dev.{chosen_by}": ("dev", chosen_by, "value")} | FIGURES
     rows = {subject(row): row for row in _shown(summary)}
+    measures = dict.fromkeys(name for row in rows.values() for name in row["test"]["measures"])
+    figures = {
+        f"dev.{chosen_by}": _measure("dev", chosen_by, "value"),
+        **{f"test.{name}": _measure("test", name, "value") for name in measures},
+        **FIGURES,
+    }
     champion = rows.get(champion_of(summary) or "")
     points = [] if champion is None else result_points(champion, time_ms)
     if champion is not None:
@@ -67,7 +73,10 @@ def table_points(summary: Row, time_ms: int) -> list[Point]:
 
 def result_points(row: Row, time_ms: int) -> list[Point]:
     """Return one file's figures as `result/<figure>`, to DIGITS decimals, and its size in MB."""
-    figures = dict(_values(row, RESULT))
+    primary = str(row["test"]["primary_measure"])
+    ends = {"": "value", "_lower": "lower", "_upper": "upper"}
+    quality = {f"{primary}{suffix}": _measure("test", primary, end) for suffix, end in ends.items()}
+    figures = dict(_values(row, {**quality, **RESULT}))
     size_bytes = _number(row, ("size_bytes",))
     if size_bytes is not None:
         figures["size_mb"] = size_bytes / 1e6
@@ -92,7 +101,11 @@ def _shown(summary: Row) -> list[Row]:
     return [row for row in rows if row["variant"] != NOT_SHOWN or row["model"] == TEACHER]
 
 
-def _values(row: Row, figures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, float]]:
+def _measure(split: str, name: str, end: str) -> Place:
+    return (split, "measures", name, end)
+
+
+def _values(row: Row, figures: Mapping[str, Place]) -> Iterator[tuple[str, float]]:
     """Return the figures that a row has."""
     for name, path in figures.items():
         value = _number(row, path)
@@ -100,7 +113,7 @@ def _values(row: Row, figures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[
             yield name, value
 
 
-def _number(row: Row, path: tuple[str, ...]) -> float | None:
+def _number(row: Row, path: Place) -> float | None:
     """Return the number at a place of a row, or None."""
     value: Any = row
     for key in path:

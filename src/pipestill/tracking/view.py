@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Literal, TypedDict
 
+from pipestill.tasks import TASKS
 from pipestill.tracking.store import Store
 
 KEY = "results"
@@ -21,9 +22,11 @@ RESULT_TAG = "result"
 """The tag that names the file, `<model>/<variant>`, whose figures a run has as `result/<figure>`."""
 COLUMNS = {
     f"tags.`{RESULT_TAG}`": 165,
-    "metrics.`result/accuracy`": 115,
-    "metrics.`result/accuracy_lower`": 150,
-    "metrics.`result/accuracy_upper`": 150,
+    **{
+        f"metrics.`result/{task.primary.name}{end}`": width
+        for task in TASKS.values()
+        for end, width in (("", 115), ("_lower", 150), ("_upper", 150))
+    },
     "metrics.`result/retention`": 120,
     "metrics.`result/size_mb`": 110,
     "metrics.`result/p50_ms`": 105,
@@ -100,8 +103,15 @@ class ViewState(TypedDict):
     compareRunCharts: list[LineChart | BarChart | ScatterChart]
 
 
-CURVES = (LOSS, "dev.accuracy", "dev.nll_nats")
-CHAMPION = ("champion/test.accuracy", "champion/test.retention", "champion/size_bytes", "champion/p50_ms")
+PRIMARY = tuple(dict.fromkeys(task.primary.name for task in TASKS.values()))
+"""Names of the primary measures of all tasks: pipelines of several tasks may share an experiment."""
+CURVES = (LOSS, *(f"dev.{measure.name}" for task in TASKS.values() for measure in (task.primary, task.tie_breaker)))
+CHAMPION = (
+    *(f"champion/test.{name}" for name in PRIMARY),
+    "champion/test.retention",
+    "champion/size_bytes",
+    "champion/p50_ms",
+)
 
 
 def view_state() -> ViewState:
@@ -125,8 +135,11 @@ def view_state() -> ViewState:
         "compareRunCharts": [
             *(_line("curves", metric) for metric in CURVES),
             *(_bar("champion", metric) for metric in CHAMPION),
-            _scatter("results", "result/size_mb", "result/accuracy"),
-            _scatter("results", "result/p50_ms", "result/accuracy"),
+            *(
+                _scatter("results", f"result/{cost}", f"result/{name}")
+                for name in PRIMARY
+                for cost in ("size_mb", "p50_ms")
+            ),
             _bar("results", "result/retention"),
         ],
     }
