@@ -90,7 +90,7 @@ lock: ## pin what is installed in .venv into requirements.lock
 readme: setup ## write the last run's table into README.md and docs/results.md, and the ablation's into docs
 	@python -m pipestill.reporting readme
 	@if [ -f reports/ablation/ablation.md ]; then cp reports/ablation/ablation.md docs/ablation-results.md; \
-		cp reports/ablation/recipes.png docs/images/ablation.png; fi
+		cp reports/ablation/accuracy.png docs/images/ablation.png; fi
 
 recipes: setup ## write docs/recipes/README.md from recipes/
 	@python tools/recipes.py page

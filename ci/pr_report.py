@@ -32,7 +32,7 @@ CHAMPION = "models/champion"
 FIGURES = (".png",)
 """Which any viewer of Markdown shows; the same pictures as .svg stay in reports/."""
 NOTHING = "nothing"
-ESTIMATES = ("accuracy", "macro_f1", "agreement", "retention")
+ESTIMATES = ("agreement", "retention")
 UNITS = {"size_bytes": "bytes", "p50_ms": "ms"}
 
 Lists = Mapping[str, Mapping[str, Any]]
@@ -299,7 +299,7 @@ def numbers(summary: str) -> dict[str, dict[str, float]]:
     for row in content.get("rows", []):
         test = row.get("test") or {}
         places = {name: (test.get(name) or {}).get("value") for name in ESTIMATES}
-        places |= {name: test.get(name) for name in ("nll_nats", "ece")}
+        places |= {name: estimate.get("value") for name, estimate in (test.get("measures") or {}).items()}
         places |= {"size_bytes": row.get("size_bytes"), "p50_ms": (row.get("speed") or {}).get("p50_ms")}
         results[f"{row.get('model')}/{row.get('variant')}"] = {
             name: value for name, value in places.items() if value is not None

@@ -21,7 +21,7 @@ from pipestill.training.student_params import StudentParams
 
 GRID = read_params(Path(__file__).parents[2] / "pipelines/ablation/params.yaml")
 ROWS = Rows(["0" * 32], ["a text"], np.array([0]))
-FIGURES = {"num_rows": 1, "num_epochs": 1, "best_epoch": 1, "dev_accuracy": 1.0, "test_accuracy": 1.0}
+FIGURES = {"num_rows": 1, "num_epochs": 1, "best_epoch": 1, "dev": {"accuracy": 1.0}, "test": {"accuracy": 1.0}}
 
 
 class ExportedError(Exception):
@@ -41,7 +41,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
             kills.clear()
             raise KilledError
         trained.append(params.seed)
-        seed = SeedRecord(seed=params.seed, dev_macro_f1=1.0, test_macro_f1=1.0, **FIGURES)
+        seed = SeedRecord(seed=params.seed, **FIGURES)
         outcome = Outcome(seed=seed, train_wall_time_s=1.0, num_parameters=1, facts=(), choices=())
         write_json(tmp_path / f"scratch/seed-{params.seed}/outcome.json", outcome)
 
@@ -80,7 +80,7 @@ class Log:
 
 def test_the_curves_of_seeds_do_not_run_into_each_other() -> None:
     log = Log()
-    point = EpochPoint(epoch=1, step=3, train_loss=0.5, dev_accuracy=0.8, dev_macro_f1=0.8, dev_nll_nats=0.4)
+    point = EpochPoint(epoch=1, step=3, train_loss=0.5, dev={"accuracy": 0.8, "macro_f1": 0.8, "nll_nats": 0.4})
     for seed, loss in ((17, 0.5), (18, 0.25)):
         callbacks = log_seed(log, seed)
         callbacks.on_step(3, loss, 1e-3)

@@ -6,6 +6,7 @@ import pytest
 from pipestill.ablation.statistics import compare, share_right, spread
 from pipestill.errors import RecordError
 from pipestill.evaluation.params import BootstrapParams
+from pipestill.tasks import CLASSES
 
 
 def bootstrap(confidence: float = 0.95) -> BootstrapParams:
@@ -23,7 +24,7 @@ def test_seeds_are_pooled_row_by_row() -> None:
     label_ids = np.array([0, 1, 1])
     sure = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
     wrong_on_the_last = np.array([[1, 0], [0, 1], [1, 0]], dtype=np.float32)
-    assert share_right([sure, wrong_on_the_last], label_ids).tolist() == [1.0, 1.0, 0.5]
+    assert share_right(CLASSES, [sure, wrong_on_the_last], label_ids).tolist() == [1.0, 1.0, 0.5]
 
 
 def test_the_interval_of_four_rows_is_the_one_worked_out_by_hand() -> None:

@@ -46,10 +46,8 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
             num_rows=9,
             num_epochs=2,
             best_epoch=1,
-            dev_accuracy=on_dev,
-            test_accuracy=right / 8,
-            dev_macro_f1=on_dev,
-            test_macro_f1=right / 8,
+            dev={"accuracy": on_dev, "macro_f1": on_dev},
+            test={"accuracy": right / 8, "macro_f1": right / 8},
         )
         for seed, on_dev, right in zip((3, 4), dev, num_right, strict=True)
     )
@@ -64,8 +62,8 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
         int8=FileRecord(path="onnx/model_quantized.onnx", size_bytes=1_200_000, sha256="e"),
         parity_max_abs_difference=0.0,
         quantised_fraction=1.0,
-        int8_dev_accuracy=0.5,
-        int8_test_accuracy=0.625,
+        int8_dev_quality=0.5,
+        int8_test_quality=0.625,
     )
     times = CellTimes(train_wall_time_s=(10.0, 12.0), environment=environment)
     return MeasuredCell(record, times, [logits(right) for right in num_right])
@@ -127,13 +125,13 @@ def test_rows_lie_in_the_order_of_students_and_recipes_and_are_held_against_the_
     assert features.difference_to_teacher.value == 0
     assert soft.retention is not None
     assert soft.retention.value == pytest.approx((5 + 6) / 16 / (6 / 8))
-    assert soft.test_accuracy.mean == pytest.approx(11 / 16)
+    assert soft.test_quality.mean == pytest.approx(11 / 16)
     assert soft.train_wall_time_s.mean == 11
     assert (features.agreement, soft.agreement) == (1.0, pytest.approx((7 + 8) / 16)), "the first 5, 6 of 8; all of 6"
 
 
 def test_a_system_below_the_linear_baseline_is_named(table: AblationRecord, tmp_path: Path) -> None:
-    assert table.baseline_test_accuracy == 5 / 8
+    assert table.baseline_test_quality == 5 / 8
     write_report(table, tmp_path)
     title = STUDENTS["static"]
     assert f"logistic regression: 0.625, better than: {title}." in (tmp_path / "ablation.md").read_text()

@@ -105,7 +105,10 @@ def test_a_stage_that_is_gone_is_said_to_be() -> None:
 
 
 def test_a_summary_of_another_schema_gives_the_numbers_it_has() -> None:
-    rows = [{"model": "a", "variant": "x"}, {"model": "b", "variant": "x", "test": {"ece": 0.1, "accuracy": None}}]
+    rows = [
+        {"model": "a", "variant": "x"},
+        {"model": "b", "variant": "x", "test": {"measures": {"ece": {"value": 0.1}}, "agreement": None}},
+    ]
     assert pr_report.numbers(json.dumps({"rows": rows})) == {"a/x": {}, "b/x": {"ece": 0.1}}
     assert pr_report.numbers("{}") == {}
 

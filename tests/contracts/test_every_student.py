@@ -38,6 +38,7 @@ from pipestill.fingerprint import content_id
 from pipestill.losses.params import CrossEntropySpec, Term
 from pipestill.sites import Site
 from pipestill.students.params import StudentKind
+from pipestill.tasks import CLASSES
 from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.training.callbacks import Callbacks
@@ -213,6 +214,7 @@ def test_the_fp32_file_computes_what_pytorch_computes_and_is_equal_bytes_twice(
     onnx.checker.check_model(graph)
     session = open_session(graph)
     record = measure_parity(
+        CLASSES,
         torch_logits(model),
         lambda batch: compute_logits(session, batch),
         ROWS,

@@ -8,6 +8,7 @@ from pipestill.errors import ParamsError
 from pipestill.evaluation.assess import assess
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.params import parse_section
+from pipestill.tasks import CLASSES
 
 
 @pytest.mark.parametrize(
@@ -32,5 +33,5 @@ def test_fixed_bounds_slice_at_characters() -> None:
     settings = SETTINGS | {"slices": {"kind": "bounds", "characters": [2, 100]}}
     params = EvaluateParams.model_validate(settings)
     texts = ["a", "aaa", "aaaa"]
-    quality = assess(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0]), texts, params)
+    quality = assess(CLASSES, np.eye(2)[[0, 1, 1]], np.array([0, 1, 0]), texts, params)
     assert [part.num_rows for part in quality.by_length] == [1, 2]

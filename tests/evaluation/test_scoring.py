@@ -17,6 +17,7 @@ from pipestill.evaluation.scoring import (
     score_torch,
 )
 from pipestill.fingerprint import sha256_file
+from pipestill.tasks import CLASSES
 from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, predict_logits
 
@@ -55,10 +56,10 @@ def test_batches_hold_every_row_once() -> None:
 def test_a_model_that_ignores_padding_is_not_sensitive_to_the_batch() -> None:
     rows, runner = Rows(list("abcde"), TEXTS, np.array([1, 0, 1, 0, 1])), Runner()
     alone = run_batches(runner, TEXTS, one_by_one(5), "alone")
-    found = batch_sensitivity(runner, rows, alone, 2)
+    found = batch_sensitivity(CLASSES, runner, rows, alone, 2)
     assert found.in_row_order.max_abs_logit_difference == 0
     assert found.sorted_by_length.agreement == 1
-    assert found.accuracy_alone == found.accuracy_in_row_order == 1
+    assert found.quality_alone == found.quality_in_row_order == 1
     assert runner.batches == [1] * 5 + [2, 2, 1] * 2
     assert found.num_rows == 5
 
@@ -68,26 +69,26 @@ def test_batches_are_compared_on_no_more_rows_than_a_difference_needs() -> None:
     rows = Rows([str(row) for row in range(num_rows)], ["aa"] * num_rows, np.zeros(num_rows, dtype=np.int64))
     runner = Runner()
     alone = np.zeros((num_rows, 2), dtype=np.float32)
-    assert batch_sensitivity(runner, rows, alone, 64).num_rows == SENSITIVITY_ROWS
+    assert batch_sensitivity(CLASSES, runner, rows, alone, 64).num_rows == SENSITIVITY_ROWS
     assert sum(runner.batches) == 2 * SENSITIVITY_ROWS
 
 
 def test_padding_that_moves_logits_is_seen_and_more_so_without_sorting() -> None:
     rows, runner = Rows(list("abcde"), TEXTS, np.array([1, 0, 1, 0, 1])), Runner(padding=0.5)
     alone = run_batches(runner, TEXTS, one_by_one(5), "alone")
-    found = batch_sensitivity(runner, rows, alone, 2)
+    found = batch_sensitivity(CLASSES, runner, rows, alone, 2)
     # in row order "a" is padded by 3; sorted, no text is padded by more than 1
     assert found.in_row_order.max_abs_logit_difference == 1.5
     assert found.sorted_by_length.max_abs_logit_difference == 0.5
     assert found.in_row_order.agreement == 3 / 5
-    assert found.accuracy_in_row_order == 3 / 5
+    assert found.quality_in_row_order == 3 / 5
 
 
 def test_a_pytorch_folder_is_scored_as_the_teacher_room_does(
     teacher_folder: Path, teacher: TorchClassifier, texts: list[str], labels: LabelSet, params: EvaluateParams
 ) -> None:
     rows = {"test": Rows(texts, texts, np.zeros(len(texts), dtype=np.int64))}
-    scored = score_torch(teacher_folder, rows, labels.labels, params)
+    scored = score_torch(teacher_folder, rows, labels, params)
     expected = predict_logits(teacher, texts, batch_size=4, precision="float32")
     assert np.array_equal(scored.logits["test"], expected)
     assert scored.files["model.safetensors"] == sha256_file(teacher_folder / "model.safetensors")
@@ -99,4 +100,4 @@ def test_a_model_with_labels_in_another_order_is_refused(
     teacher_folder: Path, labels: LabelSet, params: EvaluateParams
 ) -> None:
     with pytest.raises(ModelError, match="other labels"):
-        score_torch(teacher_folder, {}, labels.labels[::-1], params)
+        score_torch(teacher_folder, {}, LabelSet(labels=labels.labels[::-1]), params)

@@ -20,6 +20,7 @@ from pipestill.exporters.records import CardFacts, ExportRecord, Int8Gate, headl
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
+from pipestill.tasks import CLASSES
 from pipestill.teacher import load_classifier, predict_logits
 
 LAYOUT = {
@@ -107,14 +108,14 @@ def gate_of(num_rows: int, num_lost: int, num_gained: int) -> Int8Gate:
     drop = (num_lost - num_gained) / num_rows
     return Int8Gate(
         num_rows=num_rows,
-        fp32_accuracy=0.9,
-        accuracy=0.9,
-        padded_accuracy=0.9 - drop,
-        other_range_accuracy=0.9,
+        fp32_quality=0.9,
+        quality=0.9,
+        padded_quality=0.9 - drop,
+        other_range_quality=0.9,
         batch_size=8,
         num_lost=num_lost,
         num_gained=num_gained,
-        accuracy_drop_fraction=drop,
+        quality_drop_fraction=drop,
         p_value=sign_test(num_lost, num_gained),
         agreement_fraction=0.99,
         batch_agreement_fraction=0.98,
@@ -180,10 +181,10 @@ def test_lost_and_gained_rows_are_counted_on_the_files_as_written(tmp_path: Path
     write_graph(graph, fp32)
     right = np.array([compute_logits(open_session(fp32), pad([row], pad_id=0)).argmax() for row in rows])
     write_graph(with_opposite_answers(graph), flipped)
-    gate = score_int8(fp32, flipped, graph, rows, right, pad_id=0, batch_size=8)
+    gate = score_int8(fp32, flipped, graph, rows, right, CLASSES, pad_id=0, batch_size=8)
     assert (gate.num_lost, gate.num_gained) == (30, 0)
-    assert gate.accuracy_drop_fraction == pytest.approx(gate.fp32_accuracy - gate.accuracy)
-    wrong = score_int8(flipped, fp32, graph, rows, right, pad_id=0, batch_size=8)
+    assert gate.quality_drop_fraction == pytest.approx(gate.fp32_quality - gate.quality)
+    wrong = score_int8(flipped, fp32, graph, rows, right, CLASSES, pad_id=0, batch_size=8)
     assert (wrong.num_lost, wrong.num_gained) == (0, 30)
     with pytest.raises(GateError, match="max_quality_drop_fraction"):
         enforce_limits(int8(max_quality_drop_fraction=0.01), gate, SHARE, 0.3)

@@ -25,6 +25,7 @@ from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import measure_parity
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.exporters.trace import trace
+from pipestill.tasks import CLASSES
 
 ROWS = [
     list(np.random.default_rng(length).integers(4, VOCABULARY, length)) for length in (9, 3, 12, 5, 16, 2, 7, 8, 11)
@@ -35,6 +36,7 @@ ROWS = [
 def test_the_fp32_graph_computes_what_pytorch_computes_at_every_shape(family: str, fuse: bool) -> None:
     session = open_session(graph_of(family, fuse=fuse).model)
     record = measure_parity(
+        CLASSES,
         torch_logits(model_of(family)),
         lambda batch: compute_logits(session, batch),
         ROWS,
@@ -113,7 +115,9 @@ def test_int8_logits_stay_near_fp32_alone_and_padded(family: str, reduce_range: 
 def test_parity_that_fails_names_the_setting_to_try() -> None:
     logits = torch_logits(model_of("bert"))
     with pytest.raises(ExportError, match="differ from those of the PyTorch model") as caught:
-        measure_parity(logits, lambda batch: logits(batch) + 1, ROWS, max_length=MAX_LENGTH, pad_id=0, tolerance=1e-4)
+        measure_parity(
+            CLASSES, logits, lambda batch: logits(batch) + 1, ROWS, max_length=MAX_LENGTH, pad_id=0, tolerance=1e-4
+        )
     key = str(caught.value.next_step).partition("`")[2].partition(":")[0]
     assert key == "export.fp32.fuse"
     section, name = key.split(".")[1:]

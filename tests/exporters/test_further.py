@@ -29,6 +29,7 @@ from pipestill.records import read_record, write_json
 from pipestill.reporting.package import package_champion
 from pipestill.reporting.summary import summarise
 from pipestill.reporting.tables import markdown_table
+from pipestill.tasks import CLASSES
 from pipestill.teacher import load_classifier
 from pipestill.variants import FP32, INT8, exported_variants
 from reporting.invented_records import ENVIRONMENT, REPORT
@@ -110,7 +111,7 @@ def test_a_further_file_is_measured_recorded_and_named_on_the_card(
     assert found.size_fraction == pytest.approx(found.file.size_bytes / record.fp32.size_bytes)
     assert 0 < found.parity.max_abs_difference <= found.parity.tolerance
     labels = Classifier(target, file=variant.file).logits(dev.texts, batch_size=1).argmax(axis=1)
-    assert found.accuracy == pytest.approx((labels == dev.label_ids).mean())
+    assert found.quality == pytest.approx((labels == dev.label_ids).mean())
     assert record.files[variant.name] == found.file
     assert headline(record)[f"{variant.dtype}_size_bytes"] == found.file.size_bytes
     card = (target / "README.md").read_text()
@@ -192,12 +193,12 @@ def test_labels_of_a_further_file_may_differ_where_two_logits_are_near() -> None
         return found
 
     limits = {"max_length": MAX_LENGTH, "pad_id": 0, "tolerance": 1e3}
-    record = measure_parity(logits, nearly, ROWS, **limits, same_labels=False)
+    record = measure_parity(CLASSES, logits, nearly, ROWS, **limits, same_labels=False)
     num_rows = 4 * (1 + 3 + 32) + len(ROWS)
     num_changed = round((1 - record.agreement_fraction) * num_rows)
     assert 0 < num_changed <= 13  # one row of each of twelve shapes, and of the batch of real rows
     with pytest.raises(ExportError, match="every argmax equal"):
-        measure_parity(logits, nearly, ROWS, **limits)
+        measure_parity(CLASSES, logits, nearly, ROWS, **limits)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_parity_gate_and_predict_read_the_end_of_a_text_that_training_read(
     expected = predict_logits(trained, dev.texts, batch_size=4, precision="float32")
     labelled = DevRows(dev.texts, expected.argmax(axis=1).astype(np.int64))
     record = export(source, target, labelled, lenient, facts)
-    assert record.int8_gate.fp32_accuracy == 1.0
+    assert record.int8_gate.fp32_quality == 1.0
     runner = Runner(target, file="onnx/model.onnx")
     np.testing.assert_allclose(runner.logits(dev.texts), expected, atol=1e-4)
     assert np.array_equal(runner.logits(dev.texts).argmax(axis=1), labelled.label_ids)

@@ -29,8 +29,8 @@ def test_ece_of_a_sure_and_always_wrong_model_is_one() -> None:
 def test_the_reliability_curve_lists_the_bins_that_hold_rows() -> None:
     low, high = reliability(two_label_logits([0.55, 0.59, 0.95]), np.array([0, 1, 0]), 10)
     assert (low.lower, low.upper, low.num_rows) == (0.5, 0.6, 2)
-    assert (low.mean_confidence, low.accuracy) == (pytest.approx(0.57), 0.5)
-    assert (high.num_rows, high.accuracy) == (1, 1.0)
+    assert (low.mean_confidence, low.right_fraction) == (pytest.approx(0.57), 0.5)
+    assert (high.num_rows, high.right_fraction) == (1, 1.0)
 
 
 @pytest.mark.parametrize(("confidence", "expected"), [(0.0, 0), (0.1, 0), (0.11, 1), (0.5, 4), (1.0, 9)])

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from pipestill.errors import DataError
-from pipestill.metrics.quality import accuracy, f1_per_label, log_softmax, macro_f1, nll_nats, predicted_ids
+from pipestill.metrics.quality import accuracy, f1_per_label, log_softmax, macro_f1, nll_nats
+from pipestill.tasks import CLASSES
 
 
 def one_hot(predicted: list[int], num_labels: int, scale: float = 1.0) -> np.ndarray:
@@ -85,7 +86,7 @@ def test_large_logits_do_not_overflow() -> None:
 
 
 def test_a_tie_goes_to_the_lowest_label_id() -> None:
-    assert predicted_ids(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
+    assert CLASSES.decide(np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0]])).tolist() == [0, 1]
 
 
 @given(scored_rows())

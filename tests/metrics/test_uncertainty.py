@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipestill.metrics.calibration import confidences, ece
-from pipestill.metrics.quality import macro_f1, predicted_ids
+from pipestill.metrics.quality import macro_f1
 from pipestill.metrics.uncertainty import bootstrap, difference_of, ece_of, macro_f1_of, mean_of, ratio_of
+from pipestill.tasks import CLASSES
 
 SETTINGS = {"replicates": 400, "seed": 1, "confidence": 0.95}
 
@@ -83,7 +84,7 @@ def test_another_seed_draws_other_rows() -> None:
 def test_a_resampled_statistic_equals_the_metric_of_the_rows_drawn(num_labels: int, num_rows: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     logits, label_ids = generator.normal(size=(num_rows, num_labels)), generator.integers(0, num_labels, num_rows)
-    predicted = predicted_ids(logits)
+    predicted = CLASSES.decide(logits)
     rows = generator.integers(0, num_rows, size=(5, num_rows))
     f1 = macro_f1_of(predicted, label_ids, num_labels)(rows)
     calibration = ece_of(confidences(logits), predicted == label_ids, 10)(rows)

@@ -70,8 +70,8 @@ def test_the_recipes_page_says_what_the_run_reached(
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert len(cells) == len(recipes.HEADINGS.split("|"))
     assert cells[0] == f"`{student}`"
-    assert f"{reached.dev.accuracy.value:.3f}" in cells
-    assert cells[4].startswith(f"{reached.test.accuracy.value:.3f} [")
+    assert f"{reached.dev.primary.value:.3f}" in cells
+    assert cells[4].startswith(f"{reached.test.primary.value:.3f} [")
     assert cells[-1].endswith(f"{built.params()['student_defaults']['training']['epochs']}")
 
 

@@ -15,6 +15,7 @@ from pipestill.fingerprint import content_id
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.reporting.params import ReportParams
 from pipestill.reporting.rows import Speed
+from pipestill.tasks.targets import LabelSet
 from pipestill.training.records import TrainingRecord
 
 EVALUATE = EvaluateParams.model_validate(
@@ -85,7 +86,7 @@ def make_evaluations(folder: Path, num_labels: int = 2, num_rows: int = NUM_ROWS
             if name == model
         }
         teacher = None if model == "teacher" else predictions
-        evaluation = build_evaluation(model, scored, splits, labels, EVALUATE, teacher)
+        evaluation = build_evaluation(model, scored, splits, LabelSet(labels=labels), EVALUATE, teacher)
         write_predictions(folder / f"{model}.parquet", evaluation.predictions)
         evaluations[model] = evaluation.record
     return [evaluations.pop("baseline"), evaluations.pop("teacher"), *evaluations.values()]
@@ -146,9 +147,7 @@ def make_trainings() -> list[TrainingRecord]:
                             "epoch": epoch + 1,
                             "step": 100 * (epoch + 1),
                             "train_loss": 0.5,
-                            "dev_accuracy": value,
-                            "dev_macro_f1": value,
-                            "dev_nll_nats": 0.4,
+                            "dev": {"accuracy": value, "macro_f1": value, "nll_nats": 0.4},
                         }
                         for epoch, value in enumerate(dev)
                     ],

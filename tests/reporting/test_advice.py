@@ -19,6 +19,9 @@ from pipestill.metrics.records import EvaluateRecord
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.reporting.advice import Lead, advise, clear_leads, late_gains
 from pipestill.reporting.report import make_report, write_report
+from pipestill.tasks import CLASSES
+from pipestill.tasks.classes import ACCURACY, MACRO_F1
+from pipestill.tasks.targets import LabelSet
 from pipestill.training.records import TrainingRecord
 
 NUM_ROWS = 400
@@ -33,9 +36,7 @@ def training(model: str, *dev: float, best: int | None = None, macro_f1: tuple[f
             "epoch": number,
             "step": number,
             "train_loss": 0.5,
-            "dev_accuracy": accuracy,
-            "dev_macro_f1": macro_f1[number - 1] if macro_f1 else accuracy,
-            "dev_nll_nats": 0.4,
+            "dev": {"accuracy": accuracy, "macro_f1": macro_f1[number - 1] if macro_f1 else accuracy, "nll_nats": 0.4},
         }
         for number, accuracy in enumerate(dev, start=1)
     ]
@@ -62,7 +63,7 @@ def evaluated(folder: Path, **right: Right) -> list[EvaluateRecord]:
         logits = {split: _logits(path, rows) for (split, path), rows in zip(splits.items(), right[model], strict=True)}
         scored = {variant: ScoredVariant({f"{variant}.bin": content_id(model + variant)}, 1, 1, logits, None)}
         teacher = None if model == "teacher" else folder / "teacher.parquet"
-        evaluation = build_evaluation(model, scored, splits, ("no", "yes"), EVALUATE, teacher)
+        evaluation = build_evaluation(model, scored, splits, LabelSet(labels=("no", "yes")), EVALUATE, teacher)
         write_predictions(folder / f"{model}.parquet", evaluation.predictions)
         records.append(evaluation.record)
     return records
@@ -103,7 +104,7 @@ def test_a_teacher_that_still_improved_is_named_with_the_epochs_to_raise(tmp_pat
 def test_an_improvement_counts_in_the_last_epoch_beyond_chance(
     record: TrainingRecord, num_dev_rows: int, measures: list[str]
 ) -> None:
-    assert [gain.split(" 0")[0] for gain in late_gains(record, num_dev_rows)] == measures
+    assert [gain.split(" 0")[0] for gain in late_gains(CLASSES, record, num_dev_rows)] == measures
 
 
 def test_a_teacher_that_the_baseline_beats_is_named_with_the_lead(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_lead_within_chance_is_named_where_it_is_on_both_splits_and_not_called
     baseline_right = (slice(100, 384), slice(100, 100 + num_right_on_test))  # 4 rows more on dev, of other rows
     records = evaluated(tmp_path, teacher=(slice(0, 280), slice(0, 280)), baseline=baseline_right)
     teacher, baseline = records
-    leads = [lead for lead in clear_leads(baseline, teacher, "torch", tmp_path) if lead.measure == "accuracy"]
+    leads = [lead for lead in clear_leads(baseline, teacher, "torch", tmp_path) if lead.measure == ACCURACY]
     assert len(leads) == num_leads
     assert all(lead.difference.lower < 0 for lead in leads)
     for line in advise(records, [training("teacher", 0.7)], None, tmp_path):
@@ -175,7 +176,7 @@ def test_the_packaged_student_is_looked_at_and_no_other(tmp_path: Path) -> None:
 
 
 def test_a_lead_is_written_with_its_interval() -> None:
-    lead = Lead("macro_f1", "test", 0.7121, 0.698, Estimate(value=0.0141, lower=0.002, upper=0.026))
+    lead = Lead(MACRO_F1, "test", 0.7121, 0.698, Estimate(value=0.0141, lower=0.002, upper=0.026))
     assert str(lead) == "macro F1 on test 0.712 against 0.698, a lead of 0.014 [0.002, 0.026]"
 
 

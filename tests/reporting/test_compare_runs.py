@@ -29,7 +29,7 @@ def test_stages_and_accuracies_stand_side_by_side_and_what_one_run_lacks_is_a_da
     assert "| distill@bilstm | - | 30.0 s |" in lines
     assert "| all stages | 1 min 32 s | 31.5 s |" in lines
     teacher = next(line for line in lines if line.startswith("| teacher/torch |"))
-    accuracy = next(row.test.accuracy.value for row in summary.rows if row.subject == "teacher/torch")
+    accuracy = next(row.test.primary.value for row in summary.rows if row.subject == "teacher/torch")
     assert teacher.count(f"{accuracy:.3f} [") == 2
     assert f"- after: {summary.environment.cpu_model}" in "\n".join(lines)
 

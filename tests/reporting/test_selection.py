@@ -20,7 +20,10 @@ def make_row(
         estimate = Estimate(value=quality, lower=quality, upper=quality)
         retention = None if low is None else Estimate(value=1, lower=low, upper=1)
         return Figures(
-            accuracy=estimate, macro_f1=estimate, nll_nats=0.3, ece=0.02, agreement=estimate, retention=retention
+            primary_measure="accuracy",
+            measures={"accuracy": estimate, "macro_f1": estimate},
+            agreement=estimate,
+            retention=retention,
         )
 
     speed = None

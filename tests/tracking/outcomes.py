@@ -91,15 +91,28 @@ def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric:
             {
                 "model": "teacher",
                 "variant": "torch",
-                "test": {"accuracy": {"value": 0.8, "lower": 0.7, "upper": 0.9}, "agreement": None},
+                "test": {
+                    "primary_measure": "accuracy",
+                    "measures": {"accuracy": {"value": 0.8, "lower": 0.7, "upper": 0.9}},
+                    "agreement": None,
+                },
                 "speed": None,
             },
-            {"model": "small", "variant": "torch", "test": {"accuracy": {"value": 0.75}}, "speed": None},
+            {
+                "model": "small",
+                "variant": "torch",
+                "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.75}}},
+                "speed": None,
+            },
             {
                 "model": "small",
                 "variant": "onnx_int8",
                 "dev": {metric: {"value": dev_quality, "lower": 0.8, "upper": 1.0}},
-                "test": {"accuracy": {"value": 0.75, "lower": 0.7, "upper": 0.8}, "agreement": None},
+                "test": {
+                    "primary_measure": "accuracy",
+                    "measures": {"accuracy": {"value": 0.75, "lower": 0.7, "upper": 0.8}},
+                    "agreement": None,
+                },
                 "size_bytes": 9,
                 "speed": speed,
             },

@@ -75,7 +75,7 @@ def test_the_best_experiment_on_dev_is_listed_first_and_applied(
     assert said[1].split()[1:] == ["0.9500", "0.5000", "second.lr=0.25"]
     assert said[4].startswith("near is applied")
     assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.25
-    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev_macro_f1"] == 0.25
+    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev"]["macro_f1"] == 0.25
 
 
 def test_an_experiment_whose_outs_are_gone_is_not_said_to_be_applied(trials: Repository) -> None:
@@ -118,4 +118,4 @@ def test_applied_by_hand_an_experiment_is_there_though_dvc_ends_with_an_error_ov
     assert done.returncode != 0
     assert "never.txt" in done.stderr
     assert YAML(typ="safe").load(Path("params.yaml"))["second"]["lr"] == 0.25
-    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev_macro_f1"] == 0.25
+    assert json.loads(Path("metrics/training/small.json").read_text())["epochs"][0]["dev"]["macro_f1"] == 0.25

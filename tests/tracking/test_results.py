@@ -4,13 +4,48 @@ from pipestill.tracking.results import result_points, row_of, subject, table_poi
 
 SUMMARY: dict[str, Any] = {
     "rows": [
-        {"model": "teacher", "variant": "torch", "size_bytes": 100, "test": {"accuracy": {"value": 0.9}}},
-        {"model": "teacher", "variant": "onnx_int8", "size_bytes": 30, "test": {"accuracy": {"value": 0.89}}},
-        {"model": "wide", "variant": "torch", "size_bytes": 5, "test": {"accuracy": {"value": 0.8}}},
-        {"model": "wide", "variant": "onnx_fp32", "size_bytes": 40, "test": {"accuracy": {"value": 0.8}}},
-        {"model": "wide", "variant": "onnx_int8", "size_bytes": 10, "test": {"accuracy": {"value": 0.79}}},
-        {"model": "thin", "variant": "onnx_fp32", "size_bytes": 20, "test": {"accuracy": {"value": 0.7}}},
-        {"model": "thin", "variant": "onnx_int8", "size_bytes": 5, "test": {"accuracy": {"value": 0.69}}},
+        {
+            "model": "teacher",
+            "variant": "torch",
+            "size_bytes": 100,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.9}}},
+        },
+        {
+            "model": "teacher",
+            "variant": "onnx_int8",
+            "size_bytes": 30,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.89}}},
+        },
+        {
+            "model": "wide",
+            "variant": "torch",
+            "size_bytes": 5,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.8}}},
+        },
+        {
+            "model": "wide",
+            "variant": "onnx_fp32",
+            "size_bytes": 40,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.8}}},
+        },
+        {
+            "model": "wide",
+            "variant": "onnx_int8",
+            "size_bytes": 10,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.79}}},
+        },
+        {
+            "model": "thin",
+            "variant": "onnx_fp32",
+            "size_bytes": 20,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.7}}},
+        },
+        {
+            "model": "thin",
+            "variant": "onnx_int8",
+            "size_bytes": 5,
+            "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.69}}},
+        },
     ],
     "selection": {"metric": "accuracy", "champion": "wide/onnx_fp32"},
 }
@@ -37,6 +72,9 @@ def test_a_model_is_shown_by_the_champion_the_pytorch_teacher_or_its_smallest_fi
 
 
 def test_results_are_rounded_and_sizes_in_megabytes() -> None:
-    row = {"size_bytes": 7_340_000, "test": {"accuracy": {"value": 11 / 13, "lower": 0.75}}}
+    row = {
+        "size_bytes": 7_340_000,
+        "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 11 / 13, "lower": 0.75}}},
+    }
     values = {point.name: point.value for point in result_points(row, 0)}
     assert values == {"result/accuracy": 0.8462, "result/accuracy_lower": 0.75, "result/size_mb": 7.34}

@@ -11,7 +11,7 @@ import json, pathlib, sys
 from ruamel.yaml import YAML
 
 rate = YAML(typ="safe").load(pathlib.Path("params.yaml"))["second"]["lr"]
-best = {"epoch": 1, "step": 1, "train_loss": 0.1, "dev_accuracy": 1 - abs(rate - 0.3), "dev_macro_f1": rate, "dev_nll_nats": 0.5}
+best = {"epoch": 1, "step": 1, "train_loss": 0.1, "dev": {"accuracy": 1 - abs(rate - 0.3), "macro_f1": rate, "nll_nats": 0.5}}
 record = {"model": "small", "num_rows": 1, "num_parameters": 1, "num_trained_parameters": 1}
 record |= {"selection_metric": "accuracy", "best_epoch": 1, "epochs": [best], "steps": [], "choices": []}
 out = pathlib.Path("metrics/training/small.json")

@@ -78,7 +78,7 @@ def test_fewer_epochs_fit_the_limit_and_the_record_says_so() -> None:
     assert plan.choice.used == "3"
     assert plan.choice.reason == "max_minutes allows 3 epochs; the data asks for 6"
     assert warning == (
-        "6 epochs would take about 9.0 min, more than max_minutes 5; 3 epochs instead, which may cost accuracy"
+        "6 epochs would take about 9.0 min, more than max_minutes 5; 3 epochs instead, which may cost quality"
     )
 
 

@@ -58,8 +58,8 @@ def test_a_fitted_head_gives_the_regression_s_logits_in_every_family(family: str
     logits = predict_logits(classifier, train.texts, batch_size=16, precision="float32")
     assert fitted.start.train_loss == pytest.approx(nll_nats(logits, train.label_ids), abs=1e-3)
     dev_logits = predict_logits(classifier, dev.texts, batch_size=16, precision="float32")
-    assert fitted.start.dev_nll_nats == pytest.approx(nll_nats(dev_logits, dev.label_ids), abs=1e-3)
-    assert fitted.start.dev_accuracy == accuracy(dev_logits, dev.label_ids)
+    assert fitted.start.dev["nll_nats"] == pytest.approx(nll_nats(dev_logits, dev.label_ids), abs=1e-3)
+    assert fitted.start.dev["accuracy"] == accuracy(dev_logits, dev.label_ids)
     assert fitted.start.train_loss < nll_nats(random, train.label_ids) - 0.05
     layer = classifier.model.get_submodule(place)
     by_hand = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
@@ -123,7 +123,7 @@ def test_the_fitted_head_is_epoch_0_and_is_kept_where_fine_tuning_makes_it_worse
             np.testing.assert_array_equal(kept[name], fresh.model.state_dict()[name].numpy(), err_msg=name)
     dev = inputs("dev").dev
     logits = predict_logits(spoiled.classifier, dev.texts, batch_size=8, precision="float32")
-    assert accuracy(logits, dev.label_ids) == record.best.dev_accuracy
+    assert accuracy(logits, dev.label_ids) == record.best.dev["accuracy"]
     assert [choice.setting for choice in record.choices] == ["head", "precision"]
 
 

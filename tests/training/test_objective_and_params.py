@@ -9,6 +9,8 @@ from pipestill.errors import ParamsError
 from pipestill.losses._base import LossInputs, per_row
 from pipestill.losses.soft_target_kl import soft_target_kl
 from pipestill.params import parse_section
+from pipestill.tasks import CLASSES
+from pipestill.tasks.classes import NLL
 from pipestill.training.objective import objective_sum
 from pipestill.training.records import EpochPoint, best_epoch
 from pipestill.training.student_params import StudentParams
@@ -136,7 +138,7 @@ def test_all_mistakes_of_a_section_are_told_at_once() -> None:
 
 def point(epoch: int, accuracy: float, nll: float) -> EpochPoint:
     return EpochPoint(
-        epoch=epoch, step=epoch, train_loss=0.0, dev_accuracy=accuracy, dev_macro_f1=1 - accuracy, dev_nll_nats=nll
+        epoch=epoch, step=epoch, train_loss=0.0, dev={"accuracy": accuracy, "macro_f1": 1 - accuracy, "nll_nats": nll}
     )
 
 
@@ -154,4 +156,4 @@ def point(epoch: int, accuracy: float, nll: float) -> EpochPoint:
 def test_the_best_epoch_is_chosen_on_dev_then_by_nll_then_the_earliest(
     points: list[tuple[float, float]], metric: str, best: int
 ) -> None:
-    assert best_epoch([point(i + 1, *values) for i, values in enumerate(points)], metric) == best
+    assert best_epoch([point(i + 1, *values) for i, values in enumerate(points)], CLASSES.measure(metric), NLL) == best

@@ -11,6 +11,7 @@ from test_trainer import SILENT, distil, fill_cache, inputs
 from pipestill.choices import Choice
 from pipestill.errors import ParamsError
 from pipestill.params import parse_section
+from pipestill.tasks import CLASSES
 from pipestill.teacher import load_classifier
 from pipestill.training import max_length
 from pipestill.training.distillation import build_student
@@ -41,12 +42,12 @@ def choose(
     device: str = "cpu",
     **settings: Any,
 ) -> Recipe:
-    traits = Traits(np.array(counts), sum(counts), num_heads, hidden_size, longest_row, device)
+    traits = Traits(CLASSES, np.array(counts), sum(counts), num_heads, hidden_size, longest_row, device)
     return choose_recipe(TrainingSettings(**{**TRAINING, **AUTO, **settings}), traits)
 
 
 def test_explicit_settings_stay_and_are_no_choices() -> None:
-    traits = Traits(np.array([5, 5]), 10, 6, 384, 512, "cpu")
+    traits = Traits(CLASSES, np.array([5, 5]), 10, 6, 384, 512, "cpu")
     recipe = choose_recipe(TrainingSettings(**TRAINING), traits)
     assert recipe == Recipe(TrainingParams(**TRAINING), ())
 

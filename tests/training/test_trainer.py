@@ -93,7 +93,7 @@ def test_a_teacher_learns_what_its_labels_say(workspace: Path) -> None:
     assert [point.epoch for point in record.epochs] == list(range(1, 31))
     assert list(record.epochs) == points
     assert record.epochs[-1].train_loss < record.epochs[0].train_loss * 0.5
-    assert record.best.dev_accuracy == max(point.dev_accuracy for point in record.epochs)
+    assert record.best.dev["accuracy"] == max(point.dev["accuracy"] for point in record.epochs)
     assert record.steps[-1].step == 30 * 4
     assert not trained.classifier.model.training
 

@@ -16,7 +16,7 @@ from pipestill.records import write_bytes, write_json
 from pipestill.reporting.figures import Figures, draw, write_figures
 from pipestill.reporting.plots.glyphs import drawable
 from pipestill.reporting.plots.style import QUIET, TEACHER_COLOUR, new_figure, student_colours, styled
-from pipestill.tasks import TASKS
+from pipestill.tasks import CLASSES, TASKS
 
 NOTHING = "-"
 SYSTEMS = (
@@ -28,7 +28,8 @@ CELLS = (
     "| training | int8 {quality} | int8 size | p50 |"
 )
 
-FIGURE = "recipes"
+FIGURE = CLASSES.primary.name
+"""File name of the figure, as dvc.yaml lists it."""
 DODGE = 0.5
 """Share of the distance between recipes over which students are spread, so that their bars lie side by side."""
 LABEL_WIDTH = 18

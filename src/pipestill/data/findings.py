@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pipestill.data.card import REASONS, DataCard
 from pipestill.data.look_alikes import visible
-from pipestill.tasks.classes import ACCURACY, MACRO_F1
+from pipestill.tasks import CLASSES
 
 _MANY_DROPPED = 0.05
 _UNEVEN = 10
@@ -85,5 +85,6 @@ def _uneven(card: DataCard) -> list[str]:
     largest, smallest = (choose(labels, key=lambda label: labels[label]) for choose in (max, min))
     if labels[largest] < _UNEVEN * labels[smallest]:
         return []
+    primary, even = CLASSES.headline
     most, least = (f"{visible(label)} has {labels[label]:,}" for label in (largest, smallest))
-    return [f"Labels are uneven: {most} train rows, {least}; prefer {MACRO_F1.title} to {ACCURACY.title} here"]
+    return [f"Labels are uneven: {most} train rows, {least}; prefer {even.title} to {primary.title} here"]
