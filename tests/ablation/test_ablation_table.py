@@ -52,6 +52,7 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
         for seed, on_dev, right in zip((3, 4), dev, num_right, strict=True)
     )
     record = CellRecord(
+        task="classes",
         student=CELLS[name].student,
         recipe=CELLS[name].recipe,
         seeds=seeds,

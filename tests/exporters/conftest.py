@@ -79,6 +79,7 @@ def facts() -> CardFacts:
         base_notice="From: nowhere\nLicence of the weights: CC0 1.0",
         max_length=MAX_LENGTH,
         cut_fraction=0.01,
+        task="classes",
         labels=("negative", "neutral", "positive"),
         recipe={"seed": 1},
     )

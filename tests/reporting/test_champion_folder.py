@@ -57,6 +57,7 @@ def export(evaluation: EvaluateRecord) -> ExportRecord:
             base_notice="Licence of the weights: Apache-2.0",
             max_length=16,
             cut_fraction=0.01,
+            task=evaluation.task,
             labels=evaluation.labels,
             recipe={"seed": 1},
         ),

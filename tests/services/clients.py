@@ -82,6 +82,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
         base_notice="",
         max_length=MAX_LENGTH,
         cut_fraction=0.01,
+        task=classifier.labels.task.kind,
         labels=classifier.labels.labels,
         recipe={},
     )

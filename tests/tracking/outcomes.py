@@ -107,7 +107,7 @@ def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric:
             {
                 "model": "small",
                 "variant": "onnx_int8",
-                "dev": {metric: {"value": dev_quality, "lower": 0.8, "upper": 1.0}},
+                "dev": {"measures": {metric: {"value": dev_quality, "lower": 0.8, "upper": 1.0}}},
                 "test": {
                     "primary_measure": "accuracy",
                     "measures": {"accuracy": {"value": 0.75, "lower": 0.7, "upper": 0.8}},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipestill.tracking import live
-from pipestill.tracking.live import LiveRun, Point, safe_name, shorten, start_live_run
+from pipestill.tracking.live import LiveRun, Point, open_live_run, safe_name, shorten
 from pipestill.tracking.store import Store, StoreError, open_store
 
 
@@ -40,6 +40,10 @@ def client() -> Iterator[FakeClient]:
     client = FakeClient()
     yield client
     client.hangs.set()
+
+
+def _sleep(_store: Store, _run_id: str) -> None:
+    time.sleep(0.15)
 
 
 def points(count: int) -> list[Point]:
@@ -81,7 +85,7 @@ def test_a_slow_server_that_makes_progress_is_waited_for(client: FakeClient, mon
     monkeypatch.setattr(live, "STALL_S", 0.3)
     run = LiveRun(Store(client, "1"), "a")
     for _ in range(5):
-        run.submit(lambda _store, _run_id: time.sleep(0.15))
+        run.submit(_sleep)
     assert run.close("FINISHED", 0)
 
 
@@ -95,7 +99,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_two_seconds(
         start_s = time.monotonic()
         with pytest.raises(StoreError, match="no MLflow server answers"):
             open_store(tmp_path)
-        assert start_live_run(tmp_path, "first", 0, {}, {}) is None
+        assert open_live_run(tmp_path, "first", 0, {}, {}) is None
         assert time.monotonic() - start_s < 5
     assert "out of reach" in capsys.readouterr().err
 
@@ -127,7 +131,7 @@ def test_a_server_that_is_well_but_answers_nothing_costs_under_five_seconds(
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
         start_s = time.monotonic()
-        assert start_live_run(tmp_path, "first", 0, {}, {}) is None
+        assert open_live_run(tmp_path, "first", 0, {}, {}) is None
         assert time.monotonic() - start_s < 5
     finally:
         server.shutdown()

@@ -45,6 +45,7 @@ FACTS = CardFacts(
     base_notice="",
     max_length=MAX_LENGTH,
     cut_fraction=0.01,
+    task="classes",
     labels=("bad", "fine", "good"),
     recipe={},
 )

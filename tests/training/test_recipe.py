@@ -268,7 +268,12 @@ def test_a_student_without_attention_takes_the_rate_of_random_weights(
     built = build_student(student(architecture=architecture, max_length=24), inputs("built"))
     settings = TrainingSettings(**{**TRAINING, "learning_rate": "auto"})
     traits = Traits.of(
-        built.classifier.model.config, label_counts=np.array([5, 5]), num_rows=10, longest_row=24, device="cpu"
+        built.classifier.model.config,
+        CLASSES,
+        label_counts=np.array([5, 5]),
+        num_rows=10,
+        longest_row=24,
+        device="cpu",
     )
     recipe = choose_recipe(settings, traits)
     assert recipe.params.learning_rate == pytest.approx(rate)

@@ -53,7 +53,7 @@ NAMES = (
     Column("model", lambda row: row.model, numeric=False),
     Column("form", lambda row: row.title, numeric=False),
 )
-"""The columns that name a row; Markdown marks the packaged model there."""
+"""The columns that name a row."""
 RETENTION = Column("retention", lambda row: with_interval(row.test.retention, percent=True))
 COSTS = (
     SIZE,
@@ -182,7 +182,7 @@ def _markdown(summary: Summary, columns: Sequence[Column], rows: Sequence[Compar
         cells = [column.show(row) if column.numeric else escaped(column.show(row)) for column in columns]
         if row.subject == summary.selection.packaged:
             cells = [
-                f"{mark}{cell}{mark}" if column in NAMES else cell for column, cell in zip(columns, cells, strict=True)
+                cell if column.numeric else f"{mark}{cell}{mark}" for column, cell in zip(columns, cells, strict=True)
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ python -m pipestill.repro    from the repository root; `make repro` calls it
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from pipestill.repro.closing import show_outcome
 from pipestill.repro.progress import Progress
 from pipestill.tracking.lock import stage_names
 from pipestill.tracking.process import end_by_exception
+from pipestill.tracking.server import tracking_process
 
 REPRO = (sys.executable, "-m", "dvc", "repro")
 SYNC = (sys.executable, "-m", "pipestill.tracking", "sync")
@@ -38,7 +39,8 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     """
     end_by_exception()
     try:
-        code = watch(repro)
+        with tracking_process() as variables:
+            code = watch(repro, variables)
     except KeyboardInterrupt:
         print("interrupted: `make repro` resumes where this one stopped", flush=True)
         return INTERRUPTED
@@ -54,10 +56,10 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     return 0
 
 
-def watch(command: Sequence[str]) -> int:
+def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run `dvc repro`, print its lines with its stages numbered and timed, and return its exit code."""
     start_s = time.monotonic()
-    with started(command) as child:
+    with started(command, environment) as child:
         stages = stage_names()  # while DVC starts
         times = {last.stage: last.seconds for last in read_wall_times(RUNS, stages)}
         progress = Progress(stages, times)

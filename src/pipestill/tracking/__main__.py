@@ -1,4 +1,7 @@
-"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, open the `ui`."""
+"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, open the `ui`.
+
+`serve` is what `make repro` starts (`tracking.server`).
+"""
 
 import argparse
 import sys
@@ -6,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
+from pipestill.tracking.identity import home
 from pipestill.tracking.registry import run_register
+from pipestill.tracking.server import serve
 from pipestill.tracking.sync import run_sync
 from pipestill.tracking.ui import run_ui
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of the three commands and return its exit code."""
+    """Run one of the commands and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
@@ -22,8 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registering.add_argument("--challenger", action="store_true", help="register only; do not try the gate")
     ui = commands.add_parser("ui", help="open MLflow on this repository's runs")
     ui.add_argument("--port", type=int, default=5000)
+    commands.add_parser("serve", help="write the runs of all stages of a `make repro`, which starts this")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "serve":
+            return serve(home())
         if chosen.command == "ui":
             return run_ui(Path.cwd(), chosen.port)
         if chosen.command == "register":

@@ -26,8 +26,11 @@ MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 8000
 MAX_NAME_CHARS = 250
 BATCH_SIZE = 100
+ONE_AT_A_TIME = threading.Lock()
+"""Held by the operations of all runs of a process: two that log the same data set at once fail in mlflow."""
 
-Operation = Callable[[Store, str], None]
+Operation = Callable[..., None]
+"""A function of a module that takes the store, the id of the run, and the arguments given with it."""
 
 
 class Point(NamedTuple):
@@ -71,16 +74,16 @@ class LiveRun:
         self._store = store
         self._points: list[Point] = []
         self._points_lock = threading.Lock()
-        self._operations: queue.Queue[Operation | None] = queue.Queue()
+        self._operations: queue.Queue[tuple[Operation, tuple[object, ...]] | None] = queue.Queue()
         self._progress_s = time.monotonic()
         self._off = False
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation) -> None:
-        """Queue one operation on the store; operations run in order."""
+    def submit(self, operation: Operation, *arguments: object) -> None:
+        """Queue one operation on the store, with its arguments; operations run in order."""
         if not self._off:
-            self._operations.put(operation)
+            self._operations.put((operation, arguments))
 
     def add_points(self, points: Iterable[Point]) -> None:
         """Queue metric values; they are written together about once a second."""
@@ -97,7 +100,7 @@ class LiveRun:
         Returns:
             True if everything reached the store; False after at most STALL_S without progress.
         """
-        self.submit(lambda store, run_id: store.client.set_terminated(run_id, status, end_time_ms))
+        self.submit(end_run, status, end_time_ms)
         self._operations.put(None)
         self._progress_s = time.monotonic()
         while self._thread.is_alive():
@@ -106,6 +109,10 @@ class LiveRun:
                 self._turn_off(TimeoutError(f"no answer within {STALL_S:g} s"))
                 return False
         return not self._off
+
+    def leave(self) -> None:
+        """Write what is queued and leave the run open, as a killed stage does; `sync` ends it."""
+        self._operations.put(None)
 
     def _work(self) -> None:
         while True:
@@ -117,13 +124,14 @@ class LiveRun:
             self._attempt(self._flush)
             if operation is None:
                 return
-            self._attempt(operation)
+            self._attempt(*operation)
 
-    def _attempt(self, operation: Operation) -> None:
+    def _attempt(self, operation: Operation, arguments: tuple[object, ...] = ()) -> None:
         if self._off:
             return
         try:
-            operation(self._store, self.run_id)
+            with ONE_AT_A_TIME:
+                operation(self._store, self.run_id, *arguments)
         except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
             self._turn_off(error)
         self._progress_s = time.monotonic()
@@ -153,7 +161,7 @@ def say_offline(error: Exception) -> None:
     say(f"MLflow is out of reach ({shorten(reason, 300)}); the run record is kept, `sync` uploads it later")
 
 
-def start_live_run(
+def open_live_run(
     home: Path, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]
 ) -> LiveRun | None:
     """Open a run; on failure print a warning and return None.
@@ -167,11 +175,17 @@ def start_live_run(
     """
     try:
         store = open_store(home)
-        run_id = create_run(store, name, start_time_ms, tags, params)
+        with ONE_AT_A_TIME:
+            run_id = create_run(store, name, start_time_ms, tags, params)
         return LiveRun(store, run_id)
     except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
         say_offline(error)
         return None
+
+
+def end_run(store: Store, run_id: str, status: str, end_time_ms: int) -> None:
+    """End a run with its status: FINISHED, FAILED or KILLED."""
+    store.client.set_terminated(run_id, status, end_time_ms)
 
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
