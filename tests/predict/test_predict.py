@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,3 +211,16 @@ def test_without_a_champion_the_message_says_how_to_get_one(tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"models/champion is not an artifact folder" in done.stderr
     assert b"make repro" in done.stderr
+
+
+def test_a_folder_of_another_task_is_refused_and_one_that_names_none_is_single_label(
+    folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"problem_type": "regression"}))
+    with pytest.raises(PredictError, match=r"(?s)declares a task.*problem_type 'regression'.*single_label"):
+        Classifier(other)
+    (other / "config.json").write_text(json.dumps({name: config[name] for name in config if name != "problem_type"}))
+    assert Classifier(other).predict(["good"]) == Classifier(folder).predict(["good"])

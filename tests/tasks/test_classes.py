@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipestill.tasks import CLASSES, TASKS, task_for, tensors
+from pipestill.tasks.answers import predictions
 from pipestill.tasks.classes import ACCURACY, MACRO_F1
 
 LOGITS = np.array([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0], [-900.0, 0.0, 900.0]], dtype=np.float32)
@@ -31,7 +32,7 @@ def test_tensors_decide_and_weigh_as_arrays_do() -> None:
 
 
 def test_predictions_rank_labels_by_probability() -> None:
-    first, second, _ = CLASSES.predictions(LOGITS, ("a", "b", "c"), 2)
+    first, second, _ = predictions(CLASSES, LOGITS, ("a", "b", "c"), 2)
     assert (first.label, list(first.probabilities)) == ("b", ["b", "c"])
     assert first.score == first.probabilities["b"]
     assert list(second.probabilities) == ["a", "b"], "equal labels stay in label_id order"

@@ -11,6 +11,6 @@ which is not imported here: stages that score and time files are not made of it.
 from pipestill.predict.classifier import Classifier
 from pipestill.predict.rows import Row, read_rows
 from pipestill.predict.texts import TextError
-from pipestill.tasks import Prediction
+from pipestill.tasks.answers import Prediction
 
 __all__ = ["Classifier", "Prediction", "Row", "TextError", "read_rows"]

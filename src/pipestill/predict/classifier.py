@@ -13,7 +13,8 @@ from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
 from pipestill.predict.texts import TextError, checked
-from pipestill.tasks import TASKS, Prediction, Task, task_for
+from pipestill.tasks import TASKS, Task, answers, task_for
+from pipestill.tasks.answers import Prediction
 from pipestill.variants import FP32, INT8
 
 _SHOWN = 10
@@ -141,7 +142,7 @@ class Classifier:
                 raise failure
 
     def _predict_batch(self, texts: Sequence[str], top_k: int | None) -> list[Prediction]:
-        return self.task.predictions(self.run(self.encode(texts)), self.labels, top_k)
+        return answers.predictions(self.task, self.run(self.encode(texts)), self.labels, top_k)
 
 
 def _at_least_one(name: str, value: int) -> int:

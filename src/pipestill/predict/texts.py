@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipestill.errors import PredictError
 
 if TYPE_CHECKING:
-    from pipestill.tasks import Prediction
+    from pipestill.tasks.answers import Prediction
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _VISIBLE = re.compile(

@@ -1,9 +1,8 @@
 """The interface of a task, and the measures that it names."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,20 +28,6 @@ class Measure:
     unit: str
     higher_is_better: bool
     hub_type: str = ""
-
-
-class Prediction(NamedTuple):
-    """The prediction for one text.
-
-    Attributes:
-        label: the most probable label.
-        score: probability of that label, 0 to 1.
-        probabilities: probability by label, most probable first; all of them, or the `top_k` first.
-    """
-
-    label: str
-    score: float
-    probabilities: dict[str, float]
 
 
 class Task(ABC):
@@ -90,16 +75,6 @@ class Task(ABC):
     @abstractmethod
     def are_right(self, decisions: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Return whether each answer is the target, `[batch]`; their share is the primary measure."""
-
-    @abstractmethod
-    def predictions(self, logits: Numbers, labels: Sequence[str], top_k: int | None) -> list[Prediction]:
-        """Convert logits `[batch, label]` to what `pipestill predict` gives for each row.
-
-        Args:
-            logits: logits of the rows, `[batch, label]`.
-            labels: label names by label_id.
-            top_k: number of labels to give probabilities of; all where None.
-        """
 
     @abstractmethod
     def choose_selection(self, label_counts: Counts) -> tuple[Measure, str]:

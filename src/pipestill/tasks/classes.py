@@ -4,13 +4,13 @@ Targets are label_ids `[batch]`, from 0 to the number of labels less one.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pipestill.tasks._base import Counts, Measure, Numbers, Prediction, Task
+from pipestill.tasks._base import Counts, Measure, Numbers, Task
 
 Ranking = Literal["accuracy", "macro_f1"]
 """Names of the measures that compare models."""
@@ -54,10 +54,6 @@ class Classes(Task):
         right: npt.NDArray[np.bool_] = decisions == targets
         return right
 
-    def predictions(self, logits: Numbers, labels: Sequence[str], top_k: int | None) -> list[Prediction]:
-        """Rank the labels of each row by their probability; equal ones stay in label_id order."""
-        return [_ranked(row, labels, top_k) for row in self.probabilities(logits)]
-
     def choose_selection(self, label_counts: Counts) -> tuple[Measure, str]:
         """Choose macro F1 where labels are skewed, by the train rows of each label `[label]`, else accuracy."""
         counts = label_counts[label_counts > 0]
@@ -69,13 +65,6 @@ class Classes(Task):
         """Compute the standard error of an accuracy over `num_rows` rows, as of a share."""
         share = scores[ACCURACY.name]
         return math.sqrt(share * (1 - share) / num_rows)
-
-
-def _ranked(probabilities: npt.NDArray[np.float64], labels: Sequence[str], top_k: int | None) -> Prediction:
-    order = np.argsort(-probabilities, kind="stable")[:top_k]
-    by_label = {labels[label_id]: float(probabilities[label_id]) for label_id in order}
-    label, score = next(iter(by_label.items()))
-    return Prediction(label=label, score=score, probabilities=by_label)
 
 
 CLASSES = Classes()
