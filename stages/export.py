@@ -8,7 +8,7 @@ from pipestill.data.card import DataCard
 from pipestill.data.tables import CARD, DEV, TRAIN, open_table, read_columns
 from pipestill.exporters.artifact import DevRows, describe_model, export_folder
 from pipestill.exporters.params import ExportParams
-from pipestill.exporters.records import CardFacts, headline
+from pipestill.exporters.records import CardContent, headline
 from pipestill.params import load_section, read_params
 from pipestill.records import read_json, read_record, write_json
 from pipestill.student_files import settings_file
@@ -28,7 +28,7 @@ def main() -> None:
         classifier = load_classifier(source)
         rows = read_columns(DEV)
 
-        def describe() -> CardFacts:
+        def describe() -> CardContent:
             recipe = read_params()["finetune_teacher"] if is_teacher else read_json(settings_file(name))
             return describe_model(classifier, read_record(CARD, DataCard), recipe, rows.texts)
 

@@ -1,4 +1,4 @@
-"""Fine-tune the teacher, or one more teacher for a committee, on the train rows; the best epoch on dev is kept."""
+"""Fine-tune the teacher, or one more teacher for an ensemble, on the train rows; the best epoch on dev is kept."""
 
 import argparse
 from pathlib import Path

@@ -84,10 +84,10 @@ MISTAKES = [
     ("students", {}, r"students: at least one entry is needed"),
     ("students", None, r"students \(found None\): a mapping.*"),
     # names that one section uses and another does not have
-    (f"students.{STUDENT}.targets", "data/committees/all", r"committees/all'\): committees has no all"),
-    ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 1.0}}}, r"no teacher is called other"),
-    ("committees", {"all": {"teachers": {"teacher": 1.0}}}, r"committees.all.teachers.*at least 2"),
-    ("committees", {"all": {"teachers": {"teacher": 1.0, "other": 0.0}}}, r"committees.all.teachers.*greater than 0"),
+    (f"students.{STUDENT}.targets", "data/ensembles/all", r"ensembles/all'\): ensembles has no all"),
+    ("ensembles", {"all": {"teachers": {"teacher": 1.0, "other": 1.0}}}, r"no teacher is called other"),
+    ("ensembles", {"all": {"teachers": {"teacher": 1.0}}}, r"ensembles.all.teachers.*at least 2"),
+    ("ensembles", {"all": {"teachers": {"teacher": 1.0, "other": 0.0}}}, r"ensembles.all.teachers.*greater than 0"),
     # further files
     ("report.variants", ["onnx_fp16"], r"report.variants \(found 'onnx_fp16'\): the export makes onnx_fp32, onnx_int8"),
     ("report.variants", ["torch"], r"report.variants.*exported variants are expected"),

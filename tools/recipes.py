@@ -45,9 +45,9 @@ PAGE = Path("docs/recipes/README.md")
 RESULTS = PAGE.with_name("results.md")
 PARAMS = Path("params.yaml")
 STUDENT = "student"
-TEACHERS = ("more_teachers", "committees")
+TEACHERS = ("more_teachers", "ensembles")
 KEYS = ("title", "text", STUDENT, *TEACHERS)
-COMMITTEES = "data/committees/"
+ENSEMBLES = "data/ensembles/"
 SEED_MARK = "_seed"
 BASELINE_LINEAR, TEACHER_TORCH = f"{BASELINE}/{LINEAR.name}", f"{TEACHER}/{TORCH.name}"
 HEADINGS = (
@@ -184,7 +184,7 @@ def use_recipes(names: Sequence[str]) -> None:
         raise RecipeError(f"{RECIPES}/ has no such recipe", found=unknown, expected=f"some of {', '.join(recipes)}")
     params = _yaml().load(PARAMS.read_text(encoding="utf-8"))
     params["students"] = students
-    if any(student["targets"].startswith(COMMITTEES) for student in students.values()):
+    if any(student["targets"].startswith(ENSEMBLES) for student in students.values()):
         for recipe in found.values():
             params.update(recipe.teachers)
     with PARAMS.open("w", encoding="utf-8") as file:

@@ -52,7 +52,7 @@ READ = {
         ("models", "metrics/predictions/{name}.parquet"),
         ("models", "metrics/training/{name}.json"),
     ),
-    "committee": (("more_teachers", "data/more_logits/{name}"),),
+    "ensemble": (("more_teachers", "data/more_logits/{name}"),),
     "ablation_latency": (("timed_cells", "models/ablation/{name}"),),
     "ablation_table": (
         ("cells", "metrics/ablation/cells/{name}.json"),

@@ -12,7 +12,7 @@ from pipestill.defaults import OWN, STUDENTS, place, with_defaults
 from pipestill.errors import ParamsError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.exporters.params import ExportParams
-from pipestill.logit_cache.params import CacheLogitsParams, CommitteeParams, FeaturesParams
+from pipestill.logit_cache.params import CacheLogitsParams, EnsembleParams, FeaturesParams
 from pipestill.params import parse_section, read_params
 from pipestill.params_file import TEACHER, ParamsFile
 from pipestill.reporting.params import ReportParams
@@ -42,9 +42,9 @@ FILE = ParamsFile(
         "students": StudentParams,
         "more_bases": MoreBaseParams,
         "more_teachers": MoreTeacherParams,
-        "committees": CommitteeParams,
+        "ensembles": EnsembleParams,
     },
-    may_be_empty=("more_bases", "more_teachers", "committees"),
+    may_be_empty=("more_bases", "more_teachers", "ensembles"),
     own=OWN,
 )
 PIPELINE = Path("dvc.yaml")
@@ -84,7 +84,7 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
     """Names that one section uses and another does not have."""
     uses = [
         ("more_teachers", "base", "models/bases/", "more_bases"),
-        (STUDENTS, "targets", "data/committees/", "committees"),
+        (STUDENTS, "targets", "data/ensembles/", "ensembles"),
     ]
     lines = []
     for section, key, prefix, other in uses:
@@ -93,9 +93,9 @@ def _unknown_names(content: Mapping[str, Any]) -> list[str]:
             if used.startswith(prefix) and used.removeprefix(prefix) not in content[other]:
                 lines.append(f"{section}.{name}.{key} (found {used!r}): {other} has no {used.removeprefix(prefix)}")
     teachers = {TEACHER, *content["more_teachers"]}
-    for name, settings in content["committees"].items():
+    for name, settings in content["ensembles"].items():
         lines += [
-            f"committees.{name}.teachers: no teacher is called {member}; there are {', '.join(sorted(teachers))}"
+            f"ensembles.{name}.teachers: no teacher is called {member}; there are {', '.join(sorted(teachers))}"
             for member in settings["teachers"]
             if member not in teachers
         ]
@@ -141,7 +141,7 @@ def _unlisted(content: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[s
     stages = pipeline["stages"]
     lists = [
         (STUDENTS, "models/onnx/", stages["benchmark"]["deps"]),
-        ("more_teachers", "data/more_logits/", stages["committee"]["do"]["deps"]),
+        ("more_teachers", "data/more_logits/", stages["ensemble"]["do"]["deps"]),
     ]
     lines = []
     for section, prefix, deps in lists:

@@ -42,7 +42,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
             raise KilledError
         trained.append(params.seed)
         seed = SeedRecord(seed=params.seed, **FIGURES)
-        outcome = Outcome(seed=seed, train_wall_time_s=1.0, num_parameters=1, facts=(), choices=())
+        outcome = Outcome(seed=seed, train_wall_time_s=1.0, num_parameters=1, diagnostics=(), choices=())
         write_json(tmp_path / f"scratch/seed-{params.seed}/outcome.json", outcome)
 
     def export_first(name: str, source: Path, *rest: object) -> None:

@@ -57,7 +57,7 @@ def cell(name: str, dev: tuple[float, ...], num_right: tuple[int, ...], environm
         recipe=CELLS[name].recipe,
         seeds=seeds,
         num_parameters=100,
-        facts=(),
+        diagnostics=(),
         exported_seed=3,
         fp32=FileRecord(path="onnx/model.onnx", size_bytes=4_000_000, sha256="f"),
         int8=FileRecord(path="onnx/model_quantized.onnx", size_bytes=1_200_000, sha256="e"),

@@ -83,7 +83,7 @@ def test_the_page_shows_every_recipe_with_its_title_text_and_settings() -> None:
         ("recipes/static.yaml", "title: Static\nstudents: {}\n", "static.yaml does not hold a recipe"),
         ("recipes/static.yaml", "student: {}\n", "static.yaml does not hold a recipe"),
         ("recipes/static.yaml", "title: Static\n", "either student or some of more_teachers"),
-        ("recipes/static.yaml", "title: Static\nstudent: {}\ncommittees: {}\n", "found:    title, student, committees"),
+        ("recipes/static.yaml", "title: Static\nstudent: {}\nensembles: {}\n", "found:    title, student, ensembles"),
     ],
 )
 def test_a_file_that_is_no_recipe_of_the_page_is_refused(
@@ -111,11 +111,11 @@ def test_recipes_become_the_students_of_params_yaml_and_the_rest_stays(capsys: p
     assert recipes.main(["use", "static:x"]) == 1
     assert "['static_seedx']" in capsys.readouterr().err
     assert recipes.main(["use"]) == 0
-    assert set(YAML(typ="safe").load(recipes.PARAMS)["committees"]) == {"three"}
+    assert set(YAML(typ="safe").load(recipes.PARAMS)["ensembles"]) == {"three"}
     assert set(YAML(typ="safe").load(recipes.PARAMS)["students"]) == set(STUDENTS)
 
 
-@pytest.mark.parametrize("page", ["results.md", "committee-results.md"])
+@pytest.mark.parametrize("page", ["results.md", "ensemble-results.md"])
 def test_the_pages_of_results_have_the_columns_that_are_written_now_and_recipes_that_there_are(page: str) -> None:
     lines = (ROOT / recipes.RESULTS.with_name(page)).read_text().splitlines()
     assert f"| {recipes.HEADINGS} |" in lines

@@ -104,10 +104,10 @@ def test_a_student_is_built_the_same_twice_and_leaves_the_teacher_alone(kind: st
 def test_a_student_s_facts_have_names_of_their_own_and_fractions_are_fractions(
     kind: str, teacher: TorchClassifier
 ) -> None:
-    facts = build_on_rows(spec_of(kind), teacher.model).facts
-    assert len({fact.name for fact in facts}) == len(facts)
-    assert all(0 <= fact.value <= 1 for fact in facts if fact.unit == "fraction")
-    assert all(fact.name.endswith(fact.unit) for fact in facts)
+    diagnostics = build_on_rows(spec_of(kind), teacher.model).diagnostics
+    assert len({diagnostic.name for diagnostic in diagnostics}) == len(diagnostics)
+    assert all(0 <= diagnostic.value <= 1 for diagnostic in diagnostics if diagnostic.unit == "fraction")
+    assert all(diagnostic.name.endswith(diagnostic.unit) for diagnostic in diagnostics)
 
 
 @pytest.mark.parametrize("kind", KINDS)

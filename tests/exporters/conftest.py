@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
-from pipestill.exporters.records import CardFacts, ExportRecord
+from pipestill.exporters.records import CardContent, ExportRecord
 from pipestill.teacher import load_classifier
 
 
@@ -70,8 +70,8 @@ def params() -> ExportParams:
 
 
 @pytest.fixture(scope="session")
-def facts() -> CardFacts:
-    return CardFacts(
+def card_content() -> CardContent:
+    return CardContent(
         data_name="tiny films",
         data_origin="a test",
         data_licence="CC0 1.0",
@@ -87,11 +87,17 @@ def facts() -> CardFacts:
 
 @pytest.fixture(scope="session")
 def exported(
-    model_folder: Path, dev: DevRows, params: ExportParams, facts: CardFacts, tmp_path_factory: pytest.TempPathFactory
+    model_folder: Path,
+    dev: DevRows,
+    params: ExportParams,
+    card_content: CardContent,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, ExportRecord]:
     """An exported folder, into which something was left before, and its record; not to be changed."""
     target = tmp_path_factory.mktemp("exported")
     (target / "onnx").mkdir()
     (target / "onnx" / "left_over.onnx").write_bytes(b"old")
     classifier = load_classifier(model_folder)
-    return target, export_folder("bert_l2", classifier, model_folder, target, dev, dev.texts, params, lambda: facts)
+    return target, export_folder(
+        "bert_l2", classifier, model_folder, target, dev, dev.texts, params, lambda: card_content
+    )

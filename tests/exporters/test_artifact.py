@@ -16,7 +16,7 @@ from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.gate import enforce_limits, score_int8, sign_test
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.quantised_share import QuantisedShare
-from pipestill.exporters.records import CardFacts, ExportRecord, Int8Gate, headline
+from pipestill.exporters.records import CardContent, ExportRecord, Int8Gate, headline
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
@@ -33,8 +33,10 @@ LAYOUT = {
 }
 
 
-def export(source: Path, target: Path, dev: DevRows, params: ExportParams, facts: CardFacts) -> ExportRecord:
-    return export_folder("bert_l2", load_classifier(source), source, target, dev, dev.texts, params, lambda: facts)
+def export(source: Path, target: Path, dev: DevRows, params: ExportParams, card_content: CardContent) -> ExportRecord:
+    return export_folder(
+        "bert_l2", load_classifier(source), source, target, dev, dev.texts, params, lambda: card_content
+    )
 
 
 def test_the_folder_holds_what_its_users_expect_and_nothing_of_this_machine(
@@ -87,11 +89,11 @@ write_graph(int8.convert(graph), Path(sys.argv[2]) / "model_quantized.onnx")
 
 
 def test_parity_beyond_the_tolerance_is_an_error_and_no_warning(
-    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, facts: CardFacts
+    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, card_content: CardContent
 ) -> None:
     strict = params.model_copy(update={"parity": params.parity.model_copy(update={"tolerance": 1e-12})})
     with pytest.raises(ExportError, match="differ from those of the PyTorch model"):
-        export(model_folder, tmp_path, dev, strict, facts)
+        export(model_folder, tmp_path, dev, strict, card_content)
 
 
 SHARE = QuantisedShare(
@@ -198,7 +200,7 @@ def test_a_file_that_is_not_what_was_computed_fails_the_export(
     tmp_path: Path,
     dev: DevRows,
     params: ExportParams,
-    facts: CardFacts,
+    card_content: CardContent,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def write_something_else(model: ModelProto, path: Path) -> None:
@@ -209,7 +211,7 @@ def test_a_file_that_is_not_what_was_computed_fails_the_export(
     labelled = DevRows(dev.texts, logits.argmax(axis=1).astype(np.int64))
     strict = params.model_copy(update={"int8": int8(max_quality_drop_fraction=0.01)})
     with pytest.raises(error):
-        export(model_folder, tmp_path, labelled, strict, facts)
+        export(model_folder, tmp_path, labelled, strict, card_content)
 
 
 def with_opposite_answers(model: ModelProto) -> ModelProto:
@@ -223,11 +225,11 @@ def with_opposite_answers(model: ModelProto) -> ModelProto:
 
 
 def test_an_export_that_misses_a_limit_fails(
-    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, facts: CardFacts
+    model_folder: Path, tmp_path: Path, dev: DevRows, params: ExportParams, card_content: CardContent
 ) -> None:
     strict = params.model_copy(update={"int8": int8(max_size_fraction=0.01)})
     with pytest.raises(GateError, match="max_size_fraction"):
-        export(model_folder, tmp_path, dev, strict, facts)
+        export(model_folder, tmp_path, dev, strict, card_content)
 
 
 def test_the_card_names_data_limits_licences_files_and_the_cleaning(exported: tuple[Path, ExportRecord]) -> None:

@@ -22,7 +22,7 @@ from pipestill.exporters._base import Exporter, FurtherExporter
 from pipestill.exporters.artifact import DevRows, export_folder, torch_logits
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import measure_parity
-from pipestill.exporters.records import CardFacts, ExportRecord, headline
+from pipestill.exporters.records import CardContent, ExportRecord, headline
 from pipestill.exporters.session import compute_logits, open_session, pad
 from pipestill.predict import Classifier
 from pipestill.records import read_record, write_json
@@ -79,12 +79,16 @@ def more(params: ExportParams) -> ExportParams:
 
 @pytest.fixture(scope="module")
 def with_more(
-    model_folder: Path, dev: DevRows, more: ExportParams, facts: CardFacts, tmp_path_factory: pytest.TempPathFactory
+    model_folder: Path,
+    dev: DevRows,
+    more: ExportParams,
+    card_content: CardContent,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, ExportRecord]:
     """An artifact folder with every format there is, and its record."""
     target = tmp_path_factory.mktemp("onnx") / "small"
     classifier = load_classifier(model_folder)
-    return target, export_folder("small", classifier, model_folder, target, dev, dev.texts, more, lambda: facts)
+    return target, export_folder("small", classifier, model_folder, target, dev, dev.texts, more, lambda: card_content)
 
 
 def test_the_other_files_keep_their_bytes_and_the_record_its_keys(
@@ -176,13 +180,13 @@ def test_a_further_file_beyond_a_limit_of_its_own_fails_the_export_and_names_the
     tmp_path: Path,
     dev: DevRows,
     params: ExportParams,
-    facts: CardFacts,
+    card_content: CardContent,
 ) -> None:
     strict = params.model_copy(update={"more": (further(exporter, **change),)})
     message = message.format(file=exporter.variant.file, kind=kind_of(exporter))
     with pytest.raises(error, match=f"(?s){message}"):
         export_folder(
-            "small", load_classifier(model_folder), model_folder, tmp_path, dev, dev.texts, strict, lambda: facts
+            "small", load_classifier(model_folder), model_folder, tmp_path, dev, dev.texts, strict, lambda: card_content
         )
 
 

@@ -13,7 +13,7 @@ from pipestill.errors import ExportError
 from pipestill.exporters import artifact
 from pipestill.exporters.artifact import DevRows, export_folder, torch_logits
 from pipestill.exporters.params import ExportParams
-from pipestill.exporters.records import CardFacts, ExportRecord
+from pipestill.exporters.records import CardContent, ExportRecord
 from pipestill.exporters.session import pad
 from pipestill.predict import Classifier as Runner
 from pipestill.records import read_json, write_json
@@ -44,8 +44,10 @@ def save_trained(folder: Path, base: Path, max_length: int = MAX_LENGTH) -> Path
     return folder
 
 
-def export(source: Path, target: Path, dev: DevRows, params: ExportParams, facts: CardFacts) -> ExportRecord:
-    return export_folder("teacher", load_classifier(source), source, target, dev, dev.texts, params, lambda: facts)
+def export(source: Path, target: Path, dev: DevRows, params: ExportParams, card_content: CardContent) -> ExportRecord:
+    return export_folder(
+        "teacher", load_classifier(source), source, target, dev, dev.texts, params, lambda: card_content
+    )
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def lenient(params: ExportParams) -> ExportParams:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_parity_gate_and_predict_read_the_end_of_a_text_that_training_read(
-    side: str, tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts
+    side: str, tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent
 ) -> None:
     base = tiny.save_base(tmp_path / "base")
     tiny.change_json(base / "tokenizer_config.json", truncation_side=side)
@@ -64,7 +66,7 @@ def test_parity_gate_and_predict_read_the_end_of_a_text_that_training_read(
     trained = load_classifier(source)
     expected = predict_logits(trained, dev.texts, batch_size=4, precision="float32")
     labelled = DevRows(dev.texts, expected.argmax(axis=1).astype(np.int64))
-    record = export(source, target, labelled, lenient, facts)
+    record = export(source, target, labelled, lenient, card_content)
     assert record.int8_gate.fp32_quality == 1.0
     runner = Runner(target, file="onnx/model.onnx")
     np.testing.assert_allclose(runner.logits(dev.texts), expected, atol=1e-4)
@@ -109,7 +111,12 @@ def read_a_special_token_as_text(content: dict[str, Any]) -> None:
     ],
 )
 def test_a_shipped_tokenizer_with_other_ids_than_training_is_refused(
-    change: Any, tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts, monkeypatch: pytest.MonkeyPatch
+    change: Any,
+    tmp_path: Path,
+    dev: DevRows,
+    lenient: ExportParams,
+    card_content: CardContent,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base"))
     write = artifact.write_tokenizer
@@ -120,41 +127,41 @@ def test_a_shipped_tokenizer_with_other_ids_than_training_is_refused(
         change(content)
         write_json(target / "tokenizer.json", content)
 
-    export(source, tmp_path / "good", dev, lenient, facts)
+    export(source, tmp_path / "good", dev, lenient, card_content)
     monkeypatch.setattr(artifact, "write_tokenizer", write_changed)
     with pytest.raises(ExportError, match="does not encode texts as training did") as caught:
-        export(source, tmp_path / "onnx", dev, lenient, facts)
+        export(source, tmp_path / "onnx", dev, lenient, card_content)
     assert "texts with other token ids, such as" in str(caught.value.found)
     assert f"max_length {MAX_LENGTH}, cut on the right" in str(caught.value.expected)
     assert caught.value.next_step
 
 
 def test_short_dev_rows_do_not_hide_that_texts_are_cut_elsewhere(
-    tmp_path: Path, lenient: ExportParams, facts: CardFacts, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lenient: ExportParams, card_content: CardContent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test_a_shipped_tokenizer_with_other_ids_than_training_is_refused(
         cut_on_the_other_side,
         tmp_path,
         DevRows(["good", "bad film"], np.zeros(2, dtype=np.int64)),
         lenient,
-        facts,
+        card_content,
         monkeypatch,
     )
 
 
 def test_a_second_segment_that_training_had_not_is_refused(
-    tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts
+    tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent
 ) -> None:
     base = tiny.save_base(tmp_path / "base")
     content = read_json(base / "tokenizer.json")
     content["post_processor"]["single"][1]["Sequence"]["type_id"] = 1
     write_json(base / "tokenizer.json", content)
     with pytest.raises(ExportError, match=r"(?s)a second segment.*\[0, 1"):
-        export(save_trained(tmp_path / "trained", base), tmp_path / "onnx", dev, lenient, facts)
+        export(save_trained(tmp_path / "trained", base), tmp_path / "onnx", dev, lenient, card_content)
 
 
 def test_labels_in_another_order_are_refused(
-    tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base"))
     write = artifact.write_config
@@ -165,14 +172,14 @@ def test_labels_in_another_order_are_refused(
 
     monkeypatch.setattr(artifact, "write_config", write_reversed)
     with pytest.raises(ExportError, match="has other labels"):
-        export(source, tmp_path / "onnx", dev, lenient, facts)
+        export(source, tmp_path / "onnx", dev, lenient, card_content)
 
 
 def test_a_decoder_s_artifact_answers_as_in_training_and_takes_no_segments(
-    tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts
+    tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent
 ) -> None:
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base", "gpt2"))
-    record = export(source, tmp_path / "onnx", dev, lenient, facts)
+    record = export(source, tmp_path / "onnx", dev, lenient, card_content)
     assert record.inputs == ("input_ids", "attention_mask")
     expected = predict_logits(load_classifier(source), dev.texts, batch_size=4, precision="float32")
     found = Runner(tmp_path / "onnx", file="onnx/model.onnx").logits(dev.texts)
@@ -191,12 +198,12 @@ def test_parity_gives_the_model_what_training_gave_it(tmp_path: Path) -> None:
 
 
 def test_a_sigmoid_that_a_trained_folder_asks_for_does_not_ship(
-    tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts
+    tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent
 ) -> None:
     source = save_trained(tmp_path / "trained", tiny.save_base(tmp_path / "base"))
     asked = {"problem_type": "multi_label_classification", "function_to_apply": "sigmoid"}
     tiny.change_json(source / "config.json", **asked)
-    export(source, tmp_path / "onnx", dev, lenient, facts)
+    export(source, tmp_path / "onnx", dev, lenient, card_content)
     config = json.loads((tmp_path / "onnx/config.json").read_text())
     assert config["problem_type"] == "single_label_classification"
     assert config["pad_token_id"] == 0
@@ -204,14 +211,14 @@ def test_a_sigmoid_that_a_trained_folder_asks_for_does_not_ship(
 
 
 def test_the_lines_with_an_added_token_are_answered_as_in_training(
-    tmp_path: Path, dev: DevRows, lenient: ExportParams, facts: CardFacts
+    tmp_path: Path, dev: DevRows, lenient: ExportParams, card_content: CardContent
 ) -> None:
     base = tiny.save_base(tmp_path / "base")
     tokenizer = tiny.word_level_tokenizer()
     tokenizer.add_tokens(["[URL]"])
     tokenizer.save_pretrained(base)
     source = save_trained(tmp_path / "trained", base)
-    export(source, tmp_path / "onnx", dev, lenient, facts)
+    export(source, tmp_path / "onnx", dev, lenient, card_content)
     lines = ["a good film", "see [URL] for more", "a bad film"]
     expected = predict_logits(load_classifier(source), lines, batch_size=1, precision="float32")
     np.testing.assert_allclose(Runner(tmp_path / "onnx", file="onnx/model.onnx").logits(lines), expected, atol=1e-4)

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 from pipestill.errors import RecordError
 from pipestill.exporters.parity import ParityRecord
 from pipestill.exporters.quantised_share import QuantisedShare
-from pipestill.exporters.records import CardFacts, ExportRecord, FileRecord, Int8Gate
+from pipestill.exporters.records import CardContent, ExportRecord, FileRecord, Int8Gate
 from pipestill.fingerprint import sha256_files
 from pipestill.metrics.records import EvaluateRecord
 from pipestill.reporting.mark import missed_constraints
@@ -49,7 +49,7 @@ def export(evaluation: EvaluateRecord) -> ExportRecord:
             float_bytes_by_operator={},
         ),
         int8_gate=Int8Gate.model_validate(gate),
-        facts=CardFacts(
+        card=CardContent(
             data_name="tiny: films",
             data_origin="a test",
             data_licence="CC0 1.0",

@@ -61,7 +61,7 @@ def test_the_readme_has_the_short_table_and_the_results_page_the_full_one(reposi
     readme, results = (page.path.read_text(encoding="utf-8") for page in PAGES)
     assert f"{BEGIN}\n| model | accuracy | retention | size | p50 ms | vs PyTorch |" in readme
     assert "The row in bold is in models/champion. Champion: `bert_l3/onnx_int8`." in readme
-    assert "| model | form | accuracy | macro F1 |" in results
+    assert "| model | variant | accuracy | macro F1 |" in results
     assert "`bert_l3/onnx_fp32` is refused" in results
 
 

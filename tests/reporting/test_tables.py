@@ -38,7 +38,7 @@ def refusing(evaluations: list[EvaluateRecord], **limits: float) -> Summary:
 
 
 def test_the_table_shows_every_form_that_is_used(summary: Summary) -> None:
-    shown = [(row["model"], row["form"]) for row in cells(markdown_table(summary))]
+    shown = [(row["model"], row["variant"]) for row in cells(markdown_table(summary))]
     assert shown == [
         ("baseline", "TF-IDF"),
         ("teacher", "PyTorch"),

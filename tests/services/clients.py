@@ -16,7 +16,7 @@ from exporters.exporter_models import FURTHER, SIZES, further, int8
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
-from pipestill.exporters.records import CardFacts
+from pipestill.exporters.records import CardContent
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier
 
@@ -74,7 +74,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
         parity=ParityParams(tolerance=1e-4, num_rows=4),
         gate_batch_size=4,
     )
-    facts = CardFacts(
+    card_content = CardContent(
         data_name="tiny",
         data_origin="a test",
         data_licence="CC0 1.0",
@@ -87,7 +87,7 @@ def export_artifact(source: Path, target: Path, *, model_type: str) -> None:
         recipe={},
     )
     dev = DevRows(TEXTS, np.zeros(len(TEXTS), dtype=np.int64))
-    export_folder("tiny", classifier, source, target, dev, TEXTS, params, lambda: facts)
+    export_folder("tiny", classifier, source, target, dev, TEXTS, params, lambda: card_content)
 
 
 def ours(folder: Path, file: str, texts: Sequence[str]) -> Answers:

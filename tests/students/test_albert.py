@@ -46,16 +46,19 @@ def test_with_the_whole_embedding_and_one_layer_it_is_the_teacher_cut_to_that_la
     teacher: TorchClassifier, layer: int
 ) -> None:
     model = with_gains(teacher)
-    student, facts = build_architecture(spec(model.config.hidden_size, 1, (layer,)), model)
+    student, diagnostics = build_architecture(spec(model.config.hidden_size, 1, (layer,)), model)
     torch.testing.assert_close(logits(student), logits(pick_layers(model, (layer,))), rtol=0, atol=1e-5)
-    assert [fact.value for fact in facts if fact.unit == "fraction"] == pytest.approx([1, 1])
+    assert [diagnostic.value for diagnostic in diagnostics if diagnostic.unit == "fraction"] == pytest.approx([1, 1])
 
 
 def test_the_fewer_directions_the_less_energy_and_the_further_from_the_teacher(teacher: TorchClassifier) -> None:
     model = with_gains(teacher)
     expected = logits(pick_layers(model, (1,)))
     found = [build_architecture(spec(size, 1, (1,)), model) for size in (4, 10, 14, 16)]
-    energies = [next(fact.value for fact in facts if fact.name.startswith("word")) for _, facts in found]
+    energies = [
+        next(diagnostic.value for diagnostic in diagnostics if diagnostic.name.startswith("word"))
+        for _, diagnostics in found
+    ]
     assert energies == sorted(energies)
     errors = [float((logits(student) - expected).abs().max()) for student, _ in found]
     assert errors[0] > errors[-1]
@@ -77,8 +80,8 @@ def test_of_several_layers_the_shared_one_is_the_mean(teacher: TorchClassifier) 
 
 
 def test_the_record_s_arithmetic_is_that_of_the_model(teacher: TorchClassifier) -> None:
-    student, facts = build_architecture(spec(5, 3, (0,)), teacher.model)
-    stated = {fact.name: fact.value for fact in facts}
+    student, diagnostics = build_architecture(spec(5, 3, (0,)), teacher.model)
+    stated = {diagnostic.name: diagnostic.value for diagnostic in diagnostics}
     words = student.albert.embeddings.word_embeddings.weight
     projection = student.albert.encoder.embedding_hidden_mapping_in.weight
     assert stated["embedding_factorised_parameters"] == words.numel() + projection.numel()

@@ -30,9 +30,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: TorchClassifier) -> None:
-    student, facts = build_architecture(spec(), teacher.model)
+    student, diagnostics = build_architecture(spec(), teacher.model)
     torch.testing.assert_close(logits(student), logits(pick_layers(teacher.model, (0, 2))), rtol=0, atol=1e-6)
-    assert [fact.value for fact in facts] == pytest.approx([1, 1, 1])
+    assert [diagnostic.value for diagnostic in diagnostics] == pytest.approx([1, 1, 1])
 
 
 def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: TorchClassifier) -> None:
@@ -51,7 +51,7 @@ def test_heads_units_and_parts_of_heads_that_are_zero_are_what_is_cut(teacher: T
     expected = logits(pick_layers(teacher.model, (0, 2)))
     units = build_architecture(spec(intermediate_size=16), teacher.model)
     torch.testing.assert_close(logits(units.model), expected, rtol=0, atol=1e-6)
-    assert units.facts[-1].value == pytest.approx(1)
+    assert units.diagnostics[-1].value == pytest.approx(1)
     # One head of two, and of its eight dimensions the four that are not zero; the hidden width goes along.
     kept = keep(hidden_importance(teacher.model, [teacher.model.bert.encoder.layer[i] for i in (0, 2)]), 4).kept
     narrow = build_architecture(spec(hidden_size=4, num_heads=1), teacher.model).model.bert.encoder.layer[1].attention
@@ -86,7 +86,7 @@ def test_the_most_important_is_kept_and_of_equal_ones_the_earlier() -> None:
 
 def test_the_less_is_kept_the_smaller_the_shares(teacher: TorchClassifier) -> None:
     shares = [
-        [fact.value for fact in build_architecture(spec(**sizes), teacher.model).facts]
+        [diagnostic.value for diagnostic in build_architecture(spec(**sizes), teacher.model).diagnostics]
         for sizes in (
             {"hidden_size": 4, "intermediate_size": 4, "num_heads": 1},
             {"hidden_size": 8, "intermediate_size": 16, "num_heads": 1},

@@ -37,10 +37,10 @@ def logits(model: torch.nn.Module, batches: list[Batch]) -> torch.Tensor:
 
 
 def test_nothing_cut_is_the_teacher_cut_to_its_layers(teacher: TorchClassifier, batches: list[Batch]) -> None:
-    student, facts = build_architecture(spec(), teacher.model, batches)
+    student, diagnostics = build_architecture(spec(), teacher.model, batches)
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     torch.testing.assert_close(logits(student, batches), expected, rtol=0, atol=1e-5)
-    assert [fact.value for fact in facts] == pytest.approx([1, 1])
+    assert [diagnostic.value for diagnostic in diagnostics] == pytest.approx([1, 1])
 
 
 def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: TorchClassifier, batches: list[Batch]) -> None:
@@ -58,8 +58,8 @@ def test_units_that_others_can_speak_for_go_and_the_logits_stay(teacher: TorchCl
 def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_were(
     teacher: TorchClassifier, batches: list[Batch]
 ) -> None:
-    student, facts = build_architecture(spec(intermediate_size=8), teacher.model, batches)
-    assert all(0 < fact.value < 1 for fact in facts)
+    student, diagnostics = build_architecture(spec(intermediate_size=8), teacher.model, batches)
+    assert all(0 < diagnostic.value < 1 for diagnostic in diagnostics)
     expected = logits(pick_layers(teacher.model, (0, 2)), batches)
     refitted = (logits(student, batches) - expected).square().mean()
     with torch.no_grad():

@@ -82,8 +82,8 @@ def test_a_recurrent_cell_computes_in_float32_whatever_the_precision(cell_kind: 
 def test_it_is_made_of_any_family(kind: str, family: str, tmp_path: Path, labels: LabelSet) -> None:
     initial = new_classifier(tiny.save_base(tmp_path, family), labels=labels, max_length=16, dropout=0.0)
     width = initial.model.get_input_embeddings().embedding_dim
-    student, facts = build(kind, initial.model, embedding_size=width)
-    assert [fact.value for fact in facts] == [1]
+    student, diagnostics = build(kind, initial.model, embedding_size=width)
+    assert [diagnostic.value for diagnostic in diagnostics] == [1]
     assert student(torch.tensor([[2, 7, 3]])).logits.shape == (1, 3)
     assert student.config.id2label == initial.model.config.id2label
 
@@ -103,7 +103,7 @@ def test_where_nothing_normalises_the_tokens_their_root_mean_square_is_1(kind: s
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_smaller_table_says_which_share_of_the_energy_it_keeps(kind: str, teacher: TorchClassifier) -> None:
-    energies = [build(kind, teacher.model, embedding_size=size).facts[0].value for size in (2, 8, 15)]
+    energies = [build(kind, teacher.model, embedding_size=size).diagnostics[0].value for size in (2, 8, 15)]
     assert energies == sorted(energies)
     assert 0 < energies[0] < energies[-1] < 1
     with pytest.raises(ModelError, match="embedding_size"):

@@ -16,7 +16,7 @@ from pipestill.errors import ModelError
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.params import Equalisation, ExportParams, ParityParams
-from pipestill.exporters.records import CardFacts
+from pipestill.exporters.records import CardContent
 from pipestill.predict import Classifier
 from pipestill.teacher import load_classifier, predict_logits, save_classifier
 from pipestill.training.finetune import finetune_teacher
@@ -37,7 +37,7 @@ LIMITS = ExportParams(
     parity=ParityParams(tolerance=1e-4, num_rows=8),
     gate_batch_size=4,
 )
-FACTS = CardFacts(
+CARD_CONTENT = CardContent(
     data_name="tiny films",
     data_origin="a test",
     data_licence="CC0 1.0",
@@ -78,7 +78,7 @@ def export_and_compare(source: Path, name: str) -> None:
     given, target = inputs("export"), Path("onnx") / name
     dev = DevRows(given.dev.texts, given.dev.label_ids)
     classifier = load_classifier(source)
-    export_folder(name, classifier, source, target, dev, given.table["text"][:8], LIMITS, lambda: FACTS)
+    export_folder(name, classifier, source, target, dev, given.table["text"][:8], LIMITS, lambda: CARD_CONTENT)
     texts = [*given.dev.texts, *LINES]
     expected = predict_logits(classifier, texts, batch_size=4, precision="float32")
     np.testing.assert_allclose(Classifier(target, file="onnx/model.onnx").logits(texts), expected, atol=1e-4)

@@ -69,5 +69,5 @@ def test_a_teacher_of_every_family_is_tuned_cached_distilled_exported_and_asked(
     expected = predict_logits(student, dev.texts, batch_size=4, precision="float32")
     np.testing.assert_allclose(Classifier(onnx, file="onnx/model.onnx").logits(list(dev.texts)), expected, atol=1e-4)
     assert {answer.label for answer in Classifier(onnx).predict(list(dev.texts))} <= {"bad", "fine", "good"}
-    fractions = [fact.value for fact in trained.record.facts]
+    fractions = [diagnostic.value for diagnostic in trained.record.diagnostics]
     assert fractions == ([1.0] if family == "albert" else [])

@@ -78,24 +78,26 @@ def test_a_pruned_student_says_of_its_rows_what_the_whole_one_says(inputs: Train
     logits = [predict_logits(built.classifier, rows, batch_size=8, precision="float32") for built in (whole, small)]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
     assert whole.old_ids is None
-    assert whole.facts == ()
+    assert whole.diagnostics == ()
 
 
 def test_what_pruning_saves_and_costs_is_told_in_the_record_and_to_the_run(inputs: TrainingInputs) -> None:
     trained = train_student(
         "small", params(vocabulary=PRUNED, embedding={"kind": "factorised", "size": 3}), inputs, SILENT
     )
-    facts = {fact.name: fact.value for fact in trained.record.facts}
+    diagnostics = {diagnostic.name: diagnostic.value for diagnostic in trained.record.diagnostics}
     kept = trained.classifier.model.config.vocab_size
-    assert facts["vocabulary_kept_tokens"] == kept
-    assert facts["vocabulary_whole_tokens"] == len(tiny.SPECIAL) + len(tiny.WORDS)
-    assert facts["vocabulary_saved_bytes"] == (facts["vocabulary_whole_tokens"] - kept) * tiny.HIDDEN * 4
+    assert diagnostics["vocabulary_kept_tokens"] == kept
+    assert diagnostics["vocabulary_whole_tokens"] == len(tiny.SPECIAL) + len(tiny.WORDS)
+    assert diagnostics["vocabulary_saved_bytes"] == (diagnostics["vocabulary_whole_tokens"] - kept) * tiny.HIDDEN * 4
     known = set(trained.classifier.tokenizer.get_vocab())
     words = [word for text in inputs.dev.texts for word in text.split()]
-    assert facts["vocabulary_dev_unknown_fraction"] == pytest.approx(np.mean([word not in known for word in words]))
-    assert facts["vocabulary_dev_unknown_fraction"] > facts["vocabulary_whole_dev_unknown_fraction"] == 0
-    assert facts["vocabulary_dev_token_growth_fraction"] == 0
-    assert 0 < facts["embedding_energy_fraction"] < 1
+    assert diagnostics["vocabulary_dev_unknown_fraction"] == pytest.approx(
+        np.mean([word not in known for word in words])
+    )
+    assert diagnostics["vocabulary_dev_unknown_fraction"] > diagnostics["vocabulary_whole_dev_unknown_fraction"] == 0
+    assert diagnostics["vocabulary_dev_token_growth_fraction"] == 0
+    assert 0 < diagnostics["embedding_energy_fraction"] < 1
     logged: dict[str, float] = {}
     chosen: list[Choice] = []
 

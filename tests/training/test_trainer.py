@@ -15,7 +15,7 @@ from pipestill.data.tables import open_table, read_columns
 from pipestill.errors import CacheError, ModelError, StaleCacheError
 from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheLogitsParams, FeaturesParams, LogitCache
-from pipestill.logit_cache.committee import open_member, write_committee
+from pipestill.logit_cache.ensemble import open_member, write_ensemble
 from pipestill.seeding import seed_everything
 from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits
@@ -326,23 +326,23 @@ def test_a_student_without_a_teacher_needs_no_cache(workspace: Path) -> None:
     assert trained.classifier.model.config.num_hidden_layers == 2
 
 
-def test_a_student_learns_what_a_committee_says(workspace: Path) -> None:
-    """Two members that say the same make a committee that says it too; one that says the opposite changes it."""
+def test_a_student_learns_what_a_ensemble_says(workspace: Path) -> None:
+    """Two members that say the same make an ensemble that says it too; one that says the opposite changes it."""
     fill_cache()
     teacher = open_member(Path("data/logits"))
     for name, members in (
         ("same", {"teacher": teacher, "twin": teacher}),
         ("opposed", {"teacher": teacher, "anti": Opposed(teacher)}),
     ):
-        write_committee(
+        write_ensemble(
             members=members,
             weights=dict.fromkeys(members, 1.0),
-            out=Path("data/committees") / name,
+            out=Path("data/ensembles") / name,
             scratch=Path(".scratch"),
         )
     alone = distil("alone")
-    same = distil("same", targets="data/committees/same")
-    opposed = distil("opposed", targets="data/committees/opposed")
+    same = distil("same", targets="data/ensembles/same")
+    opposed = distil("opposed", targets="data/ensembles/opposed")
     assert_same_weights(alone, same)
     # the mean of opposites is 0 for every label: the loss is that of another target
     assert opposed.record.epochs[0].train_loss != alone.record.epochs[0].train_loss
@@ -369,11 +369,11 @@ def test_a_teacher_with_another_mask_token_reads_its_own(workspace: Path) -> Non
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_committee_of_other_labels_is_refused(workspace: Path) -> None:
+def test_a_ensemble_of_other_labels_is_refused(workspace: Path) -> None:
     fill_cache()
     teacher = open_member(Path("data/logits"))
-    out = Path("data/committees/all")
-    write_committee(
+    out = Path("data/ensembles/all")
+    write_ensemble(
         members={"a": teacher, "b": teacher}, weights={"a": 1.0, "b": 1.0}, out=out, scratch=Path(".scratch")
     )
     with pytest.raises(ModelError, match="other labels"):

@@ -15,14 +15,14 @@ from pipestill.ablation.params import Recipe, StudentSettings, student_params
 from pipestill.ablation.records import CellRecord, SeedRecord
 from pipestill.choices import Choice
 from pipestill.data.tables import Rows, open_table
+from pipestill.diagnostics import Diagnostic
 from pipestill.errors import CacheError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions
 from pipestill.evaluation.scoring import PRECISION, one_by_one, run_batches
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.params import ExportParams
-from pipestill.exporters.records import CardFacts, ExportRecord
-from pipestill.facts import Fact
+from pipestill.exporters.records import CardContent, ExportRecord
 from pipestill.losses._features import Reads
 from pipestill.metrics.measures import score, scores
 from pipestill.records import Record, read_record, write_json
@@ -40,7 +40,7 @@ from pipestill.training.teachers import CachedFeatures, holds_features, open_cac
 from pipestill.training.vocabulary import OldIds
 from pipestill.variants import INT8
 
-Describe = Callable[[TorchClassifier], CardFacts]
+Describe = Callable[[TorchClassifier], CardContent]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Outcome(Record):
     seed: SeedRecord
     train_wall_time_s: float
     num_parameters: int
-    facts: tuple[Fact, ...]
+    diagnostics: tuple[Diagnostic, ...]
     choices: tuple[Choice, ...]
 
 
@@ -109,7 +109,7 @@ def run_cell(
         export: settings and gates of the export.
         evaluate: settings of scoring.
         log_seed: function from a seed to the callbacks that log its curves.
-        describe: function that collects the facts of a model card.
+        describe: function that collects the content of a model card.
         folders: folder that keeps finished seeds, and folder of the first seed's int8 file.
 
     Raises:
@@ -131,7 +131,7 @@ def run_cell(
         recipe=names[1],
         seeds=tuple(outcome.seed for outcome in outcomes.values()),
         num_parameters=first.num_parameters,
-        facts=first.facts,
+        diagnostics=first.diagnostics,
         exported_seed=seeds[0],
         fp32=exported.fp32,
         int8=exported.int8,
@@ -180,7 +180,7 @@ def train_seed(
         seed=seed,
         train_wall_time_s=trained.train_seconds,
         num_parameters=record.num_parameters,
-        facts=record.facts,
+        diagnostics=record.diagnostics,
         choices=record.choices,
     )
     write_json(folder / "outcome.json", outcome)

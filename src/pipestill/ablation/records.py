@@ -1,8 +1,8 @@
 """The records of the ablation: each cell, and the table. Wall times lie apart, so that the rest is reproducible."""
 
+from pipestill.diagnostics import Diagnostic
 from pipestill.environment import Environment
 from pipestill.exporters.records import FileRecord
-from pipestill.facts import Fact
 from pipestill.metrics.records import Resampling
 from pipestill.metrics.uncertainty import Estimate
 from pipestill.records import Record
@@ -37,7 +37,7 @@ class CellRecord(Record):
         recipe: name of the recipe in params.
         seeds: one record per training, in the order of params.
         num_parameters: parameters of the student.
-        facts: diagnostics of its architecture, with the first seed.
+        diagnostics: diagnostics of its architecture, with the first seed.
         exported_seed: seed whose model was exported.
         fp32: fp32 file on which parity was measured; not kept.
         int8: int8 file of the exported model.
@@ -52,7 +52,7 @@ class CellRecord(Record):
     recipe: str
     seeds: tuple[SeedRecord, ...]
     num_parameters: int
-    facts: tuple[Fact, ...]
+    diagnostics: tuple[Diagnostic, ...]
     exported_seed: int
     fp32: FileRecord
     int8: FileRecord

@@ -1,7 +1,7 @@
 """The data card as Markdown, and its short form for the terminal."""
 
 from pipestill.data.card import REASONS, REPAIRS, DataCard
-from pipestill.data.findings import facts, spelled, warnings
+from pipestill.data.findings import basics, spelled, warnings
 from pipestill.data.look_alikes import visible
 from pipestill.markdown import escaped
 
@@ -11,7 +11,7 @@ NUM_FIRST = 3
 
 def card_markdown(card: DataCard) -> str:
     """Write the card as Markdown; it opens with the three most important findings."""
-    first = [*warnings(card), *facts(card)][:NUM_FIRST]
+    first = [*warnings(card), *basics(card)][:NUM_FIRST]
     lines = [
         f"# Data card: {escaped(card.name)}",
         "",

@@ -31,7 +31,7 @@ def warnings(card: DataCard) -> list[str]:
     return found
 
 
-def facts(card: DataCard) -> list[str]:
+def basics(card: DataCard) -> list[str]:
     """List basic figures, a sentence each: rows, the most frequent label, lengths."""
     rows = {name: card.splits[name].num_rows for name in ("train", "dev", "test")}
     labels = card.splits["train"].num_rows_by_label

@@ -19,7 +19,7 @@ from pipestill.data.counts import Counts
 from pipestill.data.cutting import cut_pool
 from pipestill.data.dedupe import Variant, resolve
 from pipestill.data.describe import describe
-from pipestill.data.findings import facts, warnings
+from pipestill.data.findings import basics, warnings
 from pipestill.data.params import PrepareParams
 from pipestill.data.raw_rows import RawRow
 from pipestill.data.reading import read_rows
@@ -70,7 +70,7 @@ def prepare(manifest: RawManifest, raw: Path, out: Path, params: PrepareParams, 
     write_labels(out / LABELS.name, labels)
     write_json(out / CARD.name, card)
     write_bytes(out / CARD_TEXT.name, card_markdown(card).encode())
-    for line in (facts(card)[0], *warnings(card)):
+    for line in (basics(card)[0], *warnings(card)):
         print(f"{manifest.name}: {line}", flush=True)
     return card
 

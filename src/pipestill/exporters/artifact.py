@@ -21,7 +21,7 @@ from pipestill.exporters.model_card import render_card
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.parity import Batch, measure_parity
 from pipestill.exporters.quantised_share import measure_share
-from pipestill.exporters.records import CardFacts, ExportRecord, describe_file
+from pipestill.exporters.records import CardContent, ExportRecord, describe_file
 from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.shipped import Shipped
 from pipestill.exporters.trace import input_names, trace
@@ -58,7 +58,7 @@ def export_folder(
     dev: DevRows,
     calibration: Sequence[str],
     params: ExportParams,
-    describe: Callable[[], CardFacts],
+    describe: Callable[[], CardContent],
 ) -> ExportRecord:
     """Export a classifier to a folder of its own.
 
@@ -70,7 +70,7 @@ def export_folder(
         dev: real rows, for parity and for the int8 limits.
         calibration: texts of the train split, for the ranges of the inputs of int8 products.
         params: settings and limits.
-        describe: function that collects the facts of the model card.
+        describe: function that collects the content of the model card.
 
     Returns:
         The record of the export.
@@ -136,7 +136,7 @@ def export_folder(
             exporter.variant.name: export_further(exporter, fp32.model, files[0], target, reference)
             for exporter in params.further
         },
-        facts=describe(),
+        card=describe(),
     )
     enforce_limits(params.int8, gate, record.quantised_share, record.int8_size_fraction)
     write_bytes(target / "README.md", render_card(record).encode())
@@ -151,10 +151,10 @@ def shape_of(model: PreTrainedModel) -> Shape:
 
 def describe_model(
     classifier: TorchClassifier, data: DataCard, recipe: Mapping[str, object], dev_texts: Sequence[str]
-) -> CardFacts:
-    """Collect the card's facts on a classifier, its data and its base."""
+) -> CardContent:
+    """Collect what the card tells of a classifier, its data and its base."""
     lengths = np.array(count_tokens(classifier.tokenizer, dev_texts))
-    return CardFacts(
+    return CardContent(
         data_name=data.name,
         data_origin=data.origin,
         data_licence=data.licence,

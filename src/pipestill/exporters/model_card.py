@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from pipestill.exporters.records import CardFacts, ExportRecord
+from pipestill.exporters.records import CardContent, ExportRecord
 from pipestill.markdown import escaped
 from pipestill.variants import variant_named
 
@@ -27,14 +27,14 @@ def render_card(
         header: additional lines of the YAML header.
         notice: first lines of the card's text.
     """
-    facts = record.facts
+    card = record.card
     parts = (
         _header(record, results, header),
         notice,
         _model(record),
         quality,
         _usage(record),
-        _data(facts),
+        _data(card),
         _recipe(record),
     )
     return "\n".join([line for part in parts for line in part] + [""])
@@ -48,7 +48,7 @@ def _header(record: ExportRecord, results: Sequence[object], more: Sequence[str]
         "pipeline_tag: text-classification",
         "library_name: onnx",
         "license: other",
-        f"license_name: {json.dumps(f'see below; data: {record.facts.data_licence}')}",
+        f"license_name: {json.dumps(f'see below; data: {record.card.data_licence}')}",
         "tags: [onnx, onnxruntime, int8, text-classification, pipestill, transformers.js]",
         *([f"model-index: {index}"] if results else []),
         *more,
@@ -58,13 +58,13 @@ def _header(record: ExportRecord, results: Sequence[object], more: Sequence[str]
 
 
 def _model(record: ExportRecord) -> list[str]:
-    gate, facts = record.int8_gate, record.facts
-    shown = ", ".join(escaped(label) for label in facts.labels[:MAX_LABELS_SHOWN])
-    more = f" and {len(facts.labels) - MAX_LABELS_SHOWN} more" if len(facts.labels) > MAX_LABELS_SHOWN else ""
+    gate, card = record.int8_gate, record.card
+    shown = ", ".join(escaped(label) for label in card.labels[:MAX_LABELS_SHOWN])
+    more = f" and {len(card.labels) - MAX_LABELS_SHOWN} more" if len(card.labels) > MAX_LABELS_SHOWN else ""
     return [
-        f"# {record.model}: {escaped(facts.data_name)}",
+        f"# {record.model}: {escaped(card.data_name)}",
         "",
-        f"A text classifier with {len(facts.labels)} labels: {shown}{more}.",
+        f"A text classifier with {len(card.labels)} labels: {shown}{more}.",
         "",
         f"| file | size (bytes) | {record.task.primary.title} on dev | sha256 |",
         "|---|---:|---:|---|",
@@ -124,24 +124,24 @@ def _usage(record: ExportRecord) -> list[str]:
     ]
 
 
-def _data(facts: CardFacts) -> list[str]:
-    rows = ", ".join(f"{split} {count}" for split, count in facts.num_rows.items())
-    name, origin, licence = map(escaped, (facts.data_name, facts.data_origin, facts.data_licence))
+def _data(card: CardContent) -> list[str]:
+    rows = ", ".join(f"{split} {count}" for split, count in card.num_rows.items())
+    name, origin, licence = map(escaped, (card.data_name, card.data_origin, card.data_licence))
     return [
-        f"- Texts longer than {facts.max_length} tokens are cut: {facts.cut_fraction:.1%} of the dev texts.",
+        f"- Texts longer than {card.max_length} tokens are cut: {card.cut_fraction:.1%} of the dev texts.",
         "",
         "## Data",
         "",
         f"{name} ({origin}), rows: {rows}. Licence: {licence}.",
         "",
-        *(line for line in facts.base_notice.splitlines()),
+        *(line for line in card.base_notice.splitlines()),
         "",
     ]
 
 
 def _recipe(record: ExportRecord) -> list[str]:
     fused = ", ".join(f"{count} {name}" for name, count in record.fused_operators.items()) or "nothing"
-    recipe = json.dumps(record.facts.recipe, indent=2, ensure_ascii=False)
+    recipe = json.dumps(record.card.recipe, indent=2, ensure_ascii=False)
     share = record.quantised_share
     stays = ", ".join(f"{size} bytes of {name}" for name, size in share.float_bytes_by_operator.items()) or "nothing"
     return [

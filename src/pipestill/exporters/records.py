@@ -71,8 +71,8 @@ class FurtherFile(Record):
     quality: float
 
 
-class CardFacts(Record):
-    """The facts of the model card beside the export record.
+class CardContent(Record):
+    """The content of the model card beside the export record.
 
     Attributes:
         data_name: name of the data set.
@@ -117,7 +117,7 @@ class ExportRecord(Record):
         quantised_share: quantised share of the int8 file's weight bytes.
         int8_gate: scores of the int8 file on dev.
         more: further files by variant; left out of the JSON where there are none.
-        facts: facts of the model card beside these figures.
+        card: content of the model card beside these figures.
     """
 
     model: str
@@ -134,12 +134,12 @@ class ExportRecord(Record):
     quantised_share: QuantisedShare
     int8_gate: Int8Gate
     more: dict[str, FurtherFile] = Field(default_factory=dict, exclude_if=operator.not_)
-    facts: CardFacts
+    card: CardContent
 
     @property
     def task(self) -> Task:
         """Task that the model's labels belong to."""
-        return TASKS[self.facts.task]
+        return TASKS[self.card.task]
 
     @property
     def files(self) -> dict[str, FileRecord]:

@@ -1,4 +1,4 @@
-"""The sections `cache_logits` and `committees.<name>` of params.yaml."""
+"""The sections `cache_logits` and `ensembles.<name>` of params.yaml."""
 
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ class CacheLogitsParams(Section):
     features: FeaturesParams
 
 
-class CommitteeParams(Section):
+class EnsembleParams(Section):
     """The members of an ensemble.
 
     Attributes:

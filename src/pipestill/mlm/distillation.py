@@ -8,8 +8,8 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
+from pipestill.diagnostics import Diagnostic
 from pipestill.errors import ModelError
-from pipestill.facts import Fact
 from pipestill.mlm.model import MaskedLm
 from pipestill.mlm.params import MlmDistillParams
 from pipestill.mlm.reader import MlmCache
@@ -52,7 +52,7 @@ def distil_mlm(
         ModelError: the student cannot be made from this teacher.
     """
     seed_everything(derive_seed(params.seed, "student"))
-    model, facts = build_student(params.architecture, teacher.model)
+    model, diagnostics = build_student(params.architecture, teacher.model)
     student = MaskedLm(model, teacher.tokenizer, teacher.notice)
     start = time.perf_counter()
     record = train_masked_lm(
@@ -67,12 +67,12 @@ def distil_mlm(
         scratch=scratch,
         callbacks=callbacks,
     )
-    return Distilled(student, record.model_copy(update={"facts": facts}), time.perf_counter() - start)
+    return Distilled(student, record.model_copy(update={"diagnostics": diagnostics}), time.perf_counter() - start)
 
 
 def build_student(
     architecture: BertLayersSpec | DistilbertSpec, teacher: PreTrainedModel
-) -> tuple[PreTrainedModel, tuple[Fact, ...]]:
+) -> tuple[PreTrainedModel, tuple[Diagnostic, ...]]:
     """Build a masked language model from some of a teacher's layers and the teacher's head, without random weights.
 
     Raises:
@@ -96,7 +96,7 @@ def build_student(
             next_step="choose another architecture for mlm_distill in pipelines/mlm/params.yaml",
         )
     student.tie_weights()
-    return student.eval(), built.facts
+    return student.eval(), built.diagnostics
 
 
 def _head_of(student: PreTrainedModel, teacher: PreTrainedModel) -> dict[str, Tensor]:

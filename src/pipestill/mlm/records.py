@@ -1,7 +1,7 @@
 """The record of a masked language model's training, without wall times."""
 
 from pipestill.choices import Choice
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.records import Record
 from pipestill.training.records import EpochScores, StepPoint
 
@@ -39,7 +39,7 @@ class MlmTrainingRecord(Record):
         epochs: dev scores after each epoch.
         steps: points of the loss curve.
         choices: values chosen for `auto` settings.
-        facts: diagnostics of a student's architecture.
+        diagnostics: diagnostics of a student's architecture.
     """
 
     model: str
@@ -51,7 +51,7 @@ class MlmTrainingRecord(Record):
     epochs: tuple[MlmEpoch, ...]
     steps: tuple[StepPoint, ...]
     choices: tuple[Choice, ...]
-    facts: tuple[Fact, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def after(self) -> MlmScores:

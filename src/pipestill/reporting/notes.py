@@ -11,7 +11,7 @@ def notes(summary: Summary) -> str:
         summary,
         "Agreement and retention: against the PyTorch teacher.",
         "`model ms`: its median without tokenisation. `vs PyTorch` and `vs int8`: how many times faster than those "
-        "forms of the teacher.",
+        "variants of the teacher.",
     )
     return "\n".join([*basis, "", *choice_lines(summary)]) + "\n"
 

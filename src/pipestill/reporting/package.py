@@ -102,7 +102,7 @@ def hub_results(
         {"type": measure.hub_type, "name": measure.title, "value": quality.measures[measure.name].value}
         for measure in task.headline
     ]
-    name = export.facts.data_name
+    name = export.card.data_name
     dataset = {"type": name, "name": name, "split": "test"}
     return [{"task": {"type": task.hub_task}, "dataset": dataset, "metrics": metrics}]
 

@@ -51,7 +51,7 @@ P50 = Column("p50 ms", lambda row: milliseconds(row.speed.p50_ms) if row.speed e
 VS_TORCH = Column("vs PyTorch", lambda row: times(row.speedup_over_torch))
 NAMES = (
     Column("model", lambda row: row.model, numeric=False),
-    Column("form", lambda row: row.title, numeric=False),
+    Column("variant", lambda row: row.title, numeric=False),
 )
 """The columns that name a row."""
 RETENTION = Column("retention", lambda row: with_interval(row.test.retention, percent=True))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.students.params import StudentSpec
 
 Batch = Mapping[str, Tensor]
@@ -18,7 +18,7 @@ class Built(NamedTuple):
     """A new student, and the diagnostics of its architecture, which go into the training record and MLflow."""
 
     model: PreTrainedModel
-    facts: tuple[Fact, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def build_architecture(spec: StudentSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:

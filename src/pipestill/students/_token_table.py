@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pipestill.architectures._base import TokenTableClassifier
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.students._base import Built
 from pipestill.surgery.directions import reduced
 
@@ -42,4 +42,4 @@ def build_on_table(
     )
     with torch.no_grad():
         student.word_embeddings.weight.copy_(table / table.square().mean().sqrt() if to_unit else table)
-    return Built(student, (Fact(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))
+    return Built(student, (Diagnostic(name="word_embedding_energy_kept_fraction", value=energy, unit="fraction"),))

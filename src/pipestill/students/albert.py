@@ -24,7 +24,7 @@ from transformers import AlbertConfig, AlbertForSequenceClassification, AlbertMo
 from transformers.models.albert.modeling_albert import AlbertLayer
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer
 
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.students._base import Built
 from pipestill.students.params import AlbertSpec
 from pipestill.surgery.bert import as_bert
@@ -55,7 +55,7 @@ def build(spec: AlbertSpec, initial: PreTrainedModel) -> Built:
         _fill_layer(shared, [teacher.bert.encoder.layer[layer] for layer in layers])
         student.albert.pooler.load_state_dict(teacher.bert.pooler.dense.state_dict())
         student.classifier.load_state_dict(teacher.classifier.state_dict())
-    return Built(student, _facts(student, teacher.config, directions))
+    return Built(student, _diagnostics(student, teacher.config, directions))
 
 
 def _config(bert: BertConfig, embedding_size: int, num_layers: int) -> AlbertConfig:
@@ -129,7 +129,9 @@ def _fill_layer(shared: AlbertLayer, layers: list[BertLayer]) -> None:
         shared.get_submodule(mine).load_state_dict(mean)
 
 
-def _facts(student: AlbertForSequenceClassification, bert: BertConfig, directions: Directions) -> tuple[Fact, ...]:
+def _diagnostics(
+    student: AlbertForSequenceClassification, bert: BertConfig, directions: Directions
+) -> tuple[Diagnostic, ...]:
     """Return the arithmetic of the module's docstring, and the energy that the embedding keeps."""
     config = student.config
     words, hidden, size = bert.vocab_size, bert.hidden_size, config.embedding_size
@@ -142,6 +144,9 @@ def _facts(student: AlbertForSequenceClassification, bert: BertConfig, direction
     }
     shares = zip(("word", "position"), directions.energy_fractions, strict=True)
     return (
-        *(Fact(name=name, value=count, unit="parameters") for name, count in counts.items()),
-        *(Fact(name=f"{name}_embedding_energy_kept_fraction", value=share, unit="fraction") for name, share in shares),
+        *(Diagnostic(name=name, value=count, unit="parameters") for name, count in counts.items()),
+        *(
+            Diagnostic(name=f"{name}_embedding_energy_kept_fraction", value=share, unit="fraction")
+            for name, share in shares
+        ),
     )

@@ -12,7 +12,7 @@ et al. 2020, arXiv:2004.04037, cut heads and units, there by their gradients):
 The same hidden dimensions are kept everywhere, in their order, since every layer adds to them; principal directions
 (SVD) are not possible, because normalisation gains belong to single dimensions. Heads and units are chosen for each
 layer separately. Queries are scaled so that attention scores keep their temperature. Pooler and classifier are cut
-likewise. The shares of importance kept are recorded (`facts`); there are no random weights. hidden_states are narrower
+likewise. The shares of importance kept are recorded; there are no random weights. hidden_states are narrower
 than the teacher's: a loss that matches them needs a learned projection.
 """
 
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
 
+from pipestill.diagnostics import Diagnostic
 from pipestill.errors import ModelError
-from pipestill.facts import Fact
 from pipestill.students._base import Built
 from pipestill.students.params import BertNarrowSpec
 from pipestill.surgery.bert import as_bert
@@ -58,7 +58,7 @@ def build(spec: BertNarrowSpec, initial: PreTrainedModel) -> Built:
     return Built(
         student,
         tuple(
-            Fact(name=f"{name}_importance_kept_fraction", value=min(share, 1.0), unit="fraction")
+            Diagnostic(name=f"{name}_importance_kept_fraction", value=min(share, 1.0), unit="fraction")
             for name, share in shares.items()
         ),
     )

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from pipestill.diagnostics import Diagnostic
 from pipestill.errors import ModelError
-from pipestill.facts import Fact
 from pipestill.students._base import Batch, Built
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.params import BertThinSpec
@@ -58,8 +58,8 @@ def build(spec: BertThinSpec, initial: PreTrainedModel, batches: Sequence[Batch]
     return Built(
         _assemble(layers, thinned, spec.intermediate_size),
         (
-            Fact(name="feed_forward_explained_fraction", value=sum(explained) / len(explained), unit="fraction"),
-            Fact(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
+            Diagnostic(name="feed_forward_explained_fraction", value=sum(explained) / len(explained), unit="fraction"),
+            Diagnostic(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
         ),
     )
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from pipestill.choices import Choice
+from pipestill.diagnostics import Diagnostic
 from pipestill.errors import ModelError
-from pipestill.facts import Fact
 from pipestill.losses._features import Reads
 from pipestill.seeding import derive_seed, seed_everything
 from pipestill.students._base import build_architecture
@@ -48,13 +48,13 @@ class Student(NamedTuple):
 
     Attributes:
         classifier: model and tokenizer.
-        facts: diagnostics of its architecture, vocabulary and embedding.
+        diagnostics: diagnostics of its architecture, vocabulary and embedding.
         choices: values chosen for `auto` settings.
         old_ids: the teacher's id of each of its tokens; None where both use the same ids.
     """
 
     classifier: TorchClassifier
-    facts: tuple[Fact, ...]
+    diagnostics: tuple[Diagnostic, ...]
     choices: tuple[Choice, ...]
     old_ids: OldIds
 
@@ -89,7 +89,7 @@ def train_built(
         callbacks=callbacks,
         choices=student.choices,
     )
-    record = record.model_copy(update={"facts": student.facts})
+    record = record.model_copy(update={"diagnostics": student.diagnostics})
     return Trained(student.classifier, record, time.perf_counter() - start, signal.seconds)
 
 
@@ -110,11 +110,11 @@ def build_student(params: StudentParams, inputs: TrainingInputs) -> Student:
     choices = _set_max_length(initial, params, inputs)
     pruned = prune_vocabulary(params.vocabulary, initial, inputs.table, inputs.dev.texts)
     batches = first_batches(inputs, pruned.initial.tokenizer, params.architecture.num_rows_read)
-    model, facts = build_architecture(params.architecture, pruned.initial.model, batches)
+    model, diagnostics = build_architecture(params.architecture, pruned.initial.model, batches)
     check_length(model, initial.max_length)
     shrunk = shrink_embedding(params.embedding, model)
-    facts = (*facts, *pruned.facts, *shrunk)
-    return Student(replace(pruned.initial, model=model), facts, choices, pruned.old_ids)
+    diagnostics = (*diagnostics, *pruned.diagnostics, *shrunk)
+    return Student(replace(pruned.initial, model=model), diagnostics, choices, pruned.old_ids)
 
 
 def _set_max_length(initial: TorchClassifier, params: StudentParams, inputs: TrainingInputs) -> tuple[Choice, ...]:

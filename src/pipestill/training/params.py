@@ -130,7 +130,7 @@ class FinetuneTeacherParams(Section):
 
 
 class MoreTeacherParams(FinetuneTeacherParams):
-    """Settings of one more teacher, for a committee.
+    """Settings of one more teacher, for an ensemble.
 
     Attributes:
         base: pretrained model to fine-tune: the base of `fetch`, or one of `more_bases`.

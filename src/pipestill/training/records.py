@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipestill.choices import Choice
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.records import Record
 from pipestill.tasks import Measure
 
@@ -43,7 +43,7 @@ class TrainingRecord(Record):
         epochs: one point an epoch, and before them epoch 0 where the head was fitted on the frozen base.
         steps: points of the loss curve.
         choices: values chosen for `auto` settings.
-        facts: diagnostics of a student's architecture, such as the share of the embeddings' energy that it keeps.
+        diagnostics: diagnostics of a student's architecture, such as the share of the embeddings' energy that it keeps.
     """
 
     model: str
@@ -55,7 +55,7 @@ class TrainingRecord(Record):
     epochs: tuple[EpochPoint, ...]
     steps: tuple[StepPoint, ...]
     choices: tuple[Choice, ...]
-    facts: tuple[Fact, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def best(self) -> EpochPoint:

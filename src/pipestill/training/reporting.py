@@ -66,6 +66,6 @@ def log_trained(run: TrainingLog, trained: Trained) -> None:
             "num_rows": record.num_rows,
             "train_seconds": trained.train_seconds,
             "teacher_seconds": trained.teacher_seconds,
-            **{f"architecture.{fact.name}": fact.value for fact in record.facts},
+            **{f"architecture.{diagnostic.name}": diagnostic.value for diagnostic in record.diagnostics},
         }
     )

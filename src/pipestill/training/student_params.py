@@ -65,7 +65,7 @@ class StudentParams(Section):
         init: model it takes its weights from: the fine-tuned teacher, the pretrained base, or a task-agnostic student
             distilled from the base (docs/mlm.md).
         rows: rows it trains on: the transfer set, or the train rows alone.
-        targets: source of its targets: the logit cache, or that of a committee (offline distillation), the teacher
+        targets: source of its targets: the logit cache, or that of an ensemble (offline distillation), the teacher
             itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
         max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         objective: the losses, whose weighted sum is minimised.
@@ -78,7 +78,7 @@ class StudentParams(Section):
     embedding: EmbeddingSpec
     init: Literal["models/teacher", "models/base", "models/mlm/student"]
     rows: Literal["data/transfer", "data/prepared/train.parquet"]
-    targets: str = Field(pattern=r"^(data/logits|data/committees/\w+|models/teacher|data/prepared/train\.parquet)$")
+    targets: str = Field(pattern=r"^(data/logits|data/ensembles/\w+|models/teacher|data/prepared/train\.parquet)$")
     max_length: MaxLength
     objective: Annotated[tuple[TermParams, ...], FROM_LIST]
     training: TrainingSettings

@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from pipestill.errors import CacheError, CorruptCacheError
 from pipestill.logit_cache import LogitCache, check_sample, identify, read_stored
-from pipestill.logit_cache.committee import open_member
+from pipestill.logit_cache.ensemble import open_member
 from pipestill.losses._features import Features, Reads, Sizes
 from pipestill.precision import Precision
 from pipestill.seeding import derive_seed
@@ -200,14 +200,14 @@ def open_logits(
 ) -> CachedTeacher:
     """Open a cache for some rows without checking it against its teacher: DVC's dependencies vouch for it.
 
-    This serves a committee's cache, which a single model cannot recompute, and students that are not initialised from
+    This serves an ensemble's cache, which a single model cannot recompute, and students that are not initialised from
     the teacher.
 
     Args:
         folder: folder of the logit cache.
         labels: label names of the data.
         rows: rows to train on: column content_id.
-        in_the_loop: the teacher whose features go with a committee's logits; None where none are needed.
+        in_the_loop: the teacher whose features go with an ensemble's logits; None where none are needed.
 
     Raises:
         ModelError: the cache has other labels than the data.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from pipestill.facts import Fact
+from pipestill.diagnostics import Diagnostic
 from pipestill.teacher import TorchClassifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer, unknown_fraction
@@ -30,12 +30,12 @@ class Pruned(NamedTuple):
     Attributes:
         initial: model, and tokenizer with the pruned vocabulary.
         old_ids: map to the ids of the whole vocabulary, see `OldIds`.
-        facts: tokens kept, parameters saved, and the effects on dev texts.
+        diagnostics: tokens kept, parameters saved, and the effects on dev texts.
     """
 
     initial: TorchClassifier
     old_ids: OldIds
-    facts: tuple[Fact, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def prune_vocabulary(
@@ -59,18 +59,20 @@ def prune_vocabulary(
     saved = pick_tokens(initial.model, old_ids)
     before, after = count_tokens(whole, [dev_texts]), count_tokens(tokenizer, [dev_texts])
     growth = float(after.sum() / max(before.sum(), 1) - 1)
-    facts = (
-        Fact(name="vocabulary_kept_tokens", value=len(old_ids), unit="tokens"),
-        Fact(name="vocabulary_whole_tokens", value=len(whole), unit="tokens"),
-        Fact(name="vocabulary_saved_bytes", value=saved, unit="bytes"),
-        Fact(name="vocabulary_dev_unknown_fraction", value=unknown_fraction(tokenizer, after), unit="fraction"),
-        Fact(name="vocabulary_whole_dev_unknown_fraction", value=unknown_fraction(whole, before), unit="fraction"),
-        Fact(name="vocabulary_dev_token_growth_fraction", value=growth, unit="fraction"),
+    diagnostics = (
+        Diagnostic(name="vocabulary_kept_tokens", value=len(old_ids), unit="tokens"),
+        Diagnostic(name="vocabulary_whole_tokens", value=len(whole), unit="tokens"),
+        Diagnostic(name="vocabulary_saved_bytes", value=saved, unit="bytes"),
+        Diagnostic(name="vocabulary_dev_unknown_fraction", value=unknown_fraction(tokenizer, after), unit="fraction"),
+        Diagnostic(
+            name="vocabulary_whole_dev_unknown_fraction", value=unknown_fraction(whole, before), unit="fraction"
+        ),
+        Diagnostic(name="vocabulary_dev_token_growth_fraction", value=growth, unit="fraction"),
     )
-    return Pruned(replace(initial, tokenizer=tokenizer), old_ids, facts)
+    return Pruned(replace(initial, tokenizer=tokenizer), old_ids, diagnostics)
 
 
-def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Fact, ...]:
+def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Diagnostic, ...]:
     """Factorise a student's token embedding in place, if its params ask for it.
 
     Returns:
@@ -82,7 +84,7 @@ def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Fac
     if not isinstance(spec, FactorisedEmbeddingSpec):
         return ()
     energy = factorise_embedding(student, spec.size)
-    return (Fact(name="embedding_energy_fraction", value=energy, unit="fraction"),)
+    return (Diagnostic(name="embedding_energy_fraction", value=energy, unit="fraction"),)
 
 
 def _texts(table: Dataset) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""An ensemble of teachers (`committee`): the weighted mean of their logits, row by row, as a logit cache.
+"""An ensemble of teachers: the weighted mean of their logits, row by row, as a logit cache.
 
     logits = sum over teachers of weight * logits of that teacher / sum over teachers of weight
 
@@ -24,7 +24,7 @@ from pipestill.records import Record
 from pipestill.tasks.targets import LabelSet
 
 
-class CommitteeRecord(Record):
+class EnsembleRecord(Record):
     """Agreement within an ensemble.
 
     Attributes:
@@ -32,14 +32,14 @@ class CommitteeRecord(Record):
         num_rows: rows in each member's cache.
         agreement_between_members: share of rows on which two members give the same answer, by
             `<member> and <member>`.
-        agreement_with_committee: share of rows on which a member and the ensemble give the same answer.
+        agreement_with_ensemble: share of rows on which a member and the ensemble give the same answer.
         unit: unit of both agreements.
     """
 
     weights: dict[str, float]
     num_rows: int
     agreement_between_members: dict[str, float]
-    agreement_with_committee: dict[str, float]
+    agreement_with_ensemble: dict[str, float]
     unit: str = "fraction"
 
 
@@ -60,9 +60,9 @@ def weighted_mean(
     return np.tensordot(shares, np.stack(logits).astype(np.float64), axes=1).astype(np.float32)
 
 
-def write_committee(
+def write_ensemble(
     *, members: Mapping[str, LogitCache], weights: Mapping[str, float], out: Path, scratch: Path
-) -> CommitteeRecord:
+) -> EnsembleRecord:
     """Write the ensemble's cache and measure the agreement of its members.
 
     Args:
@@ -103,11 +103,11 @@ def write_committee(
     )
     num_rows = first.card.identity.num_rows
     total = sum(weights[name] for name in names)
-    return CommitteeRecord(
+    return EnsembleRecord(
         weights={name: weights[name] / total for name in names},
         num_rows=num_rows,
         agreement_between_members={f"{one} and {other}": same / num_rows for (one, other), same in pairs.items()},
-        agreement_with_committee={name: same / num_rows for name, same in with_all.items()},
+        agreement_with_ensemble={name: same / num_rows for name, same in with_all.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""A committee of teachers: the weighted mean of their logits, over the same rows and labels or not at all."""
+"""An ensemble of teachers: the weighted mean of their logits, over the same rows and labels or not at all."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from pipestill.errors import CacheError
 from pipestill.fingerprint import content_id
 from pipestill.logit_cache import CacheIdentity, LogitCache, write_logit_cache
-from pipestill.logit_cache.committee import open_member, weighted_mean, write_committee
+from pipestill.logit_cache.ensemble import open_member, weighted_mean, write_ensemble
 
 IDS = sorted(content_id(f"row {number}") for number in range(7))
 LABELS = ("bad", "good")
@@ -50,8 +50,8 @@ def members(tmp_path: Path) -> dict[str, LogitCache]:
     return {"teacher": write_member(tmp_path / "teacher", ONE), "other": write_member(tmp_path / "other", OTHER)}
 
 
-def test_the_committee_says_the_weighted_mean_of_its_members(members: dict[str, LogitCache], tmp_path: Path) -> None:
-    write_committee(
+def test_the_ensemble_says_the_weighted_mean_of_its_members(members: dict[str, LogitCache], tmp_path: Path) -> None:
+    write_ensemble(
         members=members, weights={"teacher": 3.0, "other": 1.0}, out=tmp_path / "all", scratch=tmp_path / "s"
     )
     found = open_member(tmp_path / "all").lookup(IDS)
@@ -63,7 +63,7 @@ def test_weights_need_not_sum_to_one() -> None:
 
 
 def test_the_record_counts_agreement_by_hand(members: dict[str, LogitCache], tmp_path: Path) -> None:
-    record = write_committee(
+    record = write_ensemble(
         members=members, weights={"teacher": 3.0, "other": 1.0}, out=tmp_path / "all", scratch=tmp_path / "s"
     )
     assert record.weights == {"teacher": 0.75, "other": 0.25}
@@ -71,14 +71,14 @@ def test_the_record_counts_agreement_by_hand(members: dict[str, LogitCache], tmp
     # the two differ in the first two rows and in the last three
     assert record.agreement_between_members == {"other and teacher": 2 / 7}
     # mean (3 * one + other) / 4: the teacher's label in all rows
-    assert record.agreement_with_committee == {"teacher": 1.0, "other": 2 / 7}
+    assert record.agreement_with_ensemble == {"teacher": 1.0, "other": 2 / 7}
 
 
-def test_another_weight_or_another_member_is_another_committee(members: dict[str, LogitCache], tmp_path: Path) -> None:
+def test_another_weight_or_another_member_is_another_ensemble(members: dict[str, LogitCache], tmp_path: Path) -> None:
     identities = []
     for number, weights in enumerate(({"teacher": 1.0, "other": 1.0}, {"teacher": 1.0, "other": 2.0})):
-        out = tmp_path / f"committee{number}"
-        write_committee(members=members, weights=weights, out=out, scratch=tmp_path / "s")
+        out = tmp_path / f"ensemble{number}"
+        write_ensemble(members=members, weights=weights, out=out, scratch=tmp_path / "s")
         identities.append(open_member(out).card.identity)
     assert identities[0].differences(identities[1]) != []
     assert set(identities[0].teacher_weights) == {"teacher/model.safetensors", "other/model.safetensors"}
@@ -91,7 +91,7 @@ def test_members_of_other_rows_or_labels_are_refused(
     rows = len(change.get("ids", IDS))
     stranger = write_member(tmp_path / "stranger", ONE[:rows], **change)  # type: ignore[arg-type]
     with pytest.raises(CacheError, match=r"(?s)cannot be averaged.*dvc repro"):
-        write_committee(
+        write_ensemble(
             members=members | {"stranger": stranger},
             weights=dict.fromkeys([*members, "stranger"], 1.0),
             out=tmp_path / "all",

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipestill.logit_cache.committee import open_member, write_committee
-from pipestill.logit_cache.params import CommitteeParams
+from pipestill.logit_cache.ensemble import open_member, write_ensemble
+from pipestill.logit_cache.params import EnsembleParams
 from pipestill.params import load_section
 from pipestill.records import write_json
 from pipestill.tracking import run_main, stage_run
@@ -12,28 +12,28 @@ from pipestill.tracking import run_main, stage_run
 CACHES = Path("data/more_logits")
 TEACHER = "teacher"
 TEACHER_CACHE = Path("data/logits")
-COMMITTEES = Path("data/committees")
-RECORDS = Path("metrics/committees")
+ENSEMBLES = Path("data/ensembles")
+RECORDS = Path("metrics/ensembles")
 
 
 def main() -> None:
     """Read params, open the members' caches, write the ensemble's."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("committee", help="a key of `committees` in params.yaml")
-    name: str = parser.parse_args().committee
-    params = load_section(f"committees.{name}", CommitteeParams)
+    parser.add_argument("ensemble", help="a key of `ensembles` in params.yaml")
+    name: str = parser.parse_args().ensemble
+    params = load_section(f"ensembles.{name}", EnsembleParams)
     with stage_run(params) as run:
         members = {
             member: open_member(TEACHER_CACHE if member == TEACHER else CACHES / member) for member in params.teachers
         }
-        record = write_committee(
-            members=members, weights=params.teachers, out=COMMITTEES / name, scratch=run.scratch / "shards"
+        record = write_ensemble(
+            members=members, weights=params.teachers, out=ENSEMBLES / name, scratch=run.scratch / "shards"
         )
         write_json(RECORDS / f"{name}.json", record)
         run.log_metrics(
             {f"agreement.{pair}".replace(" ", "_"): v for pair, v in record.agreement_between_members.items()}
         )
-        run.log_metrics({f"agreement_with_committee.{who}": v for who, v in record.agreement_with_committee.items()})
+        run.log_metrics({f"agreement_with_ensemble.{who}": v for who, v in record.agreement_with_ensemble.items()})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Literal
 from pipestill.records import Record
 
 
-class Fact(Record):
+class Diagnostic(Record):
     """One diagnostic figure.
 
     Attributes:
