@@ -46,7 +46,7 @@ ui: setup ## open MLflow on the runs
 	@python -m pipestill.tracking ui
 
 register: setup ## put the champion into MLflow's registry; champion there too, if it passes the gate
-	@python -m pipestill.tracking register
+	@python -m pipestill.registry
 
 test: setup ## run the tests, the pipeline on tiny data among them; all but test-slow and test-services
 	@pytest $(PARALLEL) -m "not slow and not services" --durations=15 --cov --cov-report=

@@ -17,8 +17,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
+from pipestill.registry.releases import ARTIFACT, note_release
 from pipestill.reporting.mark import in_words, missed_constraints
-from pipestill.tracking.releases import ARTIFACT, note_release
 
 CARD = "README.md"
 NEEDED = ("config.json", "tokenizer.json", CARD)

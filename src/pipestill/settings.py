@@ -15,9 +15,9 @@ from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams, EnsembleParams, FeaturesParams
 from pipestill.params import parse_section, read_params
 from pipestill.params_file import TEACHER, ParamsFile
+from pipestill.registry.params import RegisterParams
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
-from pipestill.tracking.params import RegisterParams
 from pipestill.training.params import FinetuneTeacherParams, MoreTeacherParams
 from pipestill.training.student_params import StudentParams
 from pipestill.transfer.params import TransferParams

@@ -10,7 +10,7 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from pipestill.tracking.releases import CHAMPION_FOLDER, CHOICE
+from pipestill.registry.releases import CHAMPION_FOLDER, CHOICE
 from repo.test_dependencies import PIPELINES, ROOT
 
 OTHERS = [folder for folder in PIPELINES if folder != "."]

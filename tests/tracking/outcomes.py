@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from ruamel.yaml import YAML
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_file
+from pipestill.metrics.uncertainty import Estimate
+from pipestill.records import write_json
+from pipestill.reporting.params import Constraints
+from pipestill.reporting.rows import ComparisonRow, Figures, Speed
+from pipestill.reporting.selection import Selection, Verdict
+from pipestill.reporting.summary import Summary
 from pipestill.tracking.identity import md5_of
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3, "fine": 4}
@@ -71,67 +77,92 @@ def write_outcome(
     (root / "data/prepared/card.json").write_text(json.dumps({"name": "words/2", "num_rows": len(texts)}))
     (root / "reports").mkdir(exist_ok=True)
     summary = summary_of(root / "models/onnx/small/onnx/model_quantized.onnx", dev_quality, refused, metric)
-    (root / "reports/summary.json").write_text(json.dumps(summary))
+    write_json(root / "reports/summary.json", summary)
     (root / "reports/table.md").write_text("| model | accuracy |\n")
     (root / "params.yaml").write_text("register:\n  max_dev_drop_fraction: 0.01\n")
     write_lock(root)
 
 
-def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric: str) -> dict[str, Any]:
-    speed = {
-        "sha256": sha256_file(file),
-        "size_bytes": 9,
-        "p50_ms": 0.5,
-        "speedup_over_teacher_torch": 20.0,
-        "threads": 1,
-    }
-    return {
-        "num_labels": 2,
-        "rows": [
-            {
-                "model": "teacher",
-                "variant": "torch",
-                "test": {
-                    "primary_measure": "accuracy",
-                    "measures": {"accuracy": {"value": 0.8, "lower": 0.7, "upper": 0.9}},
-                    "agreement": None,
-                },
-                "speed": None,
-            },
-            {
-                "model": "small",
-                "variant": "torch",
-                "test": {"primary_measure": "accuracy", "measures": {"accuracy": {"value": 0.75}}},
-                "speed": None,
-            },
-            {
-                "model": "small",
-                "variant": "onnx_int8",
-                "dev": {"measures": {metric: {"value": dev_quality, "lower": 0.8, "upper": 1.0}}},
-                "test": {
-                    "primary_measure": "accuracy",
-                    "measures": {"accuracy": {"value": 0.75, "lower": 0.7, "upper": 0.8}},
-                    "agreement": None,
-                },
-                "size_bytes": 9,
-                "speed": speed,
-            },
-        ],
-        "selection": {
-            "metric": metric,
-            "champion": None if refused else "small/onnx_int8",
-            "packaged": "small/onnx_int8",
-            "missed": ["min_speedup_over_int8_teacher"] if refused else [],
-            "verdicts": [
-                {
-                    "subject": "small/onnx_int8",
-                    "dev_quality": dev_quality,
-                    "dev_retention_lower": 0.98,
-                    "refused_because": refused,
-                }
-            ],
-        },
-    }
+def summary_of(file: Path, dev_quality: float, refused: tuple[str, ...], metric: str) -> Summary:
+    """The summary of a report on a teacher and one student, whose int8 file is the champion unless it is refused."""
+    subject = "small/onnx_int8"
+    missed = ("min_speedup_over_int8_teacher",) if refused else ()
+    constraints = dict.fromkeys(Constraints.model_fields, 0.0)
+    rows = (
+        row("teacher/torch", 0.8),
+        row("small/torch", 0.75),
+        row(subject, 0.75, dev={metric: estimate(dev_quality)}, sha256=sha256_file(file)),
+    )
+    verdict = Verdict(
+        subject=subject,
+        dev_quality=dev_quality,
+        dev_retention_lower=0.98,
+        speedup_over_int8=None,
+        speedup_over_torch=20.0,
+        size_ratio=None,
+        missed=missed,
+        refused_because=refused,
+        shortfall=0.0,
+    )
+    return Summary(
+        task="classes",
+        num_labels=2,
+        num_dev_rows=30,
+        num_test_rows=30,
+        confidence=0.95,
+        replicates=200,
+        units={},
+        rows=rows,
+        selection=Selection(
+            metric=metric,
+            constraints=Constraints(**constraints),
+            champion=None if refused else subject,
+            packaged=subject,
+            missed=missed,
+            confirmed_on_test=None,
+            verdicts=(verdict,),
+        ),
+        environment=read_environment(),
+    )
+
+
+def row(
+    subject: str, quality: float, *, dev: dict[str, Estimate] | None = None, sha256: str | None = None
+) -> ComparisonRow:
+    """One row, with a speed if the file's hash is given."""
+    model, variant = subject.split("/")
+
+    def figures(measures: dict[str, Estimate]) -> Figures:
+        return Figures(primary_measure="accuracy", measures=measures, agreement=None, retention=None)
+
+    speed = None
+    if sha256 is not None:
+        times = dict.fromkeys(("p50_ms", "p95_ms", "p99_ms", "model_p50_ms"), 0.5)
+        speed = Speed(
+            sha256=sha256,
+            size_bytes=9,
+            batch_size=1,
+            threads=1,
+            throughput_per_s=100.0,
+            peak_memory_bytes=1000,
+            speedup_over_teacher_torch=20.0,
+            speedup_over_teacher_int8=2.0,
+            **times,
+        )
+    return ComparisonRow(
+        model=model,
+        variant=variant,
+        dev=figures(dev or {}),
+        test=figures({"accuracy": estimate(quality)}),
+        size_bytes=9 if speed else None,
+        size_ratio=None,
+        speed=speed,
+    )
+
+
+def estimate(value: float) -> Estimate:
+    """A value with an interval around it."""
+    return Estimate(value=value, lower=value - 0.05, upper=value + 0.05)
 
 
 STAGES = {

@@ -10,10 +10,10 @@ from repositories import Repository
 
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
-from pipestill.tracking.__main__ import main
-from pipestill.tracking.candidate import RegistryError
-from pipestill.tracking.promotion import Comparison, reasons_against
-from pipestill.tracking.registry import model_name, register
+from pipestill.registry.candidate import RegistryError
+from pipestill.registry.promotion import Comparison, reasons_against
+from pipestill.registry.register import model_name, register
+from pipestill.registry.__main__ import main
 
 NAME = "pipestill-words-2"
 INT8 = "onnx/model_quantized.onnx"
@@ -111,7 +111,7 @@ def test_a_challenger_becomes_champion_within_the_margin_only(
 ) -> None:
     register(outcome.root)
     write_outcome(outcome.root, fine=2.0, dev_quality=dev_quality)
-    code = main(["register"])
+    code = main([])
     assert holder(outcome, standing) == "2"
     said = capsys.readouterr().err
     if standing == "challenger":
@@ -150,7 +150,7 @@ def test_labels_in_another_order_are_compared_by_name(outcome: Repository) -> No
 
 
 def test_a_version_may_stay_challenger(outcome: Repository) -> None:
-    assert main(["register", "--challenger"]) == 0
+    assert main(["--challenger"]) == 0
     assert holder(outcome, "challenger") == "1"
     assert outcome.client().get_registered_model(NAME).aliases.keys() == {"challenger"}
     assert register(outcome.root).standing == "champion"
@@ -159,7 +159,7 @@ def test_a_version_may_stay_challenger(outcome: Repository) -> None:
 
 def test_without_a_champion_the_refusals_are_listed(outcome: Repository, capsys: pytest.CaptureFixture[str]) -> None:
     write_outcome(outcome.root, refused=("speed-up over the int8 teacher is 1.1, below 1.3",))
-    assert main(["register"]) == 1
+    assert main([]) == 1
     said = capsys.readouterr().err
     assert "the report has no champion to register" in said
     assert "found:    the nearest, small/onnx_int8, misses min_speedup_over_int8_teacher" in said

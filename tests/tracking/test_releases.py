@@ -7,9 +7,9 @@ from outcomes import write_outcome
 from repositories import Repository
 from ruamel.yaml import YAML
 
+from pipestill.registry.register import register
+from pipestill.registry.releases import note_release, release_tags
 from pipestill.tracking.lock import Lock
-from pipestill.tracking.registry import register
-from pipestill.tracking.releases import note_release, release_tags
 
 NAME = "pipestill-words-2"
 TAG = "dvc.out/models/champion"

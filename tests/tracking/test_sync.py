@@ -183,7 +183,9 @@ def test_the_pipeline_run_shows_the_table_and_a_second_sync_writes_nothing(repos
         "test.accuracy": 0.75,
         "size_bytes": 9,
         "p50_ms": 0.5,
+        "model_p50_ms": 0.5,
         "speedup_over_teacher_torch": 20,
+        "speedup_over_teacher_int8": 2,
     }
     of_student = {f"{figure}/small.onnx_int8": value for figure, value in figures.items()}
     of_champion = {f"champion/{figure}": value for figure, value in figures.items()}

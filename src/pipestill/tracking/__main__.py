@@ -1,4 +1,4 @@
-"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, `register` the champion, open the `ui`.
+"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, open the `ui`.
 
 `serve` is what `make repro` starts (`tracking.server`).
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pipestill.errors import PipestillError
 from pipestill.tracking.identity import home
-from pipestill.tracking.registry import run_register
 from pipestill.tracking.server import serve
 from pipestill.tracking.sync import run_sync
 from pipestill.tracking.ui import run_ui
@@ -21,10 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipestill.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
-    registering = commands.add_parser(
-        "register", help="register the report's champion, and make it champion of the registry if it passes the gate"
-    )
-    registering.add_argument("--challenger", action="store_true", help="register only; do not try the gate")
     ui = commands.add_parser("ui", help="open MLflow on this repository's runs")
     ui.add_argument("--port", type=int, default=5000)
     commands.add_parser("serve", help="write the runs of all stages of a `make repro`, which starts this")
@@ -34,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return serve(home())
         if chosen.command == "ui":
             return run_ui(Path.cwd(), chosen.port)
-        if chosen.command == "register":
-            return run_register(Path.cwd(), promote=not chosen.challenger)
         run_sync(Path.cwd())
     except PipestillError as error:
         print(f"error: {error}", file=sys.stderr)

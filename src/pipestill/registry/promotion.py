@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipestill.tracking.candidate import DEV, Candidate, RegistryError
+from pipestill.registry.candidate import DEV, Candidate, RegistryError
+from pipestill.registry.model_folder import classifier_folder
 from pipestill.tracking.lock import Lock
-from pipestill.tracking.model_folder import classifier_folder
 from pipestill.tracking.store import Store
 
 

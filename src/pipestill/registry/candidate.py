@@ -1,13 +1,14 @@
 """The report's champion as a candidate for the registry: the benchmarked file, and the hashes of its inputs."""
 
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import NamedTuple
 
 from pipestill.errors import PipestillError
 from pipestill.fingerprint import sha256_file
-from pipestill.records import read_json
+from pipestill.records import read_json, read_record
+from pipestill.reporting.rows import ComparisonRow
+from pipestill.reporting.selection import Verdict
+from pipestill.reporting.summary import Summary
 from pipestill.tracking.entities import dep_tags
 from pipestill.tracking.identity import git_state
 from pipestill.tracking.lock import Lock, Made
@@ -21,52 +22,6 @@ ARTIFACTS = Path("models/onnx")
 
 class RegistryError(PipestillError):
     """A model cannot be registered or promoted."""
-
-
-class _View(BaseModel):
-    """The fields of another package's JSON that this module reads; all others are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-V = TypeVar("V", bound=_View)
-
-
-class _Speed(_View):
-    sha256: str
-    size_bytes: int
-    p50_ms: float
-    speedup_over_teacher_torch: float
-
-
-class _Row(_View):
-    model: str
-    variant: str
-    speed: _Speed | None
-
-
-class _Verdict(_View):
-    subject: str
-    dev_quality: float
-    dev_retention_lower: float | None
-    refused_because: tuple[str, ...]
-
-
-class _Selection(_View):
-    metric: str
-    champion: str | None
-    packaged: str | None
-    missed: tuple[str, ...]
-    verdicts: tuple[_Verdict, ...]
-
-
-class _Summary(_View):
-    rows: tuple[_Row, ...]
-    selection: _Selection
-
-
-class _Card(_View):
-    name: str
 
 
 class Candidate(NamedTuple):
@@ -106,19 +61,23 @@ def read_candidate(lock: Lock) -> Candidate:
 
     Raises:
         RegistryError: the report chose no champion, or a file is missing or differs from the one that was measured.
+        RecordError: the summary was written by another version of pipestill.
     """
-    summary = _read(lock, SUMMARY, _Summary)
+    for path in (SUMMARY, CARD):
+        if not lock.holds(path):
+            raise _missing(path)
+    summary = read_record(lock.root / SUMMARY, Summary)
     verdict = _champion(summary)
     model = verdict.subject.split("/")[0]
-    row = next(row for row in summary.rows if f"{row.model}/{row.variant}" == verdict.subject)
+    row = next(row for row in summary.rows if row.subject == verdict.subject)
     folder = ARTIFACTS / model
     made = lock.maker(folder)
     if made is None or not lock.holds(folder):
         raise _missing(folder)
     outs = lock.outs()
-    card = _read(lock, CARD, _Card)
+    data = str(read_json(lock.root / CARD)["name"])
     return Candidate(
-        data=card.name,
+        data=data,
         subject=verdict.subject,
         folder=lock.root / folder,
         file=_benchmarked_file(lock.root / folder, row),
@@ -126,19 +85,8 @@ def read_candidate(lock: Lock) -> Candidate:
         metric=summary.selection.metric,
         dev_quality=verdict.dev_quality,
         dev_md5=outs[DEV.as_posix()],
-        tags=_figures(verdict, row, summary.selection.metric) | _lineage(lock, made, card.name),
+        tags=_figures(verdict, row, summary.selection.metric) | _lineage(lock, made, data),
     )
-
-
-def _read(lock: Lock, path: Path, kind: type[V]) -> V:
-    if not lock.holds(path):
-        raise _missing(path)
-    try:
-        return kind.model_validate(read_json(lock.root / path))
-    except ValidationError as error:
-        raise RegistryError(
-            f"{path} was written by another version of pipestill", found=error, next_step="run `dvc repro`"
-        ) from error
 
 
 def _missing(path: Path) -> RegistryError:
@@ -149,7 +97,7 @@ def _missing(path: Path) -> RegistryError:
     )
 
 
-def _champion(summary: _Summary) -> _Verdict:
+def _champion(summary: Summary) -> Verdict:
     for verdict in summary.selection.verdicts:
         if verdict.subject == summary.selection.champion and not verdict.refused_because:
             return verdict
@@ -168,7 +116,7 @@ def _champion(summary: _Summary) -> _Verdict:
     )
 
 
-def _benchmarked_file(folder: Path, row: _Row) -> str:
+def _benchmarked_file(folder: Path, row: ComparisonRow) -> str:
     """Return the benchmarked file of an artifact folder, found by its checksum, so that no other is registered."""
     wanted = row.speed.sha256 if row.speed else None
     for path in sorted(folder.rglob("*.onnx")):
@@ -179,7 +127,7 @@ def _benchmarked_file(folder: Path, row: _Row) -> str:
     )
 
 
-def _figures(verdict: _Verdict, row: _Row, metric: str) -> dict[str, str]:
+def _figures(verdict: Verdict, row: ComparisonRow, metric: str) -> dict[str, str]:
     tags = {"subject": verdict.subject, "dev.metric": metric, f"dev.{metric}": f"{verdict.dev_quality:.6f}"}
     if verdict.dev_retention_lower is not None:
         tags["dev.retention_lower"] = f"{verdict.dev_retention_lower:.4f}"

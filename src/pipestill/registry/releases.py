@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipestill.errors import PipestillError
-from pipestill.tracking.candidate import SUMMARY
+from pipestill.registry.candidate import SUMMARY
 from pipestill.tracking.identity import git_tags
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.store import SQLITE, open_store, tracking_uri

@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple
 from filelock import FileLock
 
 from pipestill.params import load_section
-from pipestill.tracking.candidate import ARTIFACTS, Candidate, read_candidate
+from pipestill.registry.candidate import ARTIFACTS, Candidate, read_candidate
+from pipestill.registry.model_folder import ModelIds, model_folder
+from pipestill.registry.params import RegisterParams
+from pipestill.registry.promotion import compare, reasons_against
+from pipestill.registry.releases import release_tags
 from pipestill.tracking.live import MAX_TAG_CHARS, say, shorten
 from pipestill.tracking.lock import Lock
-from pipestill.tracking.model_folder import ModelIds, model_folder
-from pipestill.tracking.params import RegisterParams
 from pipestill.tracking.pipeline_run import find_pipeline_run
-from pipestill.tracking.promotion import compare, reasons_against
-from pipestill.tracking.releases import release_tags
 from pipestill.tracking.scratch import SCRATCH
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.sync import sync

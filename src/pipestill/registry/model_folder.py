@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import pipestill
 
-CODE = ("__init__.py", "errors.py", "variants.py", "predict")
-"""The pipestill modules that the model runs; they are copied into it, since pipestill is not in a package index."""
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pydantic", "tokenizers")
 SERVED = Path(__file__).with_name("served_classifier.py")
 CLASSIFIER = "classifier"
@@ -72,13 +70,15 @@ def _copy_artifact(artifact: Path, file: str, target: Path) -> None:
 
 
 def _copy_code(target: Path) -> None:
+    """Copy the modules that the model runs, since pipestill is not in a package index."""
     source = Path(pipestill.__file__).parent
     target.mkdir()
-    for name in CODE:
+    shutil.copyfile(source / "__init__.py", target / "__init__.py")
+    for name in pipestill.RUNNER:
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copyfile(source / name, target / name)
+            shutil.copyfile(source / f"{name}.py", target / f"{name}.py")
 
 
 def _forget_this_machine(folder: Path) -> None:
