@@ -10,10 +10,10 @@ from repositories import Repository
 
 from pipestill.fingerprint import sha256_files
 from pipestill.predict import Classifier
+from pipestill.registry.__main__ import main
 from pipestill.registry.candidate import RegistryError
 from pipestill.registry.promotion import Comparison, reasons_against
 from pipestill.registry.register import model_name, register
-from pipestill.registry.__main__ import main
 
 NAME = "pipestill-words-2"
 INT8 = "onnx/model_quantized.onnx"

@@ -1,5 +1,11 @@
-"""Small edits of an ONNX graph: producers and consumers of tensors, cleaning up after an edit, writing."""
+"""Small edits of an ONNX graph: producers and consumers of tensors, cleaning up after an edit, writing.
 
+Cleaning up is left to onnx-ir. Edits are made on the ONNX messages themselves, as ONNX Runtime's tools read and write
+them: its order of nodes would change with onnx-ir's topological sort, and its constants keep the names that fusions
+look for.
+"""
+
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,7 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    DeduplicateInitializersPass,
+    RemoveUnusedNodesPass,
+)
 
 from pipestill.errors import ExportError
 from pipestill.records import write_bytes
@@ -123,58 +135,41 @@ def _constant_value(node: NodeProto, known: Mapping[str, TensorProto]) -> np.nda
     return None
 
 
-def merge_equal_weights(graph: GraphProto) -> None:
-    """Store equal weights once: shared layers (ALBERT) would otherwise be written once a layer."""
-    first: dict[tuple[object, ...], str] = {}
-    renamed: dict[str, str] = {}
-    kept = []
-    for tensor in graph.initializer:
-        content = numpy_helper.to_array(tensor)
-        key = (tensor.data_type, tuple(tensor.dims), content.tobytes())
-        renamed[tensor.name] = first.setdefault(key, tensor.name)
-        if renamed[tensor.name] == tensor.name:
-            kept.append(_copy(tensor))
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = renamed.get(name, name)
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-
-
-def drop_unused(graph: GraphProto) -> None:
-    """Remove nodes and weights that no output needs."""
-    needed = {value.name for value in graph.output}
-    kept: list[NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(_copy(node))
-            needed.update(node.input)
-    tensors = [_copy(tensor) for tensor in graph.initializer if tensor.name in needed]
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    del graph.initializer[:]
-    graph.initializer.extend(tensors)
+def without_unused(model: ModelProto) -> ModelProto:
+    """Copy a model without the nodes and weights that no output needs."""
+    return _passed(model, RemoveUnusedNodesPass())
 
 
 def finish(model: ModelProto) -> ModelProto:
-    """Normalise a model to equal bytes for equal models: without stale shapes, prose and paths, weights by name."""
-    drop_unused(model.graph)
-    merge_equal_weights(model.graph)
-    drop_unused(model.graph)
-    model.producer_name, model.producer_version, model.doc_string = "pipestill", "", ""
-    del model.metadata_props[:]
-    # Shapes written before an edit are wrong after it, and the quantiser trusts them.
-    del model.graph.value_info[:]
-    model.graph.name = "classifier"
-    tensors = sorted((_copy(tensor) for tensor in model.graph.initializer), key=lambda tensor: str(tensor.name))
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(tensors)
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    if not any(entry.domain == MICROSOFT for entry in model.opset_import):
-        model.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
-    return model
+    """Copy a model in the form in which equal models are equal bytes.
+
+    Unused nodes, prose and paths are gone, and so are shapes: after an edit they are stale, and the quantiser trusts
+    them. Weights lie by name, equal ones once: shared layers (ALBERT) would otherwise be written once a layer.
+    """
+    finished = _passed(
+        model,
+        RemoveUnusedNodesPass(),
+        DeduplicateInitializersPass(size_limit=sys.maxsize),
+        RemoveUnusedNodesPass(),
+        ClearMetadataAndDocStringPass(),
+    )
+    finished.producer_name, finished.producer_version, finished.doc_string = "pipestill", "", ""
+    finished.graph.name = "classifier"
+    del finished.graph.value_info[:]
+    tensors = sorted((_copy(tensor) for tensor in finished.graph.initializer), key=lambda tensor: str(tensor.name))
+    del finished.graph.initializer[:]
+    finished.graph.initializer.extend(tensors)
+    if not any(entry.domain == MICROSOFT for entry in finished.opset_import):
+        finished.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+    return finished
+
+
+def _passed(model: ModelProto, *passes: "ir.passes.InPlacePass") -> ModelProto:
+    """Apply passes to a copy of a model."""
+    copy = ir.from_proto(model)
+    for step in passes:
+        step(copy)
+    return ir.to_proto(copy)
 
 
 def write_graph(model: ModelProto, path: Path) -> None:

@@ -17,7 +17,6 @@ from pipestill.exporters._graph import (
     add_weight,
     attribute,
     consumers,
-    drop_unused,
     producers,
     replace_nodes,
     weights,
@@ -56,7 +55,6 @@ def select_first_token_early(model: ModelProto) -> bool:
                 node.input[index] = selected[name].output[0]
     nodes = _attend_from_first_token(graph, [*graph.node, *selected.values()], selected)
     replace_nodes(graph, nodes)
-    drop_unused(graph)
     return True
 
 

@@ -20,9 +20,9 @@ from pipestill.exporters._graph import (
     consumers,
     copy_of,
     count_operators,
-    drop_unused,
     producers,
     weights,
+    without_unused,
 )
 
 FUSED = ("Attention", "Gelu", "LayerNormalization")
@@ -63,7 +63,7 @@ def fuse(model: ModelProto, *, num_heads: int, hidden_size: int) -> tuple[ModelP
             opt_level=0,
         ).model
     constants_to_weights(fused.graph)
-    drop_unused(fused.graph)
+    fused = without_unused(fused)
     _write_residuals_as_sums(fused)
     counts = count_operators(fused.graph)
     return fused, {name: counts[name] for name in FUSED if counts[name]}
