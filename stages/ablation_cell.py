@@ -9,7 +9,7 @@ from pipestill.ablation.params import Cell, Recipe, Repeats, StudentSettings
 from pipestill.ablation.records import CellTimes
 from pipestill.ablation.run_metrics import headline, log_seed
 from pipestill.data.card import DataCard
-from pipestill.data.tables import CARD, DEV, LABELS, TEST, TRAIN, read_columns
+from pipestill.data.tables import CARD, DEV, LABELS, TEST, read_columns
 from pipestill.environment import read_environment
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import write_predictions
@@ -38,11 +38,10 @@ def main() -> None:
     plain = {"student": student.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
     settings = {**plain, "seeds": list(seeds)}
     with stage_run(settings) as run:
-        tables = {"train": TRAIN, "transfer": DATA / "transfer/rows.parquet"}
         splits = {"dev": read_columns(DEV), "test": read_columns(TEST)}
         finished = run_cell(
             (cell.student, cell.recipe), student, recipe, seeds,
-            CellInputs(tables, DATA / "logits", read_labels(LABELS), splits),
+            CellInputs(read_labels(LABELS), splits),
             export, evaluate, lambda seed: log_seed(run, seed),
             lambda classifier: describe_model(classifier, read_record(CARD, DataCard), settings, splits["dev"].texts),
             (run.scratch, MODELS / name),

@@ -25,13 +25,11 @@ def main() -> None:
     parser.add_argument("student", help="a key of `students` in params.yaml")
     name: str = parser.parse_args().student
     params = read_record(settings_file(name), StudentParams)
-    rows = Path(params.rows)
-    table = rows if rows.suffix == ".parquet" else rows / "rows.parquet"
     with stage_run(params) as run:
-        run.log_dataset("rows", table, "training")
+        run.log_dataset("rows", params.table, "training")
         run.log_dataset("dev", DEV, "selection")
         inputs = TrainingInputs(
-            labels=read_labels(LABELS), table=open_table(table), dev=read_columns(DEV), scratch=run.scratch
+            labels=read_labels(LABELS), table=open_table(params.table), dev=read_columns(DEV), scratch=run.scratch
         )
         trained = train_student(name, params, inputs, log_curves(run))
         save_classifier(trained.classifier, STUDENTS / name)

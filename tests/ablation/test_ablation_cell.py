@@ -58,7 +58,7 @@ def test_a_seed_that_is_finished_is_not_trained_again(tmp_path: Path, monkeypatc
                 grid_students(GRID)["static"],
                 parse_section(GRID, "recipes.soft", Recipe),
                 (17, 18, 19),
-                CellInputs({}, Path("logits"), LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),
+                CellInputs(LabelSet(labels=("bad", "good")), {"dev": ROWS, "test": ROWS}),
                 parse_section(GRID, "export", ExportParams),
                 parse_section(GRID, "evaluate", EvaluateParams),
                 lambda seed: log_seed(Log(), seed),

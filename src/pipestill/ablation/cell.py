@@ -14,30 +14,23 @@ import numpy as np
 from pipestill.ablation.params import Recipe, StudentSettings, student_params
 from pipestill.ablation.records import CellRecord, SeedRecord
 from pipestill.choices import Choice
-from pipestill.data.tables import Rows, open_table
+from pipestill.data.tables import TRAIN, Rows, open_table
 from pipestill.diagnostics import Diagnostic
-from pipestill.errors import CacheError
 from pipestill.evaluation.params import EvaluateParams
 from pipestill.evaluation.predictions import Predictions
 from pipestill.evaluation.scoring import PRECISION, one_by_one, run_batches
 from pipestill.exporters.artifact import DevRows, export_folder
 from pipestill.exporters.params import ExportParams
 from pipestill.exporters.records import CardContent, ExportRecord
-from pipestill.losses._features import Reads
 from pipestill.metrics.measures import score, scores
 from pipestill.records import Record, read_record, write_json
 from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
 from pipestill.training.callbacks import Callbacks
-from pipestill.training.distillation import TEACHER, build_student, train_built
+from pipestill.training.distillation import train_student
 from pipestill.training.inputs import TrainingInputs
-from pipestill.training.learner import objective_reads
-from pipestill.training.recorder import sizes_of
 from pipestill.training.records import EpochPoint
-from pipestill.training.signals import NoTeacher, Signal
 from pipestill.training.student_params import StudentParams
-from pipestill.training.teachers import CachedFeatures, holds_features, open_cached_teacher
-from pipestill.training.vocabulary import OldIds
 from pipestill.variants import INT8
 
 Describe = Callable[[TorchClassifier], CardContent]
@@ -48,14 +41,10 @@ class CellInputs:
     """The inputs of every cell.
 
     Attributes:
-        tables: rows to train on, by `train` and `transfer`.
-        logits: folder of the ablation's logit cache, over all of these rows.
         labels: label names of the data.
         splits: rows of dev and test.
     """
 
-    tables: Mapping[str, Path]
-    logits: Path
     labels: LabelSet
     splits: Mapping[str, Rows]
 
@@ -105,7 +94,7 @@ def run_cell(
         student: settings of the student.
         recipe: losses, initial weights and rows of the training.
         seeds: random seeds, one training each.
-        cell_inputs: data that all cells share: tables, logit cache, labels, dev and test rows.
+        cell_inputs: data that all cells share: labels, dev and test rows.
         export: settings and gates of the export.
         evaluate: settings of scoring.
         log_seed: function from a seed to the callbacks that log its curves.
@@ -152,11 +141,9 @@ def train_seed(
     folder: Path,
 ) -> None:
     """Train one seed, score it, and keep its figures, logits and model in a folder; its figures last."""
-    table = open_table(cell_inputs.tables["train" if params.rows.endswith(".parquet") else "transfer"])
+    table = open_table(params.table)
     inputs = TrainingInputs(cell_inputs.labels, table, cell_inputs.splits["dev"], folder / "training")
-    student = build_student(params, inputs)
-    signal = open_signal(params, student.classifier, inputs, cell_inputs.logits, student.old_ids)
-    trained = train_built(f"seed {params.seed}", params, student, signal, inputs, callbacks)
+    trained = train_student(f"seed {params.seed}", params, inputs, callbacks)
     classifier, record = trained.classifier, trained.record
     save_classifier(classifier, folder / "model")
     logits = {
@@ -186,31 +173,6 @@ def train_seed(
     write_json(folder / "outcome.json", outcome)
 
 
-def open_signal(
-    params: StudentParams, student: TorchClassifier, inputs: TrainingInputs, logits: Path, old_ids: OldIds
-) -> Signal:
-    """Open the source of a training's targets: the ablation's logit cache, or none.
-
-    Raises:
-        CacheError: the cache lacks rows, or features that a loss reads; or features meet a pruned vocabulary.
-        ModelError: student and teacher do not fit a loss.
-    """
-    if not params.asks_teacher:
-        return NoTeacher()
-    teacher = load_classifier(TEACHER)
-    sizes = sizes_of(teacher.model)
-    reads = objective_reads(params.terms, sizes_of(student.model), sizes) if params.asks_features else Reads()
-    if not holds_features(logits, reads) or (reads.tokens == "all" and old_ids is not None):
-        raise CacheError(
-            f"{logits} lacks features that this recipe reads",
-            found="a student with other tokens" if old_ids is not None else "sites or tokens that it does not hold",
-            expected=f"{reads.tokens} tokens of {', '.join(map(str, sorted(reads.teacher)))}",
-            next_step="correct cache_logits.features in pipelines/ablation/params.yaml, or the recipe",
-        )
-    features = CachedFeatures(reads, sizes) if reads.teacher else None
-    return open_cached_teacher(logits, TEACHER, teacher, inputs.table, None, features)
-
-
 def export_first(
     name: str,
     source: Path,
@@ -230,7 +192,7 @@ def export_first(
         source,
         target,
         DevRows(dev.texts, dev.label_ids),
-        open_table(cell_inputs.tables["train"])["text"][: export.equalisation.num_rows],
+        open_table(TRAIN)["text"][: export.equalisation.num_rows],
         export,
         lambda: describe(classifier),
     )

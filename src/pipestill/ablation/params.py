@@ -96,9 +96,7 @@ FILE = ParamsFile(
 
 
 def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> StudentParams:
-    """Combine a student and a recipe into the trainer's params.
-
-    `rows` and `targets` name the main pipeline's transfer set and logit cache, but the ablation's own are opened.
+    """Combine a student and a recipe into the settings of a student, with the ablation's transfer set and logit cache.
 
     Raises:
         pydantic.ValidationError: the two do not go together.
@@ -113,8 +111,8 @@ def student_params(student: StudentSettings, recipe: Recipe, seed: int) -> Stude
             "vocabulary": student.vocabulary,
             "embedding": student.embedding,
             "init": recipe.init,
-            "rows": train if recipe.rows == "train" else "data/transfer",
-            "targets": "data/logits" if asks_teacher else train,
+            "rows": train if recipe.rows == "train" else "data/ablation/transfer",
+            "targets": "data/ablation/logits" if asks_teacher else train,
             "max_length": student.max_length,
             "objective": recipe.objective,
             "training": student.training.model_dump() | {"epochs": epochs},

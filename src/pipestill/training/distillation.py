@@ -39,6 +39,7 @@ from pipestill.training.vocabulary import OldIds, prune_vocabulary, shrink_embed
 
 TEACHER = Path("models/teacher")
 LOGITS = Path("data/logits")
+ENSEMBLES = Path("data/ensembles")
 BUILD_BATCH_SIZE = 64
 """Rows that go through a model at once while a student is built on it; speed and memory only."""
 
@@ -65,18 +66,6 @@ def train_student(
     """Build a student and train it on the targets in its params: the cache, the teacher in the loop, or hard labels."""
     student = build_student(params, inputs)
     signal = signal_for(params, student.classifier, inputs, student.old_ids)
-    return train_built(name, params, student, signal, inputs, callbacks)
-
-
-def train_built(
-    name: str,
-    params: StudentParams,
-    student: Student,
-    signal: Signal,
-    inputs: TrainingInputs,
-    callbacks: Callbacks[EpochPoint],
-) -> Trained:
-    """Train a built student on the targets that its params name."""
     start = time.perf_counter()
     record = train_classifier(
         name=name,
@@ -181,7 +170,7 @@ def signal_for(
     if in_the_loop:
         names = ", ".join(map(str, sorted(reads.teacher)))
         print(f"the teacher runs in the loop for features that {targets} does not hold: {names}", flush=True)
-    if targets != LOGITS:
+    if targets.parent == ENSEMBLES:
         return open_logits(targets, inputs.labels, inputs.table, in_the_loop)
     features = CachedFeatures(reads, sizes) if reads.teacher and cached else None
     return open_cached_teacher(targets, TEACHER, teacher, inputs.table, in_the_loop, features)

@@ -1,5 +1,6 @@
 """The sections `students.<name>` of params.yaml."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -64,9 +65,9 @@ class StudentParams(Section):
         embedding: full or factorised token embedding.
         init: model it takes its weights from: the fine-tuned teacher, the pretrained base, or a task-agnostic student
             distilled from the base (docs/mlm.md).
-        rows: rows it trains on: the transfer set, or the train rows alone.
-        targets: source of its targets: the logit cache, or that of an ensemble (offline distillation), the teacher
-            itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
+        rows: rows it trains on: the transfer set, the ablation's own, or the train rows alone.
+        targets: source of its targets: the logit cache, the ablation's, or that of an ensemble (offline distillation),
+            the teacher itself, run in the loop (online distillation), or the train rows' hard labels (no teacher).
         max_length: the longest input in tokens; `auto` is the teacher's, or fits 99% of the train texts without one.
         objective: the losses, whose weighted sum is minimised.
         training: optimiser, schedule and limits; see `TrainingSettings`.
@@ -77,11 +78,19 @@ class StudentParams(Section):
     vocabulary: VocabularySpec
     embedding: EmbeddingSpec
     init: Literal["models/teacher", "models/base", "models/mlm/student"]
-    rows: Literal["data/transfer", "data/prepared/train.parquet"]
-    targets: str = Field(pattern=r"^(data/logits|data/ensembles/\w+|models/teacher|data/prepared/train\.parquet)$")
+    rows: Literal["data/transfer", "data/ablation/transfer", "data/prepared/train.parquet"]
+    targets: str = Field(
+        pattern=r"^(data/(ablation/)?logits|data/ensembles/\w+|models/teacher|data/prepared/train\.parquet)$"
+    )
     max_length: MaxLength
     objective: Annotated[tuple[TermParams, ...], FROM_LIST]
     training: TrainingSettings
+
+    @property
+    def table(self) -> Path:
+        """File of the rows it trains on."""
+        path = Path(self.rows)
+        return path if path.suffix == ".parquet" else path / "rows.parquet"
 
     @property
     def terms(self) -> Objective:
