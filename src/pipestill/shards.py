@@ -43,17 +43,11 @@ class Shard(Record):
 
     Attributes:
         num_rows: rows in the shard.
+        sha256: SHA-256 of each of its files, by name.
     """
 
     num_rows: int
-
-    def files(self, number: int) -> dict[str, str]:
-        """Return the SHA-256 of every file of the shard, by name.
-
-        Args:
-            number: number of the shard.
-        """
-        raise NotImplementedError
+    sha256: dict[str, str]
 
 
 class Card(Record):
@@ -123,7 +117,7 @@ def write_cache(
     num_computed_rows = 0
     for number, (content_ids, rows) in enumerate(shards):
         packed, file = pack_ids(content_ids), scratch / f"{number:05d}.{key}.json"
-        card = _finished(file, number, packed, kind)
+        card = _finished(file, packed, kind)
         if card is None:
             arrays = {ids: packed, **compute(rows)}
             contents = {shard_file(number, name): _npy(array) for name, array in arrays.items()}
@@ -137,23 +131,22 @@ def write_cache(
     finished = whole(tuple(cards))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for number, card in enumerate(cards):
-        for name in card.files(number):
+    for card in cards:
+        for name in card.sha256:
             shutil.move(scratch / name, out / name)
     write_json(out / CARD_FILE, finished)
     return Written(finished, num_computed_rows, time.perf_counter() - start)
 
 
-def _finished(file: Path, number: int, ids: UInt8[np.ndarray, "row byte"], kind: type[S]) -> S | None:
+def _finished(file: Path, ids: UInt8[np.ndarray, "row byte"], kind: type[S]) -> S | None:
     """Return the card of a shard that an earlier run finished, if its ids and checksums are the same."""
     try:
         card = read_record(file, kind)
     except RecordError:
         return None
-    files = card.files(number)
-    paths = {file.parent / name: digest for name, digest in files.items()}
+    paths = {file.parent / name: digest for name, digest in card.sha256.items()}
     same = all(path.is_file() and sha256_file(path) == digest for path, digest in paths.items())
-    return card if same and sha256_bytes(_npy(ids)) in files.values() else None
+    return card if same and sha256_bytes(_npy(ids)) in paths.values() else None
 
 
 def as_stored(what: str, array: np.ndarray, shape: tuple[int, ...], dtype: str, *, next_step: str) -> np.ndarray:
@@ -218,8 +211,8 @@ def check_cache(folder: Path, card: Card, expected: Identity, format_version: in
             found="".join(f"\n    {line}" for line in differences),
             next_step=redo,
         )
-    for number, shard in enumerate(card.shards):
-        for name, digest in shard.files(number).items():
+    for shard in card.shards:
+        for name, digest in shard.sha256.items():
             path = folder / name
             found = sha256_file(path) if path.is_file() else "no file"
             if found != digest:

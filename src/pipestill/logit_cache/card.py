@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipestill.fingerprint import sha256_files
 from pipestill.precision import Precision
-from pipestill.shards import Card, Identity, Shard, StorageDtype, shard_file
+from pipestill.shards import Card, Identity, StorageDtype
 from pipestill.sites import Tokens
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 IDS, LOGITS, TOKENS = "ids", "logits", "tokens"
 """Arrays of a shard: uint8 `[row, 16]`, `[row, label]`, and with features the tokens of each row, int32 `[row]`."""
 
@@ -48,30 +48,10 @@ class CacheIdentity(Identity):
     feature_tokens: Tokens
 
 
-class ShardCard(Shard):
-    """One shard, in order of content id.
-
-    Attributes:
-        ids_sha256: SHA-256 of the file of content ids.
-        logits_sha256: SHA-256 of the file of logits.
-        features_sha256: SHA-256 of each further file: the features of every site, and the number of tokens of each row.
-    """
-
-    ids_sha256: str
-    logits_sha256: str
-    features_sha256: dict[str, str]
-
-    def files(self, number: int) -> dict[str, str]:
-        """Return the SHA-256 of every file of the shard, by name."""
-        ids, logits = shard_file(number, IDS), shard_file(number, LOGITS)
-        return {ids: self.ids_sha256, logits: self.logits_sha256, **self.features_sha256}
-
-
 class CacheCard(Card):
     """The content of card.json, beside the shards."""
 
     identity: CacheIdentity
-    shards: tuple[ShardCard, ...]
 
 
 def identify(

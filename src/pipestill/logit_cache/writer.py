@@ -16,10 +16,9 @@ from pipestill.logit_cache.card import (
     TOKENS,
     CacheCard,
     CacheIdentity,
-    ShardCard,
     site_array,
 )
-from pipestill.shards import Arrays, Written, as_stored, write_cache
+from pipestill.shards import Arrays, Shard, Written, as_stored, write_cache
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def write_logit_cache(
         ids=IDS,
         shards=_ascending(shards),
         compute=compute,
-        card_of=_card_of,
-        kind=ShardCard,
+        card_of=lambda arrays, sha256: Shard(num_rows=len(arrays[IDS]), sha256=sha256),
+        kind=Shard,
         whole=lambda cards: CacheCard(format_version=FORMAT_VERSION, identity=identity, shards=cards, choices=choices),
         on_shard=on_shard,
     )
@@ -124,8 +123,3 @@ def _arrays(outputs: TeacherOutputs, num_rows: int, identity: CacheIdentity) -> 
             next_step="set storage_dtype of cache_logits to float32",
         )
     return arrays
-
-
-def _card_of(arrays: Arrays, digests: dict[str, str]) -> ShardCard:
-    (_, ids), (_, logits), *features = digests.items()
-    return ShardCard(num_rows=len(arrays[IDS]), ids_sha256=ids, logits_sha256=logits, features_sha256=dict(features))

@@ -43,15 +43,9 @@ class MlmShardCard(Shard):
 
     Attributes:
         mass_kept: sum over its masked positions of the k tokens' total probability, at T.
-        sha256: checksum of each file.
     """
 
     mass_kept: float
-    sha256: dict[str, str]
-
-    def files(self, number: int) -> dict[str, str]:  # noqa: ARG002 (their names hold it)
-        """Return the SHA-256 of every file of the shard, by name."""
-        return self.sha256
 
 
 class MlmCacheCard(Card):
