@@ -127,7 +127,7 @@ def test_torch_computes_with_the_threads_that_the_variable_names() -> None:
     assert done.stdout.strip() == "1"
 
 
-COMPUTE_NOTHING = ("check", "ablation_check", "mlm_settings", "ablation_table", "benchmark", "ablation_latency")
+COMPUTE_NOTHING = ("check", "ablation_check", "mlm_check", "ablation_table", "benchmark", "ablation_latency")
 """Stages that load torch and compute nothing with it: they parse params, read records, or time other processes."""
 
 

@@ -12,7 +12,7 @@ from pipestill.records import read_json
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
 STUDENT = "bert_thin_alone"
-STAGES = ["mlm_settings", "mlm_masks", "mlm_teacher", "mlm_cache", "mlm_distill"]
+STAGES = ["mlm_check", "mlm_masks", "mlm_teacher", "mlm_cache", "mlm_distill"]
 
 
 def scale_down(pipeline: TinyPipeline) -> None:

@@ -32,7 +32,7 @@ EXEMPT = ("pipestill.tracking", "pipestill.progress")
 REGISTRATIONS = {"pipestill.exporters"}
 SETTINGS = {"pipestill.losses.params", "pipestill.students.params", "pipestill.mlm.params"}
 """Modules of which code depends on single classes, and by these on the losses and students of their kinds."""
-CHECKS = {".": "check", "pipelines/ablation": "ablation_check", "pipelines/mlm": "mlm_settings"}
+CHECKS = {".": "check", "pipelines/ablation": "ablation_check", "pipelines/mlm": "mlm_check"}
 """By pipeline the stage that writes its code lists: it depends on all code."""
 IMPORTER = """
 import json, os, runpy, sys
@@ -285,7 +285,7 @@ def test_a_module_imported_in_a_function_is_a_dependency_too(graph: grimp.Import
         assert any(name == imported or name.startswith(f"{imported}.") for name in known), (importer, line)
 
 
-@pytest.mark.parametrize("path", ["stages/check.py", "stages/ablation_check.py", "stages/mlm_settings.py"])
+@pytest.mark.parametrize("path", ["stages/check.py", "stages/ablation_check.py", "stages/mlm_check.py"])
 def test_params_are_checked_without_the_heavy_libraries(path: str) -> None:
     """They take seconds to import, and `check` runs at every edit."""
     heavy = ["torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "mlflow"]

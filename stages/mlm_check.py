@@ -20,7 +20,7 @@ def main() -> None:
     with stage_run(content):
         FILE.check(content)
         write_json(OUT, {"params": "every section of pipelines/mlm/params.yaml fits its specification"})
-        write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "mlm_settings", {})
+        write_code_lists(read_params(PARAMS.with_name("dvc.yaml")), "mlm_check", {})
 
 
 if __name__ == "__main__":
