@@ -18,7 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
-from pipestill.tracking.live import LiveRun, Operation, Point, is_live, now_ms, say, start_live_run
+from pipestill.tracking.live import Arguments, Opening, Point, now_ms
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
     Artifact,
@@ -34,7 +34,10 @@ from pipestill.tracking.run_record import (
     record_path,
 )
 from pipestill.tracking.scratch import SCRATCH, claim_scratch
+from pipestill.tracking.start import AnyRun, is_live, start_live_run
+from pipestill.tracking.store import Store
 from pipestill.tracking.view import role_tags
+from pipestill.tracking.writer import say
 
 
 class StageRun:
@@ -49,7 +52,7 @@ class StageRun:
     def __init__(self, stage: str, scratch: Path) -> None:
         self.stage = stage
         self.scratch = scratch
-        self.live: LiveRun | None = None
+        self.live: AnyRun | None = None
         self.workspace: Workspace | None = None
         self.points: list[Point] = []
         self.artifacts: list[Artifact] = []
@@ -69,9 +72,8 @@ class StageRun:
         points = [Point(name, float(value), step or 0, now) for name, value in metrics.items()]
         if not self._role:
             self._role = role_tags(metrics)
-            role = self._role
-            if role:
-                self.submit(lambda store, run_id: entities.write_tags(store, run_id, role))
+            if self._role:
+                self.submit(entities.write_tags, self._role)
         self.points.extend(points)
         if self.live:
             self.live.add_points(points)
@@ -79,7 +81,7 @@ class StageRun:
     def log_choices(self, choices: Sequence[Choice]) -> None:
         """Log the `auto` settings of params.yaml: the value used, and the reason."""
         self.choices.extend(choices)
-        self.submit(lambda store, run_id: entities.write_choices(store, run_id, choices))
+        self.submit(entities.write_choices, choices)
 
     def log_text(self, name: str, text: str) -> None:
         """Show a text on the run's page; `name` is its file name, such as `card.md`."""
@@ -101,7 +103,7 @@ class StageRun:
         if md5:
             dataset = DatasetInfo(name=name, path=path.as_posix(), context=context, md5=md5)
             self.datasets.append(dataset)
-            self.submit(lambda store, run_id: entities.write_dataset(store, run_id, dataset))
+            self.submit(entities.write_dataset, dataset)
 
     def log_model(self, name: str, folder: Path) -> None:
         """Log a model as an output of the run, by DVC's md5 of `folder`. No weights are copied."""
@@ -109,17 +111,17 @@ class StageRun:
         if md5:
             model = ModelInfo(name=name, path=folder.as_posix(), md5=md5)
             self.models.append(model)
-            self.submit(lambda store, run_id: entities.write_model(store, run_id, model))
+            self.submit(entities.write_model, model)
 
     def _add_artifact(self, name: str, content: bytes, path: str | None) -> None:
         held = sum(artifact.size_bytes for artifact in self.artifacts if artifact.content_base64 is not None)
         self.artifacts.append(pack_artifact(name, content, path, held))
-        self.submit(lambda store, run_id: entities.write_artifact(store, run_id, name, content))
+        self.submit(entities.write_artifact, name, content)
 
-    def submit(self, operation: Operation) -> None:
+    def submit(self, operation: Callable[[Store, str, *Arguments], object], *arguments: *Arguments) -> None:
         """Queue an operation for the live run, if there is one; used inside this package only."""
         if self.live:
-            self.live.submit(operation)
+            self.live.submit(operation, *arguments)
 
     def _md5(self, path: Path) -> str | None:
         workspace = self.workspace
@@ -180,8 +182,8 @@ class _Execution:
             | entities.process_tags()
         )
         if is_live():
-            self.run.live = start_live_run(home(), stage, self.start_time_ms, tags, params)
-        self.run.submit(lambda store, run_id: entities.write_environment(store, run_id, read_environment()))
+            self.run.live = start_live_run(Opening(home(), stage, self.start_time_ms, tags, params))
+        self.run.submit(entities.write_environment, read_environment())
 
     def end(self, error: BaseException | None) -> None:
         """Close the run and, on success, write the record and remove the scratch folder."""
@@ -191,10 +193,9 @@ class _Execution:
             outs = _quietly(lambda: workspace.outs(without=record_path(run.stage)), {}) if workspace else {}
             write_json(record_path(run.stage), self._record(status, outs, end_time_ms))
             shutil.rmtree(run.scratch, ignore_errors=True)
-            run.submit(lambda store, run_id: entities.write_outs(store, run_id, outs))
+            run.submit(entities.write_outs, outs)
         else:
-            text = f"{type(error).__name__}: {error}"
-            run.submit(lambda store, run_id: entities.write_tags(store, run_id, {"error": text}))
+            run.submit(entities.write_tags, {"error": f"{type(error).__name__}: {error}"})
         self._scratch_lock.release()
         if run.live:
             run.live.close(status, end_time_ms)

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from pipestill.params import load_section
 from pipestill.tracking.candidate import ARTIFACTS, Candidate, read_candidate
-from pipestill.tracking.live import MAX_TAG_CHARS, say, shorten
+from pipestill.tracking.live import MAX_TAG_CHARS, shorten
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.model_folder import ModelIds, model_folder
 from pipestill.tracking.params import RegisterParams
@@ -22,6 +22,7 @@ from pipestill.tracking.releases import release_tags
 from pipestill.tracking.scratch import SCRATCH
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.sync import sync
+from pipestill.tracking.writer import say
 
 Standing = Literal["challenger", "champion"]
 CHALLENGER: Standing = "challenger"
