@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psutil
@@ -18,19 +18,20 @@ checked."""
 
 
 @contextmanager
-def started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
+def started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
     """Start a program that ends, with all its descendants, if the block is left by an exception.
 
     Only its standard output is read: on standard error its progress bars see the terminal.
 
     Args:
         command: program and its arguments.
+        environment: environment variables for it, besides this process's own.
 
     Yields:
         The process; `stdout` holds its lines as soon as they are printed.
     """
-    environment = QUIET | os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment) as child:  # noqa: S603
+    variables = {**QUIET, **os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=variables) as child:  # noqa: S603
         try:
             yield child
         except BaseException as error:
