@@ -21,6 +21,7 @@ from reporting.invented_records import ENVIRONMENT, REPORT, make_evaluations, ma
 ROOT = Path(__file__).parents[2]
 FAKE_DVC = """
 import os, pathlib, subprocess, sys
+from pipestill.tracking.remote import VARIABLE
 print("Stage 'check' didn't change, skipping")
 print("Running stage 'fetch':")
 print("> python stages/fetch.py")
@@ -28,7 +29,7 @@ how = sys.argv[1]
 if how == "hang":
     stage = "import pathlib, os, time; pathlib.Path('stage').write_text(str(os.getpid())); time.sleep(60)"
     sys.exit(subprocess.run([sys.executable, "-c", stage]).returncode)
-print("fetched", os.environ["PYTHONUNBUFFERED"], os.environ["TORCH_CPP_LOG_LEVEL"])
+print("fetched", os.environ["PYTHONUNBUFFERED"], os.environ["TORCH_CPP_LOG_LEVEL"], VARIABLE in os.environ)
 if how == "fail":
     print("ERROR: failed to reproduce 'fetch'", file=sys.stderr)
     sys.exit(255)
@@ -65,8 +66,8 @@ def repository(tmp_path: Path, outcome: Summary) -> Path:
     return tmp_path
 
 
-def start(repository: Path, how: str) -> "subprocess.Popen[str]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+def start(repository: Path, how: str, tracking: str = "later") -> "subprocess.Popen[str]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PIPESTILL_TRACKING": tracking}
     command = [sys.executable, "-c", MAIN, how]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=repository, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -83,7 +84,7 @@ def test_a_run_ends_with_the_table_the_champion_and_the_next_steps(repository: P
     out, err = start(repository, "work").communicate(timeout=60)
     assert err == ""
     lines = out.splitlines()
-    assert lines[:3] == ["[1/4] 1 stage unchanged", "[2/4] fetch ...", "fetched 1 ERROR"]
+    assert lines[:3] == ["[1/4] 1 stage unchanged", "[2/4] fetch ...", "fetched 1 ERROR False"]
     assert lines[3].startswith("[2/4] fetch done in ")
     assert lines[4].startswith("2 stages in ")
     assert lines[5] == "synced"
@@ -92,6 +93,16 @@ def test_a_run_ends_with_the_table_the_champion_and_the_next_steps(repository: P
     commands = [line.split("  ")[1] for line in lines[lines.index("Next:") + 1 :]]
     assert [command.split()[-1] for command in commands] == ["models/champion", "ui", "table"]
     assert "dvc push" not in out
+
+
+def test_a_tracking_process_serves_the_stages_and_syncs(repository: Path) -> None:
+    (repository / "dvc.lock").write_text("stages: {}\n")
+    child = start(repository, "work", "live")
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "tracking: 0 stages' runs are in MLflow; pipeline run written\n")
+    assert "fetched 1 ERROR True" in out
+    assert "synced" not in out
+    assert "Next:" in out
 
 
 def test_a_failure_passes_its_exit_code_on_and_shows_no_table(repository: Path) -> None:

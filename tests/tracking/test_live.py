@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipestill.tracking import live
-from pipestill.tracking.live import LiveRun, Point, open_live_run, safe_name, shorten
+from pipestill.tracking import writer
+from pipestill.tracking.live import LiveRun, Opening, OpenRun, Point, safe_name, shorten
+from pipestill.tracking.start import start_live_run
 from pipestill.tracking.store import Store, StoreError, open_store
 
 
@@ -42,16 +43,12 @@ def client() -> Iterator[FakeClient]:
     client.hangs.set()
 
 
-def _sleep(_store: Store, _run_id: str) -> None:
-    time.sleep(0.15)
-
-
 def points(count: int) -> list[Point]:
     return [Point("loss", 1.0, step, 0) for step in range(count)]
 
 
 def test_metrics_are_written_together_and_before_the_end(client: FakeClient) -> None:
-    run = LiveRun(Store(client, "1"), "a")
+    run = LiveRun(lambda: OpenRun(Store(client, "1"), "a"))
     for _ in range(5):
         run.add_points(points(300))
     assert run.close("FINISHED", 0)
@@ -61,10 +58,10 @@ def test_metrics_are_written_together_and_before_the_end(client: FakeClient) -> 
 def test_a_server_that_dies_mid_run_is_said_once_and_raises_nothing(
     client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = LiveRun(Store(client, "1"), "a")
+    run = LiveRun(lambda: OpenRun(Store(client, "1"), "a"))
     client.refuses = True
     run.add_points(points(10))
-    time.sleep(live.FLUSH_S + 0.3)
+    time.sleep(writer.FLUSH_S + 0.3)
     run.add_points(points(10))
     assert not run.close("FINISHED", 0)
     assert client.calls == []
@@ -72,7 +69,7 @@ def test_a_server_that_dies_mid_run_is_said_once_and_raises_nothing(
 
 
 def test_a_server_that_hangs_costs_under_five_seconds(client: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
-    run = LiveRun(Store(client, "1"), "a")
+    run = LiveRun(lambda: OpenRun(Store(client, "1"), "a"))
     client.hangs.clear()
     run.add_points(points(10))
     start_s = time.monotonic()
@@ -82,10 +79,10 @@ def test_a_server_that_hangs_costs_under_five_seconds(client: FakeClient, capsys
 
 
 def test_a_slow_server_that_makes_progress_is_waited_for(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "STALL_S", 0.3)
-    run = LiveRun(Store(client, "1"), "a")
+    monkeypatch.setattr(writer, "STALL_S", 0.3)
+    run = LiveRun(lambda: OpenRun(Store(client, "1"), "a"))
     for _ in range(5):
-        run.submit(_sleep)
+        run.submit(lambda _store, _run_id: time.sleep(0.15))
     assert run.close("FINISHED", 0)
 
 
@@ -99,7 +96,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_two_seconds(
         start_s = time.monotonic()
         with pytest.raises(StoreError, match="no MLflow server answers"):
             open_store(tmp_path)
-        assert open_live_run(tmp_path, "first", 0, {}, {}) is None
+        assert start_live_run(Opening(tmp_path, "first", 0, {}, {})) is None
         assert time.monotonic() - start_s < 5
     assert "out of reach" in capsys.readouterr().err
 
@@ -131,7 +128,7 @@ def test_a_server_that_is_well_but_answers_nothing_costs_under_five_seconds(
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
         start_s = time.monotonic()
-        assert open_live_run(tmp_path, "first", 0, {}, {}) is None
+        assert start_live_run(Opening(tmp_path, "first", 0, {}, {})) is None
         assert time.monotonic() - start_s < 5
     finally:
         server.shutdown()

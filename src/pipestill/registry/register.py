@@ -16,12 +16,13 @@ from pipestill.registry.model_folder import ModelIds, model_folder
 from pipestill.registry.params import RegisterParams
 from pipestill.registry.promotion import compare, reasons_against
 from pipestill.registry.releases import release_tags
-from pipestill.tracking.live import MAX_TAG_CHARS, say, shorten
+from pipestill.tracking.live import MAX_TAG_CHARS, shorten
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.pipeline_run import find_pipeline_run
 from pipestill.tracking.scratch import SCRATCH
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.sync import sync
+from pipestill.tracking.writer import say
 
 Standing = Literal["challenger", "champion"]
 CHALLENGER: Standing = "challenger"

@@ -19,9 +19,9 @@ from pipestill.reporting.walltimes import read_wall_times
 from pipestill.repro.child import started
 from pipestill.repro.closing import show_outcome
 from pipestill.repro.progress import Progress
+from pipestill.repro.tracker import tracking_process
 from pipestill.tracking.lock import stage_names
 from pipestill.tracking.process import end_by_exception
-from pipestill.tracking.server import tracking_process
 
 REPRO = (sys.executable, "-m", "dvc", "repro")
 SYNC = (sys.executable, "-m", "pipestill.tracking", "sync")
@@ -35,18 +35,20 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
 
     Args:
         repro: command that prints the lines of `dvc repro`.
-        sync: command that syncs MLflow; its exit code is ignored, since tracking never fails a run.
+        sync: command that syncs MLflow where no tracking process does; its exit code is ignored, since tracking never
+            fails a run.
     """
     end_by_exception()
     try:
-        with tracking_process() as variables:
-            code = watch(repro, variables)
+        with tracking_process() as tracker:
+            code = watch(repro, tracker.environment)
+            if code == 0 and not tracker.sync():
+                subprocess.run(sync, check=False)  # noqa: S603 (our own command)
     except KeyboardInterrupt:
         print("interrupted: `make repro` resumes where this one stopped", flush=True)
         return INTERRUPTED
     if code != 0:
         return code
-    subprocess.run(sync, check=False)  # noqa: S603 (our own command)
     try:
         summary = read_record(REPORTS / SUMMARY, Summary)
     except PipestillError as error:
@@ -56,8 +58,13 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     return 0
 
 
-def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Run `dvc repro`, print its lines with its stages numbered and timed, and return its exit code."""
+def watch(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run `dvc repro`, print its lines with its stages numbered and timed, and return its exit code.
+
+    Args:
+        command: command that prints the lines of `dvc repro`.
+        environment: environment variables for its stages.
+    """
     start_s = time.monotonic()
     with started(command, environment) as child:
         stages = stage_names()  # while DVC starts

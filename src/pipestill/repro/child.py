@@ -18,19 +18,19 @@ checked."""
 
 
 @contextmanager
-def started(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
+def started(command: Sequence[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
     """Start a program that ends, with all its descendants, if the block is left by an exception.
 
     Only its standard output is read: on standard error its progress bars see the terminal.
 
     Args:
         command: program and its arguments.
-        environment: variables for it, beside those of this process.
+        environment: environment variables for it, besides this process's own.
 
     Yields:
         The process; `stdout` holds its lines as soon as they are printed.
     """
-    variables = QUIET | os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {})
+    variables = {**QUIET, **os.environ, **environment, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace", env=variables) as child:  # noqa: S603
         try:
             yield child

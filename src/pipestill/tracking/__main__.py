@@ -1,7 +1,4 @@
-"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, open the `ui`.
-
-`serve` is what `make repro` starts (`tracking.server`).
-"""
+"""`python -m pipestill.tracking`: `sync` the store with dvc.lock, open the `ui`."""
 
 import argparse
 import sys
@@ -9,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
-from pipestill.tracking.identity import home
-from pipestill.tracking.server import serve
 from pipestill.tracking.sync import run_sync
 from pipestill.tracking.ui import run_ui
 
@@ -22,11 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("sync", help="link, complete or replay every stage's run, and end the runs of dead processes")
     ui = commands.add_parser("ui", help="open MLflow on this repository's runs")
     ui.add_argument("--port", type=int, default=5000)
-    commands.add_parser("serve", help="write the runs of all stages of a `make repro`, which starts this")
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.command == "serve":
-            return serve(home())
         if chosen.command == "ui":
             return run_ui(Path.cwd(), chosen.port)
         run_sync(Path.cwd())

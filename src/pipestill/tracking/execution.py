@@ -18,7 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
 from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
-from pipestill.tracking.live import LiveRun, Operation, Point, is_live, now_ms, open_live_run, say
+from pipestill.tracking.live import Arguments, Opening, Point, now_ms
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
     Artifact,
@@ -34,8 +34,10 @@ from pipestill.tracking.run_record import (
     record_path,
 )
 from pipestill.tracking.scratch import SCRATCH, claim_scratch
-from pipestill.tracking.server import ServedRun, connect
+from pipestill.tracking.start import AnyRun, is_live, start_live_run
+from pipestill.tracking.store import Store
 from pipestill.tracking.view import role_tags
+from pipestill.tracking.writer import say
 
 
 class StageRun:
@@ -50,7 +52,7 @@ class StageRun:
     def __init__(self, stage: str, scratch: Path) -> None:
         self.stage = stage
         self.scratch = scratch
-        self.live: LiveRun | ServedRun | None = None
+        self.live: AnyRun | None = None
         self.workspace: Workspace | None = None
         self.points: list[Point] = []
         self.artifacts: list[Artifact] = []
@@ -70,9 +72,8 @@ class StageRun:
         points = [Point(name, float(value), step or 0, now) for name, value in metrics.items()]
         if not self._role:
             self._role = role_tags(metrics)
-            role = self._role
-            if role:
-                self.submit(entities.write_tags, role)
+            if self._role:
+                self.submit(entities.write_tags, self._role)
         self.points.extend(points)
         if self.live:
             self.live.add_points(points)
@@ -80,7 +81,7 @@ class StageRun:
     def log_choices(self, choices: Sequence[Choice]) -> None:
         """Log the `auto` settings of params.yaml: the value used, and the reason."""
         self.choices.extend(choices)
-        self.submit(entities.write_choices, tuple(choices))
+        self.submit(entities.write_choices, choices)
 
     def log_text(self, name: str, text: str) -> None:
         """Show a text on the run's page; `name` is its file name, such as `card.md`."""
@@ -117,7 +118,7 @@ class StageRun:
         self.artifacts.append(pack_artifact(name, content, path, held))
         self.submit(entities.write_artifact, name, content)
 
-    def submit(self, operation: Operation, *arguments: object) -> None:
+    def submit(self, operation: Callable[[Store, str, *Arguments], object], *arguments: *Arguments) -> None:
         """Queue an operation for the live run, if there is one; used inside this package only."""
         if self.live:
             self.live.submit(operation, *arguments)
@@ -181,8 +182,7 @@ class _Execution:
             | entities.process_tags()
         )
         if is_live():
-            opening = (home(), stage, self.start_time_ms, tags, params)
-            self.run.live = connect(*opening) or open_live_run(*opening)
+            self.run.live = start_live_run(Opening(home(), stage, self.start_time_ms, tags, params))
         self.run.submit(entities.write_environment, read_environment())
 
     def end(self, error: BaseException | None) -> None:
@@ -195,8 +195,7 @@ class _Execution:
             shutil.rmtree(run.scratch, ignore_errors=True)
             run.submit(entities.write_outs, outs)
         else:
-            text = f"{type(error).__name__}: {error}"
-            run.submit(entities.write_tags, {"error": text})
+            run.submit(entities.write_tags, {"error": f"{type(error).__name__}: {error}"})
         self._scratch_lock.release()
         if run.live:
             run.live.close(status, end_time_ms)

@@ -1,36 +1,52 @@
 """The live MLflow run: logged values appear in the UI at once, and its errors never reach the stage.
 
-A run is opened in the main thread; everything after goes through a queue to one thread. An error, or an operation that
-takes too long at the end, turns the live run off with one warning; the run record keeps everything for `sync`.
+Everything goes through a queue to one thread (tracking/writer.py); the run record keeps everything for `sync`.
 """
 
 import hashlib
-import os
-import queue
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVarTuple
 
 from pipestill.tracking.store import Store, open_store
+from pipestill.tracking.writer import Writer
 
-SWITCH, LIVE, LATER = "PIPESTILL_TRACKING", "live", "later"
-"""With `later` a stage writes its run record alone, and saves the seconds that importing mlflow takes."""
-STALL_S = 4.0
-"""Seconds that the end of a stage waits for one operation."""
-FLUSH_S = 1.0
 MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 8000
 MAX_NAME_CHARS = 250
 BATCH_SIZE = 100
 ONE_AT_A_TIME = threading.Lock()
-"""Held by the operations of all runs of a process: two that log the same data set at once fail in mlflow."""
+"""Held by whichever of a process's runs is writing: two that log the same data set at once fail in mlflow."""
 
-Operation = Callable[..., None]
-"""A function of a module that takes the store, the id of the run, and the arguments given with it."""
+Arguments = TypeVarTuple("Arguments")
+
+
+class Opening(NamedTuple):
+    """Content of a run at its start.
+
+    Attributes:
+        home: root of the main repository.
+        name: name of the run in the UI.
+        start_time_ms: time at which the stage started.
+        tags: tags of the run; names and values are fitted to mlflow's rules when it is opened.
+        params: params of the run, fitted likewise.
+    """
+
+    home: Path
+    name: str
+    start_time_ms: int
+    tags: dict[str, str]
+    params: dict[str, str]
+
+
+class OpenRun(NamedTuple):
+    """A run in a store."""
+
+    store: Store
+    run_id: str
 
 
 class Point(NamedTuple):
@@ -61,29 +77,30 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def say(text: str) -> None:
-    """Print one line about tracking."""
-    print(f"tracking: {text}", file=sys.stderr, flush=True)
-
-
 class LiveRun:
-    """One MLflow run being written. Every method returns at once, and none raises."""
+    """One MLflow run being written. `submit` and `add_points` return at once, and no method raises.
 
-    def __init__(self, store: Store, run_id: str) -> None:
-        self.run_id = run_id
-        self._store = store
+    Args:
+        open_run: function that opens the run; the writing thread calls it.
+    """
+
+    def __init__(self, open_run: Callable[[], OpenRun]) -> None:
+        self._open_run = open_run
+        self._run: OpenRun | None = None
+        self._opened = threading.Event()
         self._points: list[Point] = []
         self._points_lock = threading.Lock()
-        self._operations: queue.Queue[tuple[Operation, tuple[object, ...]] | None] = queue.Queue()
-        self._progress_s = time.monotonic()
-        self._off = False
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
+        self._writer = Writer(first=self._open, flush=self._flush)
 
-    def submit(self, operation: Operation, *arguments: object) -> None:
-        """Queue one operation on the store, with its arguments; operations run in order."""
-        if not self._off:
-            self._operations.put((operation, arguments))
+    @property
+    def run_id(self) -> str | None:
+        """Return the run's id once it is open; None where it could not be opened."""
+        self._opened.wait()
+        return self._run.run_id if self._run else None
+
+    def submit(self, operation: Callable[[Store, str, *Arguments], object], *arguments: *Arguments) -> None:
+        """Queue `operation(store, run_id, *arguments)`; operations run in order."""
+        self._writer.submit(lambda: self._write(operation, *arguments))
 
     def add_points(self, points: Iterable[Point]) -> None:
         """Queue metric values; they are written together about once a second."""
@@ -101,91 +118,39 @@ class LiveRun:
             True if everything reached the store; False after at most STALL_S without progress.
         """
         self.submit(end_run, status, end_time_ms)
-        self._operations.put(None)
-        self._progress_s = time.monotonic()
-        while self._thread.is_alive():
-            self._thread.join(timeout=0.02)
-            if time.monotonic() - self._progress_s > STALL_S:
-                self._turn_off(TimeoutError(f"no answer within {STALL_S:g} s"))
-                return False
-        return not self._off
+        return self.leave()
 
-    def leave(self) -> None:
-        """Write what is queued and leave the run open, as a killed stage does; `sync` ends it."""
-        self._operations.put(None)
+    def leave(self) -> bool:
+        """Write what is left and leave the run RUNNING; returns the same as `close`."""
+        self._opened.wait()  # an import of mlflow may take longer than one operation
+        return self._writer.finish()
 
-    def _work(self) -> None:
-        while True:
-            try:
-                operation = self._operations.get(timeout=FLUSH_S)
-            except queue.Empty:
-                self._attempt(self._flush)
-                continue
-            self._attempt(self._flush)
-            if operation is None:
-                return
-            self._attempt(*operation)
-
-    def _attempt(self, operation: Operation, arguments: tuple[object, ...] = ()) -> None:
-        if self._off:
-            return
+    def _open(self) -> None:
         try:
             with ONE_AT_A_TIME:
-                operation(self._store, self.run_id, *arguments)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
-            self._turn_off(error)
-        self._progress_s = time.monotonic()
+                self._run = self._open_run()
+        finally:
+            self._opened.set()
 
-    def _flush(self, store: Store, run_id: str) -> None:
+    def _flush(self) -> None:
         with self._points_lock:
             points, self._points = self._points, []
-        write_points(store, run_id, points)
+        self._write(write_points, points)
 
-    def _turn_off(self, error: Exception) -> None:
-        if not self._off:
-            self._off = True
-            say_offline(error)
-
-
-def is_live() -> bool:
-    """Return whether stages open an MLflow run at once, or leave it to `sync`; see `SWITCH`."""
-    value = os.environ.get(SWITCH, LIVE)
-    if value not in {LIVE, LATER}:
-        say(f"{SWITCH} is {value!r} and is ignored: set it to {LIVE} or {LATER}")
-    return value != LATER
+    def _write(self, operation: Callable[[Store, str, *Arguments], object], *arguments: *Arguments) -> None:
+        if self._run:
+            with ONE_AT_A_TIME:
+                operation(*self._run, *arguments)
 
 
-def say_offline(error: Exception) -> None:
-    """Warn that from here on only the run record is written."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    say(f"MLflow is out of reach ({shorten(reason, 300)}); the run record is kept, `sync` uploads it later")
+def open_run(opening: Opening) -> OpenRun:
+    """Open a run in the store of its repository.
 
-
-def open_live_run(
-    home: Path, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]
-) -> LiveRun | None:
-    """Open a run; on failure print a warning and return None.
-
-    Args:
-        home: root of the main repository.
-        name: name of the run in the UI.
-        start_time_ms: time at which the stage started.
-        tags: tags of the run; names and values are fitted to mlflow's rules here.
-        params: params of the run, fitted likewise.
+    Raises:
+        StoreError: no server answers. Other errors are mlflow's own.
     """
-    try:
-        store = open_store(home)
-        with ONE_AT_A_TIME:
-            run_id = create_run(store, name, start_time_ms, tags, params)
-        return LiveRun(store, run_id)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the stage goes on)
-        say_offline(error)
-        return None
-
-
-def end_run(store: Store, run_id: str, status: str, end_time_ms: int) -> None:
-    """End a run with its status: FINISHED, FAILED or KILLED."""
-    store.client.set_terminated(run_id, status, end_time_ms)
+    store = open_store(opening.home)
+    return OpenRun(store, create_run(store, opening.name, opening.start_time_ms, opening.tags, opening.params))
 
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:
@@ -195,6 +160,11 @@ def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, s
     run_id = str(run.info.run_id)
     write_params(store, run_id, params)
     return run_id
+
+
+def end_run(store: Store, run_id: str, status: str, end_time_ms: int) -> None:
+    """End a run as FINISHED, FAILED or KILLED."""
+    store.client.set_terminated(run_id, status, end_time_ms)
 
 
 def write_params(store: Store, run_id: str, params: Mapping[str, str]) -> None:

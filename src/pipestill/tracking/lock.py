@@ -12,8 +12,8 @@ from pipestill.errors import RecordError
 from pipestill.fingerprint import sha256_json
 from pipestill.records import read_json, read_record
 from pipestill.tracking.identity import StageIdentity, hashes_of, identity_of, md5_of
-from pipestill.tracking.live import say
 from pipestill.tracking.run_record import RunRecord, record_path
+from pipestill.tracking.writer import say
 
 LOCK = Path("dvc.lock")
 MAIN = Path()

@@ -79,8 +79,9 @@ class RunRecord(Record):
     """One execution of one stage.
 
     `key` is the content address of the request (cmd, md5 of deps, params), `execution_id` names this one execution, and
-    `run_id` the MLflow run written live: None without a store to write to. `code` has the digest of every module of the
-    stage, by path (docs/decisions/0017); records of older runs have none.
+    `run_id` the MLflow run written live: None without a store to write to, or where it had not answered when the stage
+    ended; `sync` finds runs by `execution_id`. `code` has the digest of every module of the stage, by path
+    (docs/decisions/0017); records of older runs have none.
     """
 
     schema_version: Literal[1] = 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipestill.tracking.live import say
 from pipestill.tracking.run_record import file_stem
+from pipestill.tracking.writer import say
 
 SCRATCH = Path(".scratch")
 SCRATCH_TIMEOUT_S = 5.0

@@ -37,6 +37,8 @@ _LOCATIONS = (
     ("model_versions", "storage_location"),
 )
 """Every column of mlflow's schema that holds the absolute path of an artifact."""
+_SET_HERE: dict[str, str] = {}
+"""The environment variables that were set here: a process that tracked stages waits longer when it syncs."""
 
 
 class StoreError(PipestillError):
@@ -121,13 +123,18 @@ def _probe(uri: str) -> None:
 
 def _set_up_mlflow(timeout_s: int, retries: int) -> None:
     """Set the environment variables that mlflow reads: no telemetry, no four-minute waits, no log of migrations."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_s))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    settings = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_s),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    for name, value in settings.items():
+        if os.environ.get(name) in {None, _SET_HERE.get(name)}:  # the user's own settings stay
+            os.environ[name] = _SET_HERE[name] = value
     # An inherited run id would fold every stage into one run.
     os.environ.pop("MLFLOW_RUN_ID", None)
     for name in ("alembic", "mlflow.store.db.utils", "mlflow.models.signature"):

@@ -15,13 +15,14 @@ from filelock import FileLock
 
 from pipestill.tracking import entities
 from pipestill.tracking.identity import StageIdentity
-from pipestill.tracking.live import Point, create_run, say, write_points
+from pipestill.tracking.live import Point, create_run, write_points
 from pipestill.tracking.lock import MAIN, Lock, pipelines_with_lock, repository_of
 from pipestill.tracking.pipeline_run import write_pipeline_run
 from pipestill.tracking.run_record import RunRecord
 from pipestill.tracking.scratch import SCRATCH, collect_scratch
 from pipestill.tracking.store import Store, open_store
 from pipestill.tracking.view import role_tags, write_view
+from pipestill.tracking.writer import say
 
 
 class Report(NamedTuple):
