@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipestill.tracking import entities, remote, server, start
+from pipestill.tracking import entities, remote, server, start, writer
 from pipestill.tracking.live import LiveRun, Opening, OpenRun, Point
 from pipestill.tracking.remote import Address, RemoteRun, connect, open_remote_run, read_address, store_of
 from pipestill.tracking.server import TrackingServer
@@ -105,6 +105,7 @@ def test_a_stage_that_ends_before_mlflow_is_imported_does_not_wait_for_it(
     serving: TrackingServer, client: FakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "GRACE_S", 30.0)
+    monkeypatch.setattr(writer, "STALL_S", 0.5)
     client.imported.clear()
     start_s = time.monotonic()
     run = opened(tmp_path)
@@ -113,6 +114,7 @@ def test_a_stage_that_ends_before_mlflow_is_imported_does_not_wait_for_it(
     assert run.close("FINISHED", 7)
     assert time.monotonic() - start_s < remote.ANSWER_S + 1
     assert client.calls == []
+    time.sleep(1)  # an import may take longer than an operation is waited for
     client.imported.set()
     serving.finish()
     assert client.calls == [("id of first", [], ["large"]), ("id of first", "FINISHED", 7)]

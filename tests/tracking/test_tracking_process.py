@@ -1,5 +1,6 @@
 """The tracking process of `make repro`, with stages and programs that are processes too."""
 
+import json
 import os
 import re
 import signal
@@ -192,6 +193,8 @@ def test_the_process_ends_with_the_one_that_started_it_and_by_no_signal_before(
 ) -> None:
     keeper = repository.start(sys.executable, "-c", KEEPER)
     server = psutil.Process(wait_for(repository.root / "server"))
+    folder = Path(json.loads(server.environ()[VARIABLE])[0]).parent
+    assert folder.is_dir()
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         server.send_signal(ignored)
     time.sleep(0.3)
@@ -199,6 +202,7 @@ def test_the_process_ends_with_the_one_that_started_it_and_by_no_signal_before(
     keeper.send_signal(number)
     keeper.communicate(timeout=30)
     assert not psutil.wait_procs([server], timeout=20)[1]
+    assert not folder.exists()
 
 
 def test_a_process_without_an_address_says_who_starts_it(repository: Repository) -> None:

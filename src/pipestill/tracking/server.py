@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
+from pathlib import Path
 from typing import Any
 
 from pipestill.tracking.identity import home
@@ -117,6 +118,8 @@ def main() -> int:
         server.warm_up()
         asked = sys.stdin.readline().strip()
         server.finish()
+    with suppress(OSError):  # a parent that was killed leaves the folder to this process
+        Path(address.path).parent.rmdir()
     if asked != SYNC:
         return 0
     for number in SIGNALS:
