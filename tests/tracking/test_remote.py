@@ -64,7 +64,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
 @pytest.fixture
 def serving(client: FakeClient, address: Address) -> Iterator[TrackingServer]:
     with Listener(address.path, authkey=bytes.fromhex(KEY)) as listener:
-        yield TrackingServer(listener)
+        yield TrackingServer(listener, bytes.fromhex(KEY))
 
 
 def opened(folder: Path, name: str = "first") -> RemoteRun:
@@ -249,7 +249,7 @@ def test_a_process_that_starts_late_is_waited_for(client: FakeClient, address: A
 
     def begin() -> None:
         listeners.append(Listener(late.path, authkey=bytes.fromhex(KEY)))
-        TrackingServer(listeners[0])
+        TrackingServer(listeners[0], bytes.fromhex(KEY))
 
     threading.Timer(0.3, begin).start()
     connection = connect(late)

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVarTuple
 
@@ -18,8 +19,6 @@ MAX_PARAM_CHARS = 6000
 MAX_TAG_CHARS = 8000
 MAX_NAME_CHARS = 250
 BATCH_SIZE = 100
-ONE_AT_A_TIME = threading.Lock()
-"""Held by whichever of a process's runs is writing: two that log the same data set at once fail in mlflow."""
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -82,10 +81,12 @@ class LiveRun:
 
     Args:
         open_run: function that opens the run; the writing thread calls it.
+        turn: lock that runs of one process share, since two that log the same data set at once fail in mlflow.
     """
 
-    def __init__(self, open_run: Callable[[], OpenRun]) -> None:
+    def __init__(self, open_run: Callable[[], OpenRun], turn: AbstractContextManager[object] | None = None) -> None:
         self._open_run = open_run
+        self._turn = turn or threading.Lock()
         self._run: OpenRun | None = None
         self._opened = threading.Event()
         self._points: list[Point] = []
@@ -127,8 +128,7 @@ class LiveRun:
 
     def _open(self) -> None:
         try:
-            with ONE_AT_A_TIME:
-                self._run = self._open_run()
+            self._run = self._open_run()
         finally:
             self._opened.set()
 
@@ -139,7 +139,7 @@ class LiveRun:
 
     def _write(self, operation: Callable[[Store, str, *Arguments], object], *arguments: *Arguments) -> None:
         if self._run:
-            with ONE_AT_A_TIME:
+            with self._turn:
                 operation(*self._run, *arguments)
 
 

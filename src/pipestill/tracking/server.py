@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,18 @@ the ends of the stages' runs to write."""
 
 
 class TrackingServer:
-    """Server of the runs of stages, a thread for each connection."""
+    """Server of the runs of stages, a thread for each connection.
 
-    def __init__(self, listener: Listener) -> None:
+    Args:
+        listener: socket that stages connect to.
+        key: secret of the listener.
+    """
+
+    def __init__(self, listener: Listener, key: bytes) -> None:
         self._listener = listener
+        self._key = key
         self._importing = threading.Lock()
+        self._turn = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._last_s = math.inf
         threading.Thread(target=self._accept, name="accept", daemon=True).start()
@@ -50,6 +57,9 @@ class TrackingServer:
 
     def finish(self) -> None:
         """Write what is queued. A stage that is still there after GRACE_S is left to its run record."""
+        # Connections are accepted in turn: behind this one none is left that came before.
+        with suppress(OSError, EOFError, AuthenticationError):
+            Client(self._listener.address, authkey=self._key).close()
         self._last_s = time.monotonic() + GRACE_S
         for thread in self._threads:
             thread.join()
@@ -71,7 +81,7 @@ class TrackingServer:
             opening = self._receive(connection)
             if opening is None:
                 return
-            live = LiveRun(partial(self._open, connection, opening))
+            live = LiveRun(partial(self._open, connection, opening), self._turn)
             while message := self._receive(connection):
                 method, arguments = message
                 getattr(live, method)(*arguments)
@@ -114,7 +124,7 @@ def main() -> int:
         say(f"each stage imports mlflow itself: no socket at {address.path} ({error})")
         return 1
     with listener:
-        server = TrackingServer(listener)
+        server = TrackingServer(listener, bytes.fromhex(address.key))
         server.warm_up()
         asked = sys.stdin.readline().strip()
         server.finish()
