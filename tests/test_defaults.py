@@ -89,7 +89,7 @@ def changed_by(content: dict[str, Any], before: dict[str, bytes], folder: Path) 
 def test_a_default_changes_the_files_of_the_students_that_use_it(content: dict[str, Any], tmp_path: Path) -> None:
     before = written(content, tmp_path)
     content["student_defaults"]["training"]["dropout"] = 0.2
-    assert changed_by(content, before, tmp_path) == {"bert_thin", "bilstm"}, "the other has a dropout of its own"
+    assert changed_by(content, before, tmp_path) == {"bert_pruned", "bilstm"}, "the other has a dropout of its own"
     content["student_defaults"]["training"]["epochs"] = 3
     assert changed_by(content, before, tmp_path) == {*before}
 

@@ -12,7 +12,7 @@ from pipestill.params import load_section, read_params
 from pipestill.settings import FILE, check_settings
 
 ROOT = Path(__file__).parents[1]
-STUDENT = "bert_thin"
+STUDENT = "bert_pruned"
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_loss_of_layers_is_refused_for_a_student_that_has_none(
     student["objective"] = [*student["objective"], PATIENT]
     check_settings(content, pipeline)
     student["architecture"] = {"kind": "static", "embedding_size": 64, "dense_size": 64}
-    with pytest.raises(ParamsError, match=r"bert_thin.objective: patient_kd reads layers, and static has none"):
+    with pytest.raises(ParamsError, match=r"bert_pruned.objective: patient_kd reads layers, and static has none"):
         check_settings(content, pipeline)
 
 

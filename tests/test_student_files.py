@@ -8,10 +8,10 @@ from pipestill.student_files import is_settings_file, settings_file
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        (settings_file("bert_thin").as_posix(), True),
+        (settings_file("bert_pruned").as_posix(), True),
         ("data/ablation/students/static.json", True),
-        ("models/students/bert_thin", False),
-        ("data/code/distill-bert_thin.json", False),
+        ("models/students/bert_pruned", False),
+        ("data/code/distill-bert_pruned.json", False),
         ("data/prepared/labels.json", False),
     ],
 )

@@ -31,7 +31,7 @@ SILENT: Callbacks[EpochPoint] = Callbacks(on_step=lambda _step, _loss, _rate: No
 def main() -> None:
     """Time both and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("student", nargs="?", default="bert_thin", help="a key of `students` in params.yaml")
+    parser.add_argument("student", nargs="?", default="bert_pruned", help="a key of `students` in params.yaml")
     parser.add_argument("--rows", type=int, default=2048, help="rows of the transfer set, spread over it")
     parser.add_argument("--rounds", type=int, default=3, help="each round times both, in turns")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """List the experiments of HEAD by a student's quality on dev, best first; and apply the best one.
 
-python tools/sweep.py bert_thin            list them, HEAD among them, with the params that differ from HEAD's
-python tools/sweep.py bert_thin --apply    copy the best one's params and outs into the workspace, if it beats HEAD
+python tools/sweep.py bert_pruned            list them, HEAD among them, with the params that differ from HEAD's
+python tools/sweep.py bert_pruned --apply    copy the best one's params and outs into the workspace, if it beats HEAD
 
 The training records in each experiment's dvc.lock are read from the cache or the remote, so that results of other
 machines count too. Test rows are not used. See docs/operations.md.

@@ -29,9 +29,9 @@ def wait_for(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def test_a_student_s_temperature_reruns_that_student_and_the_leaves(changed: TinyPipeline) -> None:
-    changed.change("students.bert_thin.objective.0.loss.temperature", 4.0)
+    changed.change("students.bert_pruned.objective.0.loss.temperature", 4.0)
     ran = changed.repro()
-    student = ["distill@bert_thin", "export@bert_thin", "evaluate@bert_thin"]
+    student = ["distill@bert_pruned", "export@bert_pruned", "evaluate@bert_pruned"]
     assert sorted(ran) == sorted(["check", *student, "benchmark", "report", "package"])
 
 
@@ -39,14 +39,14 @@ def test_a_default_reruns_the_students_that_use_it_and_a_moved_setting_reruns_ch
     changed: TinyPipeline,
 ) -> None:
     params = changed.params()
-    assert "dropout" in params["students"]["bert_thin_alone"]["training"]
+    assert "dropout" in params["students"]["bert_pruned_alone"]["training"]
     for student in params["students"].values():
         student["seed"] = params["student_defaults"]["seed"]
     params["student_defaults"]["seed"] = 1
     changed.write_params(params)
     assert changed.repro() == ["check"]
     changed.change("student_defaults.training.dropout", 0.05)
-    assert stale(changed, "data/students/") == {"distill@bert_thin", "export@bert_thin"}
+    assert stale(changed, "data/students/") == {"distill@bert_pruned", "export@bert_pruned"}
 
 
 def test_the_benchmark_s_settings_rerun_the_leaves(changed: TinyPipeline) -> None:
@@ -155,12 +155,12 @@ def test_arithmetic_in_a_loss_reruns_exactly_the_students_that_use_it(changed: T
         for name, student in changed.params()["students"].items()
         if any(term["loss"]["kind"] == "soft_target_kl" for term in student["objective"])
     }
-    assert using == {"distill@bert_thin"}
+    assert using == {"distill@bert_pruned"}
     edit(
         changed, "src/pipestill/losses/soft_target_kl.py", "temperature**2 * divergence", "divergence * temperature**2"
     )
     said = changed.run("python", "-m", "pipestill.code").stdout
-    assert said == "distill@bert_thin: code: losses/soft_target_kl.py\n"
+    assert said == "distill@bert_pruned: code: losses/soft_target_kl.py\n"
     assert stale(changed) == using
 
 
@@ -176,8 +176,8 @@ def test_the_trainer_reruns_the_teacher_and_the_students(changed: TinyPipeline) 
 
 
 def test_a_run_record_keeps_every_module_with_its_digest(built: TinyPipeline) -> None:
-    record = read_json(built.root / "runs/distill-bert_thin.json")
-    assert record["code"] == read_json(built.root / "data/code/distill-bert_thin.json")
+    record = read_json(built.root / "runs/distill-bert_pruned.json")
+    assert record["code"] == read_json(built.root / "data/code/distill-bert_pruned.json")
     assert record["code"]["src/pipestill/losses/soft_target_kl.py"]
 
 
@@ -213,27 +213,27 @@ def test_a_fresh_clone_reruns_what_changed_with_only_its_dependencies_pulled(
     """As CI does on a pull request: a file that a stage reads and does not declare would be missing."""
     clone = clone_of(pushed, tmp_path)
     clone.change("export.parity.tolerance", 2e-4)
-    assert clone.repro("--pull", "--allow-missing", "export@bert_thin") == ["check", "export@bert_thin"]
+    assert clone.repro("--pull", "--allow-missing", "export@bert_pruned") == ["check", "export@bert_pruned"]
     assert not (clone.root / "models/teacher").exists()
 
 
 def test_a_killed_dvc_takes_its_stage_along_and_the_next_run_resumes(changed: TinyPipeline) -> None:
-    changed.change("students.bert_thin.training.epochs", 30)
-    process = changed.start("dvc", "repro", "distill@bert_thin")
+    changed.change("students.bert_pruned.training.epochs", 30)
+    process = changed.start("dvc", "repro", "distill@bert_pruned")
     try:
         saved = changed.root / ".scratch"
-        assert wait_for(lambda: [*saved.glob("distill-bert_thin-*/checkpoints/checkpoint-*/trainer_state.json")], 120)
+        assert wait_for(lambda: [*saved.glob("distill-bert_pruned-*/checkpoints/checkpoint-*/trainer_state.json")], 120)
         stage = psutil.Process(process.pid).children(recursive=True)
         assert stage != []
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
     assert wait_for(lambda: not any(child.is_running() for child in stage), KILL_GRACE_S)
-    output = changed.run("dvc", "repro", "distill@bert_thin").stdout
-    resumed = re.search(r"bert_thin: resumed at step (\d+) of", output)
+    output = changed.run("dvc", "repro", "distill@bert_pruned").stdout
+    resumed = re.search(r"bert_pruned: resumed at step (\d+) of", output)
     assert resumed
     assert int(resumed[1]) >= 10
-    assert [*(changed.root / ".scratch").glob("distill-bert_thin-*/")] == []
+    assert [*(changed.root / ".scratch").glob("distill-bert_pruned-*/")] == []
 
 
 def test_wrong_params_stop_the_run_before_anything_is_fetched(changed: TinyPipeline) -> None:

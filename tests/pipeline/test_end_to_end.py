@@ -128,9 +128,9 @@ def test_offline_and_online_distillation_are_timed_on_few_rows_and_a_vocabulary_
     changed: TinyPipeline,
 ) -> None:
     assert changed.params()["student_defaults"]["vocabulary"]["kind"] == "pruned"
-    said = changed.run("python", "tools/compare_teachers.py", "bert_thin", "--rounds", "1").stdout
+    said = changed.run("python", "tools/compare_teachers.py", "bert_pruned", "--rounds", "1").stdout
     assert re.search(r"online / offline \d+\.\d\d \(rounds: \d", said)
     assert re.search(r"the teacher's forward takes \d+% of an online epoch", said)
-    done = changed.run("python", "tools/compare_teachers.py", "bert_thin_alone", check=False)
+    done = changed.run("python", "tools/compare_teachers.py", "bert_pruned_alone", check=False)
     assert done.returncode == 2
     assert "is trained without a teacher" in done.stderr

@@ -11,7 +11,7 @@ from pipestill.records import read_json
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow, pytest.mark.timeout(900)]
 
-STUDENT = "bert_thin_alone"
+STUDENT = "bert_pruned_alone"
 STAGES = ["mlm_check", "mlm_masks", "mlm_teacher", "mlm_cache", "mlm_distill"]
 
 

@@ -19,7 +19,7 @@ from pipestill.fingerprint import sha256_files, sha256_json
 from tracking.repositories import Repository
 
 ROOT = Path(__file__).parents[2]
-STUDENTS = ("bert_thin", "bert_thin_alone")
+STUDENTS = ("bert_pruned", "bert_pruned_alone")
 LABELS = ("bad", "fine", "good")
 STAGES = {
     "check",
@@ -198,7 +198,7 @@ def scaled_down(params: Any) -> Any:
     ]
     params["students"] = {name: params["students"][name] for name in STUDENTS}
     for student in params["students"].values():
-        student["architecture"] |= {"intermediate_size": 64} if student["architecture"]["kind"] == "bert_thin" else {}
+        student["architecture"] |= {"intermediate_size": 64} if student["architecture"]["kind"] == "bert_pruned" else {}
     for model in (params["finetune_teacher"], params["student_defaults"]):
         model["max_length"] = 24
         model["training"] |= {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "checkpoint_steps": 10}

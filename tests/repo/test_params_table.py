@@ -23,8 +23,8 @@ PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "params.yaml")
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # pygtrie, which DVC's index uses
 
-DISTILLED = ("bert_thin", "bilstm")
-STUDENTS = (*DISTILLED, "bert_thin_alone")
+DISTILLED = ("bert_pruned", "bilstm")
+STUDENTS = (*DISTILLED, "bert_pruned_alone")
 
 
 def of(stage: str, students: tuple[str, ...] = STUDENTS) -> set[str]:
@@ -48,7 +48,8 @@ TABLE: dict[str, set[str]] = {
     "cache_logits.*": FROM_LOGITS,
     **{f"students.{student}.*": OF_STUDENT[student] for student in STUDENTS},
     "student_defaults.*": set().union(*OF_STUDENT.values()),
-    "student_defaults.training.dropout": OF_STUDENT["bert_thin"] | OF_STUDENT["bilstm"],  # bert_thin_alone has its own
+    "student_defaults.training.dropout": OF_STUDENT["bert_pruned"]
+    | OF_STUDENT["bilstm"],  # bert_pruned_alone has its own
     "export.*": {"export_teacher", *of("export")} | SCORES | LEAVES,
     "baseline.*": {"baseline", "report", "package"},
     "evaluate.*": SCORES | {"report", "package"},

@@ -52,7 +52,7 @@ def test_a_bare_clone_runs_nothing_and_shows_every_run_without_a_byte_of_a_model
     (whole,) = [run for run in clone.runs() if "dvc.pipeline" in run.data.tags]
     assert "\n| model |" in f"\n{whole.data.tags['mlflow.note.content']}"
     assert whole.data.metrics["test.accuracy/teacher.torch"] > 0
-    assert whole.data.metrics["p50_ms/bert_thin.onnx_int8"] > 0
+    assert whole.data.metrics["p50_ms/bert_pruned.onnx_int8"] > 0
     shown = {item.path for item in clone.client().list_artifacts(whole.info.run_id)}
     assert {"summary.json", "tradeoff.png", "confusion.png", "reliability.png", "curves.png"} <= shown
     runs = [run for run in clone.runs() if "dvc.stage" in run.data.tags]
@@ -119,7 +119,7 @@ def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_pa
     assert "gate: dvc.lock is stale in " in done.stdout
     assert "  check: src/pipestill modified\n" in done.stdout
     assert "  transfer: code: transfer/mask_words.py\n" in done.stdout
-    assert "  evaluate@bert_thin: params.yaml evaluate.num_ece_bins: 15 in dvc.lock, now 7\n" in done.stdout
+    assert "  evaluate@bert_pruned: params.yaml evaluate.num_ece_bins: 15 in dvc.lock, now 7\n" in done.stdout
     assert "  next: run `dvc repro` and `dvc push`, then commit dvc.lock" in done.stdout
     assert "distill" not in done.stdout  # whether a student follows shows when the transfer set is made
     assert clone.run("python", "ci/gate.py", "--allow-stale").stdout == done.stdout
@@ -128,7 +128,7 @@ def test_the_gate_refuses_a_stale_lock_and_names_what_changed(team: Team, tmp_pa
 
 def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: Path) -> None:
     clone = team.branch(tmp_path)
-    weights = team.author.root / "models/students/bert_thin/model.safetensors"
+    weights = team.author.root / "models/students/bert_pruned/model.safetensors"
     md5 = team.author.run("md5sum", str(weights)).stdout.split()[0]
     team.s3.client().delete_object(Bucket=team.bucket, Key=key_of(md5))
     try:
@@ -138,7 +138,7 @@ def test_the_gate_names_the_object_that_the_remote_lacks(team: Team, tmp_path: P
         team.s3.client().put_object(Bucket=team.bucket, Key=key_of(md5), Body=weights.read_bytes())
     assert done.returncode == 1
     assert "gate: 1 object(s) that dvc.lock names are missing in the remote\n" in done.stdout
-    assert f"  distill@bert_thin: models/students/bert_thin/model.safetensors (md5 {md5})\n" in done.stdout
+    assert f"  distill@bert_pruned: models/students/bert_pruned/model.safetensors (md5 {md5})\n" in done.stdout
     assert stopped.returncode == 1
     assert not (clone.root / "ci-out/repro.txt").exists()
 

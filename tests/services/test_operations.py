@@ -60,17 +60,17 @@ def test_experiments_land_in_the_one_store_and_the_sweep_ranks_them_on_dev(
     assert [path.parent for path in clone.root.rglob("mlflow.db") if "ci-out" not in path.parts] == [clone.root]
     assert outputs["dvc queue status"].count("Success") == 3
     shown = outputs["dvc exp show --md --only-changed"]
-    assert all(word in shown for word in ("warm", "slow", "students.bert_thin.training.learning_rate"))
-    ranked = [line.split() for line in outputs["python tools/sweep.py bert_thin"].splitlines()[1:]]
+    assert all(word in shown for word in ("warm", "slow", "students.bert_pruned.training.learning_rate"))
+    ranked = [line.split() for line in outputs["python tools/sweep.py bert_pruned"].splitlines()[1:]]
     assert {words[0] for words in ranked} == names | {"HEAD"}
     changes = {words[0]: words[3:] for words in ranked}
     assert changes["HEAD"] == []
-    assert changes["slow"] == ["students.bert_thin.training.learning_rate=5e-05"]
+    assert changes["slow"] == ["students.bert_pruned.training.learning_rate=5e-05"]
     qualities = [float(words[1]) for words in ranked]
     assert qualities == sorted(qualities, reverse=True)
     of_head = next(float(words[1]) for words in ranked if words[0] == "HEAD")
     said = f"{ranked[0][0]} is applied" if qualities[0] > of_head else "no experiment beats HEAD"
-    assert outputs["python tools/sweep.py bert_thin --apply"].splitlines()[-1].startswith(said)
+    assert outputs["python tools/sweep.py bert_pruned --apply"].splitlines()[-1].startswith(said)
 
 
 def test_clean_up_takes_nothing_that_a_commit_or_an_experiment_names(tried: tuple[Clone, dict[str, str]]) -> None:
@@ -82,4 +82,4 @@ def test_clean_up_takes_nothing_that_a_commit_or_an_experiment_names(tried: tupl
     clone.run("dvc", "exp", "apply", "slow", check=False)  # brings its lock, and trips over pipelines that never ran
     clone.run("dvc", "checkout", "--force", "dvc.yaml")  # trips over any out of the experiment that is gone
     assert "5e-05" in clone.run("dvc", "params", "diff", "HEAD").stdout
-    assert (clone.root / "models/students/bert_thin/model.safetensors").is_file()
+    assert (clone.root / "models/students/bert_pruned/model.safetensors").is_file()

@@ -92,7 +92,7 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
     pipeline = built.copy(tmp_path / "copy")
     pipeline.run("python", "-m", "pipestill.tracking", "sync")
     runs = {run.data.tags.get("dvc.stage", "pipeline"): run for run in pipeline.runs()}
-    whole, student = runs["pipeline"].info, runs["distill@bert_thin"]
+    whole, student = runs["pipeline"].info, runs["distill@bert_pruned"]
     digest = student.inputs.dataset_inputs[0].dataset.digest
     teacher = student.data.tags["dvc.dep/models/teacher"]
     page = f"{whole.experiment_id}/runs"
@@ -105,7 +105,7 @@ def test_a_browser_sees_figures_curves_data_and_origin_of_real_runs(built: TinyP
             "summary.json",
             "wall_times.csv",
         ),
-        f"{page}/{student.info.run_id}": ("distill@bert_thin", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
+        f"{page}/{student.info.run_id}": ("distill@bert_pruned", "dev.accuracy", "train.loss", digest[:8], teacher[:8]),
     }
     with ui_of(pipeline, tmp_path) as link:
         opens_on_the_results(link, tmp_path / "fresh", whole.run_name)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipestill.surgery.units import Moments, choose, thin
+from pipestill.surgery.units import Moments, choose, prune
 
 
 def block(num_tokens: int = 400) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -33,7 +33,7 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
 
 def test_all_units_kept_is_the_block_itself() -> None:
     units, weight, bias = block()
-    found = thin(weight, bias, moments_of(units), 8)
+    found = prune(weight, bias, moments_of(units), 8)
     assert found.kept.tolist() == [*range(8)]
     torch.testing.assert_close(found.weight, weight)
     torch.testing.assert_close(found.bias, bias)
@@ -46,7 +46,7 @@ def test_what_units_that_stay_can_say_of_those_that_go_they_say() -> None:
     units[:, 5] = 2 * units[:, 0] - units[:, 1]
     units[:, 6] = units[:, 2] + 7
     units[:, 7] = 4.0
-    found = thin(weight, bias, moments_of(units), 5)
+    found = prune(weight, bias, moments_of(units), 5)
     torch.testing.assert_close(
         written(units[:, found.kept], found.weight, found.bias), written(units, weight, bias), atol=1e-3, rtol=1e-3
     )
@@ -56,7 +56,7 @@ def test_what_units_that_stay_can_say_of_those_that_go_they_say() -> None:
 
 def test_the_weights_are_those_of_least_squares_and_the_share_is_what_they_explain() -> None:
     units, weight, bias = block()
-    found = thin(weight, bias, moments_of(units), 4)
+    found = prune(weight, bias, moments_of(units), 4)
     target = written(units, weight, bias)
     inputs = torch.cat([units[:, found.kept], torch.ones(len(units), 1)], dim=1)
     best = torch.linalg.lstsq(inputs, target).solution.T

@@ -1,4 +1,4 @@
-"""Embedding tables made smaller: rows of some tokens, and two thin matrices for one."""
+"""Embedding tables made smaller: rows of some tokens, and two narrow matrices for one."""
 
 from pathlib import Path
 

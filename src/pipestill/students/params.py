@@ -74,8 +74,8 @@ class BertNarrowSpec(StudentSpec):
         return self
 
 
-class BertThinSpec(StudentSpec):
-    """See bert_thin.py.
+class BertPrunedSpec(StudentSpec):
+    """See bert_pruned.py.
 
     Attributes:
         layers: the teacher's layers to keep, counted from 0, or a preset.
@@ -83,7 +83,7 @@ class BertThinSpec(StudentSpec):
         calibration_rows: number of training rows on which units are chosen and refit.
     """
 
-    kind: Literal["bert_thin"]
+    kind: Literal["bert_pruned"]
     layers: LayerChoice
     intermediate_size: int = Field(ge=1)
     calibration_rows: int = Field(ge=1)
@@ -161,7 +161,7 @@ StudentKind = Annotated[
     AlbertSpec
     | BertLayersSpec
     | BertNarrowSpec
-    | BertThinSpec
+    | BertPrunedSpec
     | BilstmSpec
     | DistilbertSpec
     | GruTransformerSpec

@@ -51,7 +51,7 @@ class Moments:
         return self._products / self._count - torch.outer(self.mean, self.mean)
 
 
-class Thinned(NamedTuple):
+class PrunedUnits(NamedTuple):
     """A pruned feed-forward block.
 
     Attributes:
@@ -67,7 +67,9 @@ class Thinned(NamedTuple):
     explained_fraction: float
 
 
-def thin(weight: Float[Tensor, "hidden unit"], bias: Float[Tensor, " hidden"], moments: Moments, count: int) -> Thinned:
+def prune(
+    weight: Float[Tensor, "hidden unit"], bias: Float[Tensor, " hidden"], moments: Moments, count: int
+) -> PrunedUnits:
     """Keep some units and refit their output weights; see the module.
 
     Args:
@@ -86,7 +88,7 @@ def thin(weight: Float[Tensor, "hidden unit"], bias: Float[Tensor, " hidden"], m
     missing[:, kept] -= refitted
     total = (reader @ covariance * reader).sum()
     unexplained = (missing @ covariance * missing).sum() / total.clamp(min=1e-300)
-    return Thinned(
+    return PrunedUnits(
         kept=kept,
         weight=refitted.to(weight.dtype),
         bias=(bias.detach().double() + missing @ mean).to(bias.dtype),

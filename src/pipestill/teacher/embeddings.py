@@ -1,4 +1,4 @@
-"""Shrinking a model's embedding table: pruning it to some tokens, or factorising it into two thin matrices.
+"""Shrinking a model's embedding table: pruning it to some tokens, or factorising it into two narrow matrices.
 
 Factorised (ALBERT, arXiv:1909.11942): E [token, hidden] ~ T P^T with T [token, size] and P [hidden, size], which is
 V*d + d*H weights for V*H. T = E Q and P = Q with Q the `size` leading right singular vectors of E: of all such products
@@ -20,11 +20,11 @@ _NEXT_STEP = "set the student's vocabulary and embedding to kind: full"
 
 
 class FactorisedEmbedding(nn.Module):
-    """A lookup in a thin table, and a linear map from there to the model's width.
+    """A lookup in a narrow table, and a linear map from there to the model's width.
 
     Args:
         num_embeddings: number of tokens.
-        size: width of the thin table.
+        size: width of the narrow table.
         embedding_dim: width of the embeddings.
         padding_idx: token id whose row is not trained, as in `nn.Embedding`.
     """
@@ -88,7 +88,7 @@ def factorise_embedding(model: PreTrainedModel, size: int) -> float:
 
     Args:
         model: model whose token embedding is an `nn.Embedding`.
-        size: width of the thin table.
+        size: width of the narrow table.
 
     Returns:
         The energy kept, 0 to 1: the share of the table's squared singular values.

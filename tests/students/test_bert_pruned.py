@@ -9,16 +9,16 @@ from pipestill.errors import ModelError
 from pipestill.params import parse_section
 from pipestill.students._base import Batch, build_architecture
 from pipestill.students.bert_layers import pick_layers
-from pipestill.students.bert_thin import measure_units
-from pipestill.students.params import BertThinSpec, DistilbertSpec
+from pipestill.students.bert_pruned import measure_units
+from pipestill.students.params import BertPrunedSpec, DistilbertSpec
 from pipestill.teacher import TorchClassifier
 from pipestill.text.batching import collate
 
-WHOLE: dict[str, Any] = {"kind": "bert_thin", "layers": [0, 2], "intermediate_size": 32, "calibration_rows": 40}
+WHOLE: dict[str, Any] = {"kind": "bert_pruned", "layers": [0, 2], "intermediate_size": 32, "calibration_rows": 40}
 
 
-def spec(**changes: Any) -> BertThinSpec:
-    return parse_section({"s": WHOLE | changes}, "s", BertThinSpec)
+def spec(**changes: Any) -> BertPrunedSpec:
+    return parse_section({"s": WHOLE | changes}, "s", BertPrunedSpec)
 
 
 @pytest.fixture
