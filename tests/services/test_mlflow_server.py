@@ -146,7 +146,7 @@ def test_the_champion_is_registered_on_the_server_and_answers_over_http(
     write_outcome(repository.root)
     where = {"MLFLOW_TRACKING_URI": backend.url, "MLFLOW_EXPERIMENT_NAME": "registry"}
     for _ in range(2):
-        repository.run("python", "-m", "pipestill.tracking", "register", **where)
+        repository.run("python", "-m", "pipestill.registry", **where)
     (version,) = client.search_model_versions("name = 'pipestill-words-2'")
     assert str(client.get_registered_model(version.name).aliases["champion"]) == version.version
     folder = repository.root / "models/onnx/small"

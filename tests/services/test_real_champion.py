@@ -33,7 +33,7 @@ def released(team: Team, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clon
     clone.run("dvc", "pull", "--quiet", "dvc.yaml")
     said = {
         "sync": clone.run("python", "-m", "pipestill.tracking", "sync").stderr,
-        "register": clone.run("python", "-m", "pipestill.tracking", "register").stdout,
+        "register": clone.run("python", "-m", "pipestill.registry").stdout,
         "release": clone.run("python", "tools/release.py", "release", "1.0.0", "--stage", "prod").stdout,
     }
     return clone, said

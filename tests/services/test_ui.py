@@ -80,7 +80,7 @@ def test_a_browser_finds_the_pipeline_s_run_with_its_table_and_champion(tmp_path
     repository.run("dvc", "init", "-q")
     repository.commit()
     write_outcome(repository.root)
-    repository.run("python", "-m", "pipestill.tracking", "register")
+    repository.run("python", "-m", "pipestill.registry")
     (run,) = repository.runs()
     page = f"{run.info.experiment_id}/runs"
     words = ("small/onnx_int8", "pipestill-words-2", "result/accuracy", "champion/test.accuracy")
