@@ -46,7 +46,7 @@ def test_a_student_learns_from_a_ensemble_and_a_member_s_change_reruns_what_asks
     assert sorted(pipeline.repro("distill@bert_pruned")) == [
         "cache_more@second",
         "check",
-        "ensemble@both",
         "distill@bert_pruned",
+        "ensemble@both",
         "finetune_more@second",
     ]
