@@ -21,18 +21,18 @@ LOSS = "train.loss"
 RESULT_TAG = "result"
 """The tag that names the file, `<model>/<variant>`, whose figures a run has as `result/<figure>`."""
 COLUMNS = {
-    f"tags.`{RESULT_TAG}`": 165,
+    f"tags.`{RESULT_TAG}`": 225,
     **{
         f"metrics.`result/{task.primary.name}{end}`": width
         for task in TASKS.values()
-        for end, width in (("", 115), ("_lower", 150), ("_upper", 150))
+        for end, width in (("", 120), ("_lower", 165), ("_upper", 165))
     },
     "metrics.`result/retention`": 120,
     "metrics.`result/size_mb`": 110,
     "metrics.`result/p50_ms`": 105,
 }
 """The columns beside the run's name, from left to right, and their widths in pixels."""
-FIXED_COLUMNS = {"attributes.`Run Name`": 180, "runDateAndNestInfo": 145}
+FIXED_COLUMNS = {"attributes.`Run Name`": 230, "runDateAndNestInfo": 145}
 """The run's name and the time it was created, which the page always shows."""
 
 
