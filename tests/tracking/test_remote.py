@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import Any
@@ -159,12 +160,19 @@ def test_a_run_that_cannot_be_opened_is_said_once_and_has_no_id(
     assert capsys.readouterr().err.count("out of reach (no MLflow server answers") == 1
 
 
-def test_a_process_that_dies_is_said_once_and_raises_nothing(
-    address: Address, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@contextmanager
+def accepting(address: Address) -> Iterator[list[Any]]:
+    """A process that accepts one connection and reads nothing; yields the list that the connection comes into."""
     with Listener(address.path, authkey=bytes.fromhex(KEY)) as listener:
         accepted: list[Any] = []
         threading.Thread(target=lambda: accepted.append(listener.accept()), daemon=True).start()
+        yield accepted
+
+
+def test_a_process_that_dies_is_said_once_and_raises_nothing(
+    address: Address, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with accepting(address) as accepted:
         run = opened(tmp_path)
         while not accepted:
             time.sleep(0.01)
@@ -179,9 +187,7 @@ def test_a_process_that_dies_is_said_once_and_raises_nothing(
 def test_a_process_that_hangs_costs_under_five_seconds(
     address: Address, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Listener(address.path, authkey=bytes.fromhex(KEY)) as listener:
-        accepted: list[Any] = []
-        threading.Thread(target=lambda: accepted.append(listener.accept()), daemon=True).start()
+    with accepting(address):
         run = opened(tmp_path)
         run.submit(entities.write_tags, {"large": "x" * 3_000_000})
         start_s = time.monotonic()

@@ -17,7 +17,7 @@ class SeedRecord(Record):
         num_epochs: passes over the rows.
         best_epoch: epoch whose weights were kept, by dev.
         dev: the task's headline measures of the PyTorch model on dev, by name.
-        test: the same on test.
+        test: the task's headline measures of the PyTorch model on test, by name.
     """
 
     seed: int

@@ -16,7 +16,7 @@ class Prediction(NamedTuple):
     """The prediction for one text.
 
     Attributes:
-        label: the most probable label.
+        label: name of the label with the highest probability.
         score: probability of that label, 0 to 1.
         probabilities: probability by label, most probable first; all of them, or the `top_k` first.
     """
