@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipestill.evaluation.params import EvaluateParams, QuantileSlices
-from pipestill.metrics.arrays import LabelIds, Logits, check_logits
+from pipestill.metrics.arrays import LabelIds, Logits
 from pipestill.metrics.calibration import reliability
 from pipestill.metrics.confusion import confusion_matrix
-from pipestill.metrics.measures import quality_of, statistics
+from pipestill.metrics.measures import statistics
 from pipestill.metrics.records import AgainstTeacher, Resampling, SplitQuality
 from pipestill.metrics.slices import length_bounds, quality_by_length
 from pipestill.metrics.uncertainty import Estimate, Statistic, bootstrap, difference_of, mean_of, ratio_of
@@ -39,8 +39,7 @@ def assess(
     """
     resampled = statistics(task.measures, logits, label_ids, num_ece_bins=params.num_ece_bins)
     if teacher_logits is not None:
-        check_logits(teacher_logits, label_ids)
-        resampled |= _paired_statistics(task, logits, teacher_logits, label_ids)
+        resampled |= _paired_statistics(task, resampled[task.primary.name], logits, teacher_logits, label_ids)
     estimates = bootstrap(resampled, len(label_ids), **params.bootstrap.model_dump())
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     return SplitQuality(
@@ -64,8 +63,10 @@ def resampling(params: EvaluateParams) -> Resampling:
     return Resampling(**params.bootstrap.model_dump())
 
 
-def _paired_statistics(task: Task, logits: Logits, teacher_logits: Logits, label_ids: LabelIds) -> dict[str, Statistic]:
-    student, teacher = (quality_of(task, each, label_ids) for each in (logits, teacher_logits))
+def _paired_statistics(
+    task: Task, student: Statistic, logits: Logits, teacher_logits: Logits, label_ids: LabelIds
+) -> dict[str, Statistic]:
+    teacher = statistics((task.primary,), teacher_logits, label_ids)[task.primary.name]
     return {
         "agreement": mean_of(task.decide(logits) == task.decide(teacher_logits)),
         "difference": difference_of(student, teacher),

@@ -6,7 +6,7 @@ from pipestill.metrics.arrays import LabelIds, Logits, check_logits
 from pipestill.metrics.calibration import confidences
 from pipestill.metrics.quality import accuracy, macro_f1, nll_nats, row_nll_nats
 from pipestill.metrics.uncertainty import Statistic, ece_of, macro_f1_of, mean_of
-from pipestill.tasks import CLASSES, Measure, Task
+from pipestill.tasks import CLASSES, Measure
 
 _SCORES: Mapping[str, Callable[[Logits, LabelIds], float]] = {
     "accuracy": accuracy,
@@ -56,8 +56,3 @@ def statistics(
         "ece": lambda: ece_of(confidences(logits), CLASSES.are_right(decisions, targets), num_ece_bins),
     }
     return {measure.name: made[measure.name]() for measure in measures}
-
-
-def quality_of(task: Task, logits: Logits, targets: LabelIds) -> Statistic:
-    """Make the statistic of the share of right answers: a task's primary measure, paired by row."""
-    return mean_of(task.are_right(task.decide(logits), targets))
