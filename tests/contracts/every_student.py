@@ -17,7 +17,13 @@ LABELS = LabelSet(labels=("bad", "fine", "good"))
 SETTINGS: dict[str, dict[str, Any]] = {
     "albert": {"embedding_size": 24, "num_layers": 3, "layers": [1]},
     "bert_layers": {"layers": [0, 2]},
-    "bert_narrow": {"layers": [0, 3], "hidden_size": 36, "num_heads": 3, "intermediate_size": 48},
+    "bert_narrow": {
+        "layers": [0, 3],
+        "hidden_size": 36,
+        "num_heads": 3,
+        "intermediate_size": 48,
+        "calibration_rows": 64,
+    },
     "bert_pruned": {"layers": [0, 1, 3], "intermediate_size": 48, "calibration_rows": 64},
     "bilstm": {"embedding_size": 40, "lstm_size": 16, "dense_size": 24},
     "distilbert": {"layers": {"preset": "uniform", "num_layers": 2}},

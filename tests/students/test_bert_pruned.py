@@ -9,26 +9,15 @@ from pipestill.errors import ModelError
 from pipestill.params import parse_section
 from pipestill.students._base import Batch, build_architecture
 from pipestill.students.bert_layers import pick_layers
-from pipestill.students.bert_pruned import measure_units
 from pipestill.students.params import BertPrunedSpec, DistilbertSpec
+from pipestill.surgery.moments import measure_inputs
 from pipestill.teacher import TorchClassifier
-from pipestill.text.batching import collate
 
 WHOLE: dict[str, Any] = {"kind": "bert_pruned", "layers": [0, 2], "intermediate_size": 32, "calibration_rows": 40}
 
 
 def spec(**changes: Any) -> BertPrunedSpec:
     return parse_section({"s": WHOLE | changes}, "s", BertPrunedSpec)
-
-
-@pytest.fixture
-def batches(teacher: TorchClassifier) -> list[Batch]:
-    """Forty rows of 3 to 14 tokens."""
-    draw = torch.Generator().manual_seed(0)
-    rows = [
-        [2, *torch.randint(5, len(teacher.tokenizer), (1 + row % 12,), generator=draw).tolist(), 3] for row in range(40)
-    ]
-    return [collate(rows[start : start + 8], 0) for start in range(0, 40, 8)]
 
 
 def logits(model: torch.nn.Module, batches: list[Batch]) -> torch.Tensor:
@@ -77,7 +66,7 @@ def test_refitted_units_are_nearer_to_the_teacher_than_the_same_units_as_they_we
 def test_padding_does_not_count(teacher: TorchClassifier, batches: list[Batch]) -> None:
     readers = {"layer": teacher.model.bert.encoder.layer[0].output.dense}
     wider = [{name: torch.nn.functional.pad(tensor, (0, 5)) for name, tensor in batch.items()} for batch in batches]
-    narrow, wide = (measure_units(teacher.model, readers, part)["layer"] for part in (batches, wider))
+    narrow, wide = (measure_inputs(teacher.model, readers, part)["layer"] for part in (batches, wider))
     torch.testing.assert_close(narrow.mean, wide.mean, rtol=0, atol=1e-6)
     torch.testing.assert_close(narrow.covariance, wide.covariance, rtol=0, atol=1e-5)
 

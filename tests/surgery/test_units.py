@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pipestill.surgery.units import Moments, choose, prune
+from pipestill.surgery.moments import Moments
+from pipestill.surgery.units import choose, prune
 
 
 def block(num_tokens: int = 400) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,70 +1,73 @@
-"""A BERT with fewer layers and narrower ones: hidden size, heads and feed-forward units are cut.
+"""A BERT with fewer layers and narrower ones, whose weights are refit by least squares on real rows.
 
-The kept parts are chosen by the size of weights, which needs no data (as Michel et al. 2019, arXiv:1905.10650, and Hou
-et al. 2020, arXiv:2004.04037, cut heads and units, there by their gradients):
+Hidden size, heads and feed-forward units are cut. The same hidden dimensions are kept everywhere, since every layer
+adds to them; principal directions are not possible, because normalisation gains belong to single dimensions (BERT
+normalises after each block, unlike the models of SliceGPT, arXiv:2401.15024). With x the vector that a matrix reads on
+the tokens of `calibration_rows`, and S the kept dimensions:
 
-    hidden dimension j   sum over the matrices M of the chosen layers and over the token table that read or write j, of
-                         |M_j|^2 / |M|^2, so that each matrix counts the same: its share of the energy
-    head h               |V_h| * |O_h|: its value rows times the columns of the output projection that read them
-    dimension in a head  |Q_i| * |K_i| for queries and keys, |V_i| * |O_i| for values and output: the largest are kept
-    feed-forward unit u  |W_in,u| * |W_out,u|
+    hidden dimensions  S is chosen by forward selection (surgery/units.py) to explain what all matrices that read hidden
+                       states make of them, each matrix counted the same
+    a reading matrix   is refit on x_S to reproduce its outputs (surgery/affine.py)
+    a writing matrix   keeps the rows S
+    heads              those with the most energy, each with the best approximation of its scores and of its output that
+                       fewer dimensions allow (surgery/heads.py)
+    feed-forward units pruned and refit as in bert_pruned (surgery/units.py)
 
-The same hidden dimensions are kept everywhere, in their order, since every layer adds to them; principal directions
-(SVD) are not possible, because normalisation gains belong to single dimensions. Heads and units are chosen for each
-layer separately. Queries are scaled so that attention scores keep their temperature. Pooler and classifier are cut
-likewise. The shares of importance kept are recorded; there are no random weights. hidden_states are narrower
-than the teacher's: a loss that matches them needs a learned projection.
+The closest in the literature cut units, heads and dimensions by the size or the gradient of their weights (Michel et
+al. 2019, arXiv:1905.10650; Hou et al. 2020, arXiv:2004.04037) and refit the rest by training alone. There are no random
+weights. hidden_states are narrower than the teacher's: a loss that matches them needs a learned projection.
 """
 
 import copy
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
-from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+from transformers.models.bert.modeling_bert import BertLayer
 
 from pipestill.diagnostics import Diagnostic
 from pipestill.errors import ModelError
-from pipestill.students._base import Built
+from pipestill.students._base import Batch, Built
+from pipestill.students.bert_layers import pick_layers
 from pipestill.students.params import BertNarrowSpec
+from pipestill.surgery.affine import Affine, refit
 from pipestill.surgery.bert import as_bert
+from pipestill.surgery.heads import Heads, narrow_heads
 from pipestill.surgery.layers import chosen_layers
+from pipestill.surgery.moments import Moments, measure_inputs
+from pipestill.surgery.units import choose, prune
+
+Explained = dict[str, float]
+"""Shares of variance that are reproduced, by the part that was cut: hidden, heads, feed_forward."""
 
 
-def build(spec: BertNarrowSpec, initial: PreTrainedModel) -> Built:
+def build(spec: BertNarrowSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
     """Build a narrow BERT from a BERT."""
-    teacher = as_bert(initial, spec.kind)
-    _check(spec, teacher.config)
-    numbers = chosen_layers(spec.layers, int(teacher.config.num_hidden_layers))
-    chosen = [teacher.bert.encoder.layer[number] for number in numbers]
-    config = copy.deepcopy(teacher.config)
-    config.num_hidden_layers, config.num_attention_heads = len(chosen), spec.num_heads
-    config.hidden_size, config.intermediate_size = spec.hidden_size, spec.intermediate_size
-    student = BertForSequenceClassification(config)
-    with torch.no_grad():
-        hidden = keep(hidden_importance(teacher, chosen), spec.hidden_size)
-        _fill_ends(student, teacher, hidden.kept)
-        cuts = [
-            _fill_layer(mine, theirs, hidden.kept, teacher.config)
-            for mine, theirs in zip(student.bert.encoder.layer, chosen, strict=True)
-        ]
-    shares = {
-        "hidden": hidden.share,
-        "heads": sum(heads for heads, _ in cuts) / len(cuts),
-        "feed_forward": sum(units for _, units in cuts) / len(cuts),
-    }
-    return Built(
-        student,
-        tuple(
-            Diagnostic(name=f"{name}_importance_kept_fraction", value=min(share, 1.0), unit="fraction")
-            for name, share in shares.items()
-        ),
-    )
+    numbers = chosen_layers(spec.layers, int(as_bert(initial, spec.kind).config.num_hidden_layers))
+    whole = as_bert(pick_layers(initial, numbers), spec.kind)
+    _check(spec, whole.config, batches)
+    moments = measure_inputs(whole, _readers(whole), batches)
+    hidden = _choose_hidden(whole, moments, spec.hidden_size)
+    student = BertForSequenceClassification(_config(whole.config, spec))
+    _fill_embeddings(student, whole, hidden)
+    pairs = zip(student.bert.encoder.layer, whole.bert.encoder.layer, strict=True)
+    explained = [
+        _fill_layer(mine, theirs, hidden, _Layer(number), moments) for number, (mine, theirs) in enumerate(pairs)
+    ]
+    explained.append(_fill_head(student, whole, hidden, moments))
+    return Built(student, _diagnostics(explained))
 
 
-def _check(spec: BertNarrowSpec, teacher: BertConfig) -> None:
+def _config(whole: BertConfig, spec: BertNarrowSpec) -> BertConfig:
+    config = copy.deepcopy(whole)
+    config.num_attention_heads, config.hidden_size = spec.num_heads, spec.hidden_size
+    config.intermediate_size = spec.intermediate_size
+    return config
+
+
+def _check(spec: BertNarrowSpec, teacher: BertConfig, batches: Sequence[Batch]) -> None:
     found = {
         "hidden_size": (spec.hidden_size, teacher.hidden_size),
         "num_heads": (spec.num_heads, teacher.num_attention_heads),
@@ -81,102 +84,126 @@ def _check(spec: BertNarrowSpec, teacher: BertConfig) -> None:
             expected=", ".join(f"{name} at most {theirs}" for name, (_, theirs) in wrong.items()),
             next_step="correct this student's architecture in params.yaml",
         )
+    if not batches:
+        raise ModelError(
+            "a narrow student needs rows to fit on",
+            found="0 batches",
+            expected="at least one batch of rows",
+            next_step="correct this student's rows in params.yaml",
+        )
 
 
-class Kept(NamedTuple):
-    """The kept parts, int64 in ascending order, and their share of the importance."""
+class _Layer:
+    """Names of the vectors that one layer reads."""
 
-    kept: Tensor
-    share: float
-
-
-def keep(importance: Tensor, count: int) -> Kept:
-    """Keep the most important parts; of equal ones the earlier.
-
-    Args:
-        importance: importance of each part, float `[part]`, at least 0.
-        count: number of parts to keep.
-    """
-    kept = torch.sort(importance, descending=True, stable=True).indices[:count].sort().values
-    return Kept(kept, float(importance[kept].sum() / importance.sum().clamp(min=1e-300)))
+    def __init__(self, number: int) -> None:
+        self.attention, self.feed_forward, self.units = (
+            f"{number}.{name}" for name in ("attention", "feed_forward", "units")
+        )
 
 
-def hidden_importance(teacher: BertForSequenceClassification, layers: Iterable[BertLayer]) -> Tensor:
-    """Compute the importance of each hidden dimension, float64 `[hidden]`; see the module."""
-    table = teacher.bert.embeddings.word_embeddings.weight.detach().double()
-    total = _shares((table - table.mean(dim=0)).T)
-    for layer in layers:
-        attention = layer.attention.self
-        readers = (attention.query, attention.key, attention.value, layer.intermediate.dense)
-        writers = (layer.attention.output.dense, layer.output.dense)
-        for part in readers:
-            total = total + _shares(part.weight.detach().double().T)
-        for part in writers:
-            total = total + _shares(part.weight.detach().double())
-    return total
+def _readers(model: BertForSequenceClassification) -> dict[str, nn.Module]:
+    """List one module for each vector to measure, by the vector's name."""
+    readers: dict[str, nn.Module] = {"pooler": model.bert.pooler.dense, "classifier": model.classifier}
+    for number, layer in enumerate(model.bert.encoder.layer):
+        names = _Layer(number)
+        readers[names.attention] = layer.attention.self.query
+        readers[names.feed_forward] = layer.intermediate.dense
+        readers[names.units] = layer.output.dense
+    return readers
 
 
-def _shares(rows: Tensor) -> Tensor:
-    """Compute each row's share of a matrix's energy."""
-    energy = rows.square().sum(dim=1)
-    return energy / energy.sum().clamp(min=1e-300)
+def _choose_hidden(
+    model: BertForSequenceClassification, moments: Mapping[str, Moments], count: int
+) -> Int[Tensor, " hidden"]:
+    """Choose the hidden dimensions to keep, in ascending order; see the module."""
+    readers = [("pooler", model.bert.pooler.dense)]
+    for number, layer in enumerate(model.bert.encoder.layer):
+        names, attention = _Layer(number), layer.attention.self
+        readers += [(names.attention, part) for part in (attention.query, attention.key, attention.value)]
+        readers.append((names.feed_forward, layer.intermediate.dense))
+    covariances = [moments[name].covariance for name, _ in readers]
+    products = torch.zeros_like(covariances[0])
+    for (_, module), covariance in zip(readers, covariances, strict=True):
+        weight = module.weight.detach().double()
+        products += weight.T @ weight / (weight @ covariance * weight).sum().clamp(min=1e-300)
+    # The effect |R x|^2 of all matrices R together depends on R'R alone, whose root is smaller than R.
+    values, vectors = torch.linalg.eigh(products)
+    root = values.clamp(min=0).sqrt()[:, None] * vectors.T
+    return choose(root, torch.stack(covariances).mean(dim=0), count)
 
 
-def _fill_ends(student: BertForSequenceClassification, teacher: BertForSequenceClassification, kept: Tensor) -> None:
-    """Cut embeddings, pooler and classifier."""
-    mine, theirs = student.bert.embeddings, teacher.bert.embeddings
-    for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
-        getattr(mine, name).weight.copy_(getattr(theirs, name).weight[:, kept])
-    _fill(mine.LayerNorm, theirs.LayerNorm, kept, None)
-    _fill(student.bert.pooler.dense, teacher.bert.pooler.dense, kept, kept)
-    _fill(student.classifier, teacher.classifier, slice(None), kept)
-
-
-def _fill_layer(student: BertLayer, teacher: BertLayer, hidden: Tensor, config: BertConfig) -> tuple[float, float]:
-    """Cut one layer, and return the shares of importance that its heads and its feed-forward units keep."""
-    mine, theirs = student.attention.self, teacher.attention.self
-    out = teacher.attention.output.dense.weight.double()
-    heads, scores, values = _head_cut(theirs, out, config, mine.num_attention_heads, mine.attention_head_size)
-    # Scores are divided by the root of a head's width, which is smaller now.
-    scale = (mine.attention_head_size / theirs.attention_head_size) ** 0.5
-    _fill(mine.query, theirs.query, scores, hidden, scale)
-    _fill(mine.key, theirs.key, scores, hidden)
-    _fill(mine.value, theirs.value, values, hidden)
-    _fill(student.attention.output.dense, teacher.attention.output.dense, hidden, values)
-    _fill(student.attention.output.LayerNorm, teacher.attention.output.LayerNorm, hidden, None)
-    into, back = teacher.intermediate.dense.weight.double(), teacher.output.dense.weight.double()
-    units = keep(into.norm(dim=1) * back.norm(dim=0), student.intermediate.dense.out_features)
-    _fill(student.intermediate.dense, teacher.intermediate.dense, units.kept, hidden)
-    _fill(student.output.dense, teacher.output.dense, hidden, units.kept)
-    _fill(student.output.LayerNorm, teacher.output.LayerNorm, hidden, None)
-    return heads.share, units.share
-
-
-def _head_cut(
-    attention: BertSelfAttention, out: Tensor, config: BertConfig, num_heads: int, width: int
-) -> tuple[Kept, Tensor, Tensor]:
-    """Choose the heads to keep, and their rows to keep in queries and keys, and in values."""
-    shape = (config.num_attention_heads, -1)
-    query, key, value = (
-        part.weight.double().norm(dim=1).view(shape) for part in (attention.query, attention.key, attention.value)
-    )
-    read = out.norm(dim=0).view(shape)
-    heads = keep(value.square().sum(dim=1).sqrt() * read.square().sum(dim=1).sqrt(), num_heads)
-    rows = []
-    for importance in (query * key, value * read):
-        first = [int(head) * importance.shape[1] + keep(importance[head], width).kept for head in heads.kept]
-        rows.append(torch.cat(first))
-    return heads, rows[0], rows[1]
-
-
-def _fill(
-    mine: nn.Linear | nn.LayerNorm,
-    theirs: nn.Linear | nn.LayerNorm,
-    rows: Tensor | slice,
-    columns: Tensor | None,
-    scale: float = 1.0,
+def _fill_embeddings(
+    student: BertForSequenceClassification, whole: BertForSequenceClassification, hidden: Tensor
 ) -> None:
-    """Copy the chosen rows and columns of a layer's weight (a gain has no columns) and of its bias."""
-    weight = theirs.weight[rows]
-    mine.weight.copy_(scale * (weight if columns is None else weight[:, columns]))
-    mine.bias.copy_(scale * theirs.bias[rows])
+    mine, theirs = student.bert.embeddings, whole.bert.embeddings
+    with torch.no_grad():
+        for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
+            getattr(mine, name).weight.copy_(getattr(theirs, name).weight[:, hidden])
+    _fill_norm(mine.LayerNorm, theirs.LayerNorm, hidden)
+
+
+def _fill_norm(mine: nn.LayerNorm, theirs: nn.LayerNorm, hidden: Tensor) -> None:
+    with torch.no_grad():
+        mine.weight.copy_(theirs.weight[hidden])
+        mine.bias.copy_(theirs.bias[hidden])
+
+
+def _fill_layer(
+    mine: BertLayer, theirs: BertLayer, hidden: Tensor, names: _Layer, moments: Mapping[str, Moments]
+) -> Explained:
+    """Cut one layer."""
+    read, source = moments[names.attention], theirs.attention.self
+    query, key, value = (refit(Affine.of(part), read, hidden) for part in (source.query, source.key, source.value))
+    attention = narrow_heads(
+        Heads(query.map, key.map, value.map, Affine.of(theirs.attention.output.dense).outputs(hidden)),
+        read.of(hidden),
+        available=source.num_attention_heads,
+        num_heads=mine.attention.self.num_attention_heads,
+        width=mine.attention.self.attention_head_size,
+    )
+    targets = (mine.attention.self.query, mine.attention.self.key, mine.attention.self.value)
+    for found, target in zip(attention.heads, (*targets, mine.attention.output.dense), strict=True):
+        found.write(target)
+    into = refit(Affine.of(theirs.intermediate.dense), moments[names.feed_forward], hidden)
+    back = Affine.of(theirs.output.dense).outputs(hidden)
+    units = prune(back.weight, back.bias, moments[names.units], mine.intermediate.dense.out_features)
+    into.map.outputs(units.kept).write(mine.intermediate.dense)
+    Affine(units.weight, units.bias).write(mine.output.dense)
+    _fill_norm(mine.attention.output.LayerNorm, theirs.attention.output.LayerNorm, hidden)
+    _fill_norm(mine.output.LayerNorm, theirs.output.LayerNorm, hidden)
+    return {
+        "hidden": _mean([part.explained_fraction for part in (query, key, value, into)]),
+        "heads": attention.kept_fraction,
+        "feed_forward": units.explained_fraction,
+    }
+
+
+def _fill_head(
+    student: BertForSequenceClassification,
+    whole: BertForSequenceClassification,
+    hidden: Tensor,
+    moments: Mapping[str, Moments],
+) -> Explained:
+    """Cut pooler and classifier."""
+    outputs = prune(whole.classifier.weight, whole.classifier.bias, moments["classifier"], len(hidden))
+    Affine(outputs.weight, outputs.bias).write(student.classifier)
+    pooler = refit(Affine.of(whole.bert.pooler.dense).outputs(outputs.kept), moments["pooler"], hidden)
+    pooler.map.write(student.bert.pooler.dense)
+    return {"hidden": pooler.explained_fraction}
+
+
+def _diagnostics(explained: Sequence[Explained]) -> tuple[Diagnostic, ...]:
+    parts = explained[0]
+    return tuple(
+        Diagnostic(
+            name=f"{part}_explained_fraction",
+            value=_mean([found[part] for found in explained if part in found]),
+            unit="fraction",
+        )
+        for part in parts
+    )
+
+
+def _mean(shares: Sequence[float]) -> float:
+    return sum(shares) / len(shares)

@@ -14,8 +14,6 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from pipestill.diagnostics import Diagnostic
@@ -24,7 +22,8 @@ from pipestill.students._base import Batch, Built
 from pipestill.students.bert_layers import pick_layers
 from pipestill.students.params import BertPrunedSpec
 from pipestill.surgery.layers import chosen_layers
-from pipestill.surgery.units import Moments, PrunedUnits, prune
+from pipestill.surgery.moments import measure_inputs
+from pipestill.surgery.units import PrunedUnits, prune
 
 _READER = re.compile(r"(.*\.layer\.\d+)\.output\.dense")
 """Name of the output layer of a feed-forward block; that of attention is `...layer.N.attention.output.dense`."""
@@ -49,7 +48,7 @@ def build(spec: BertPrunedSpec, initial: PreTrainedModel, batches: Sequence[Batc
             expected=f"at most {available}, and at least one batch of rows",
             next_step="correct this student's architecture in params.yaml",
         )
-    moments = measure_units(layers, readers, batches)
+    moments = measure_inputs(layers, readers, batches)
     pruned = {
         name: prune(module.weight, module.bias, moments[name], spec.intermediate_size)
         for name, module in readers.items()
@@ -62,41 +61,6 @@ def build(spec: BertPrunedSpec, initial: PreTrainedModel, batches: Sequence[Batc
             Diagnostic(name="feed_forward_least_explained_fraction", value=min(explained), unit="fraction"),
         ),
     )
-
-
-def measure_units(
-    model: PreTrainedModel, readers: Mapping[str, nn.Module], batches: Sequence[Batch]
-) -> dict[str, Moments]:
-    """Run rows through a model and compute the moments of some modules' inputs, without padding.
-
-    Args:
-        model: model to run, which stays unchanged.
-        readers: modules of the model by name.
-        batches: input_ids and attention_mask, both `[batch, token]`.
-    """
-    moments: dict[str, Moments] = {}
-    is_token = torch.empty(0)
-
-    def note(name: str, units: Tensor) -> None:
-        tokens = units[is_token].float()
-        moments.setdefault(name, Moments(tokens.shape[1])).add(tokens)
-
-    hooks = [
-        module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
-        for name, module in readers.items()
-    ]
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                is_token = batch["attention_mask"].bool()
-                model(**batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.train(was_training)
-    return moments
 
 
 def _assemble(whole: PreTrainedModel, pruned: Mapping[str, PrunedUnits], units: int) -> PreTrainedModel:

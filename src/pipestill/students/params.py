@@ -59,6 +59,7 @@ class BertNarrowSpec(StudentSpec):
         hidden_size: at most the teacher's, a multiple of num_heads.
         num_heads: at most the teacher's; hidden_size / num_heads is at most the width of the teacher's heads.
         intermediate_size: feed-forward units, at most the teacher's.
+        calibration_rows: number of training rows on which the kept weights are refit.
     """
 
     kind: Literal["bert_narrow"]
@@ -66,6 +67,12 @@ class BertNarrowSpec(StudentSpec):
     hidden_size: int = Field(ge=1)
     num_heads: int = Field(ge=1)
     intermediate_size: int = Field(ge=1)
+    calibration_rows: int = Field(ge=1)
+
+    @property
+    def num_rows_read(self) -> int:
+        """See the base class."""
+        return self.calibration_rows
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:

@@ -6,10 +6,10 @@ expected squared error is
     min over V, c of  E |W h + b - V h_K - c|^2   =   tr(W S W^T) - tr(W S_K S_KK^-1 S_K^T W^T)
 
 S is the covariance of h over the tokens of real rows, and S_K its columns of the kept units. V = W S_K S_KK^-1 are the
-refit weights of the kept units, the linear regression of the full layer's output on them; c corrects the means. Units
-are chosen one by one, each time the one that explains most of the remaining error (forward selection, as in orthogonal
-matching pursuit). After Kwon et al. 2022 (arXiv:2204.09656), who prune by a mask and refit it on a few rows; there a
-unit keeps the direction of its weights, here they are free.
+refit weights of the kept units and c corrects the means (surgery/affine.py). Units are chosen one by one, each time the
+one that explains most of the remaining error (forward selection, as in orthogonal matching pursuit). After Kwon et al.
+2022 (arXiv:2204.09656), who prune by a mask and refit it on a few rows; there a unit keeps the direction of its
+weights, here they are free.
 """
 
 from typing import NamedTuple
@@ -18,37 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-RIDGE = 1e-6
-"""Ridge added to the covariance, as a fraction of its mean diagonal, for units that hardly vary."""
-
-
-class Moments:
-    """Running mean and covariance of vectors.
-
-    Args:
-        size: length of a vector.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._count = 0
-        self._sum = torch.zeros(size, dtype=torch.float64)
-        self._products = torch.zeros(size, size, dtype=torch.float64)
-
-    def add(self, vectors: Float[Tensor, "token unit"]) -> None:
-        """Add more vectors."""
-        self._count += len(vectors)
-        self._sum += vectors.sum(dim=0).double()
-        self._products += (vectors.T @ vectors).double()
-
-    @property
-    def mean(self) -> Float[Tensor, " unit"]:
-        """Return the mean, float64 `[unit]`, of at least one vector."""
-        return self._sum / self._count
-
-    @property
-    def covariance(self) -> Float[Tensor, "unit unit"]:
-        """Return the covariance, float64 `[unit, unit]`, of at least one vector."""
-        return self._products / self._count - torch.outer(self.mean, self.mean)
+from pipestill.surgery.affine import Affine, refit
+from pipestill.surgery.moments import Moments, ridge
 
 
 class PrunedUnits(NamedTuple):
@@ -78,21 +49,14 @@ def prune(
         moments: mean and covariance of the units' activations.
         count: number of units to keep; all units leave the block unchanged.
     """
-    reader, mean, covariance = weight.detach().double(), moments.mean, moments.covariance
-    kept = choose(reader, covariance, count)
-    among = covariance[kept][:, kept]
-    refitted = torch.linalg.solve(among + _ridge(covariance) * torch.eye(count).double(), covariance[kept] @ reader.T).T
-    if count == len(mean):
-        refitted = reader
-    missing = reader.clone()
-    missing[:, kept] -= refitted
-    total = (reader @ covariance * reader).sum()
-    unexplained = (missing @ covariance * missing).sum() / total.clamp(min=1e-300)
+    reader = weight.detach().double()
+    kept = choose(reader, moments.covariance, count)
+    found = refit(Affine(reader, bias.detach().double()), moments, kept)
     return PrunedUnits(
         kept=kept,
-        weight=refitted.to(weight.dtype),
-        bias=(bias.detach().double() + missing @ mean).to(bias.dtype),
-        explained_fraction=float(1 - unexplained.clamp(0, 1)),
+        weight=found.map.weight.to(weight.dtype),
+        bias=found.map.bias.to(bias.dtype),
+        explained_fraction=found.explained_fraction,
     )
 
 
@@ -112,7 +76,7 @@ def choose(
     Returns:
         The units' numbers in ascending order.
     """
-    ridge = _ridge(covariance)
+    least = ridge(covariance)
     variance = covariance.diagonal().clone()  # residual variance of each unit
     seen = reader @ covariance  # effect of the residual on each output
     gains = seen.square().sum(dim=0)  # times the variance
@@ -121,19 +85,15 @@ def choose(
     )  # part of each unit that a chosen unit explains
     available = torch.ones(len(covariance), dtype=torch.bool)
     for step in range(count):
-        unit = int((gains / (variance + ridge)).where(available, -1.0).argmax())
+        unit = int((gains / (variance + least)).where(available, -1.0).argmax())
         available[unit] = False
         # Only one row of the residual covariance is needed: the covariance's, minus the part the chosen directions
         # explain.
         chosen = directions[:step]
-        direction = (covariance[unit] - chosen[:, unit] @ chosen) / (variance[unit] + ridge).sqrt()
+        direction = (covariance[unit] - chosen[:, unit] @ chosen) / (variance[unit] + least).sqrt()
         directions[step] = direction
         moved = reader @ direction
         gains += direction * (moved.square().sum() * direction - 2 * (moved @ seen))
         seen.addr_(moved, direction, alpha=-1.0)
         variance -= direction.square()
     return (~available).nonzero().squeeze(1)
-
-
-def _ridge(covariance: Tensor) -> float:
-    return max(RIDGE * float(covariance.diagonal().mean()), 1e-300)
