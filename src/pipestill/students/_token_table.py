@@ -1,6 +1,6 @@
 """Building students from a teacher's token table, with random weights above it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,17 +8,23 @@ from transformers import PreTrainedModel
 
 from pipestill.architectures._base import TokenTableClassifier
 from pipestill.diagnostics import Diagnostic
-from pipestill.students._base import Built
-from pipestill.surgery.directions import reduced
+from pipestill.students._base import Batch, Built
+from pipestill.surgery.directions import count_occurrences, reduced
 
 
 def build_on_table(
-    initial: PreTrainedModel, size: int, new_model: Callable[[dict[str, Any]], TokenTableClassifier], *, to_unit: bool
+    initial: PreTrainedModel,
+    batches: Sequence[Batch],
+    size: int,
+    new_model: Callable[[dict[str, Any]], TokenTableClassifier],
+    *,
+    to_unit: bool,
 ) -> Built:
     """Build a student on a model's token embeddings, cut to their principal directions.
 
     Args:
         initial: model of any kind; stays unchanged.
+        batches: rows whose tokens choose the directions.
         size: width of the student's table, at most the model's.
         new_model: function that makes the student with random weights, from the part of its config that the model
             decides: vocabulary and labels.
@@ -31,7 +37,8 @@ def build_on_table(
     Raises:
         ModelError: the model's table is narrower than `size`.
     """
-    table, energy = reduced(initial.get_input_embeddings().weight, size)
+    whole = initial.get_input_embeddings().weight
+    table, energy = reduced(whole, count_occurrences(batches, num_tokens=len(whole)).tokens, size)
     student = new_model(
         {
             "vocab_size": len(table),

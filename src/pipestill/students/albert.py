@@ -7,16 +7,19 @@ record states for each student (V words, H hidden, d embedding_size, n num_layer
     layers      n * theta  becomes   theta
 
 **Embedding.** BERT normalises word + position + type over the hidden axis, which removes its mean, so rows are centred
-first. Their d principal directions (see surgery/directions.py; words and positions count alike) carry the tables; the
-share of the energy that they keep is reported. The directions are rotated so that the mean over the d axes, which
-ALBERT's own normalisation removes, is the weakest of them, and its gain sqrt(H / d) restores the length: with d = H the
-output is BERT's, exactly. BERT's gain and bias go into the projection from d to H.
+first. Their d principal directions carry the tables (surgery/directions.py; words count as often as the first training
+rows have them, positions likewise, and all words as much as all positions); the share of the energy that they keep is
+reported. The directions are rotated so that the mean over the d axes, which ALBERT's own normalisation removes, is the
+weakest of them, and its gain sqrt(H / d) restores the length: with d = H the output is BERT's, exactly. BERT's gain and
+bias go into the projection from d to H.
 
 **Layer.** `layers` names the teacher's layers that the shared one is made from: a single one is copied, several are
 averaged. Units of different layers do not correspond, so an average is a rougher start than a copy.
 Pooler, classifier and activation are BERT's. With d = H, one layer and num_layers 1 the student equals the teacher cut
 to that layer.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,10 +28,10 @@ from transformers.models.albert.modeling_albert import AlbertLayer
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer
 
 from pipestill.diagnostics import Diagnostic
-from pipestill.students._base import Built
+from pipestill.students._base import Batch, Built
 from pipestill.students.params import AlbertSpec
 from pipestill.surgery.bert import as_bert
-from pipestill.surgery.directions import Directions, principal_directions
+from pipestill.surgery.directions import Directions, count_occurrences, principal_directions
 from pipestill.surgery.layers import chosen_layers
 
 _NAMES = {
@@ -44,13 +47,13 @@ _NAMES = {
 """The parts of a layer: ALBERT's name and BERT's."""
 
 
-def build(spec: AlbertSpec, initial: PreTrainedModel) -> Built:
+def build(spec: AlbertSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
     """Build an ALBERT from a BERT."""
     teacher = as_bert(initial, spec.kind)
     layers = chosen_layers(spec.layers, int(teacher.config.num_hidden_layers))
     student = AlbertForSequenceClassification(_config(teacher.config, spec.embedding_size, spec.num_layers))
     with torch.no_grad():
-        directions = _fill_embedding(student.albert, teacher.bert.embeddings)
+        directions = _fill_embedding(student.albert, teacher.bert.embeddings, batches)
         shared = student.albert.encoder.albert_layer_groups[0].albert_layers[0]
         _fill_layer(shared, [teacher.bert.encoder.layer[layer] for layer in layers])
         student.albert.pooler.load_state_dict(teacher.bert.pooler.dense.state_dict())
@@ -84,14 +87,16 @@ def _config(bert: BertConfig, embedding_size: int, num_layers: int) -> AlbertCon
     )
 
 
-def _fill_embedding(albert: AlbertModel, bert: BertEmbeddings) -> Directions:
+def _fill_embedding(albert: AlbertModel, bert: BertEmbeddings, batches: Sequence[Batch]) -> Directions:
     """Project BERT's embeddings on their principal directions, and return these, for words and positions."""
     tables = {
         name: _centred(getattr(bert, name).weight)
         for name in ("word_embeddings", "position_embeddings", "token_type_embeddings")
     }
     size = albert.embeddings.word_embeddings.embedding_dim
-    directions = principal_directions([tables["word_embeddings"], tables["position_embeddings"]], size)
+    words, positions = tables["word_embeddings"], tables["position_embeddings"]
+    found = count_occurrences(batches, num_tokens=len(words), num_positions=len(positions))
+    directions = principal_directions([(words, found.tokens), (positions, found.positions)], size)
     axes = directions.vectors @ _last_to_mean(size)
     for name, table in tables.items():
         getattr(albert.embeddings, name).weight.copy_(table @ axes)

@@ -7,17 +7,18 @@ reported) and scaled to a root mean square of 1, which the LSTM's random weights
 reads texts of any length, and ONNX Runtime quantises its LSTM.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from pipestill.architectures.bilstm import BilstmConfig, BilstmForSequenceClassification
-from pipestill.students._base import Built
+from pipestill.students._base import Batch, Built
 from pipestill.students._token_table import build_on_table
 from pipestill.students.params import BilstmSpec
 
 
-def build(spec: BilstmSpec, initial: PreTrainedModel) -> Built:
+def build(spec: BilstmSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
     """Build a student on a model's token embeddings."""
 
     def new_model(shared: dict[str, Any]) -> BilstmForSequenceClassification:
@@ -31,4 +32,4 @@ def build(spec: BilstmSpec, initial: PreTrainedModel) -> Built:
             )
         )
 
-    return build_on_table(initial, spec.embedding_size, new_model, to_unit=True)
+    return build_on_table(initial, batches, spec.embedding_size, new_model, to_unit=True)

@@ -8,17 +8,18 @@ position embeddings, so the student reads texts of any length.
 ONNX Runtime has no int8 GRU: its weights stay float, and the export's record and the model card state their bytes.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from pipestill.architectures.gru_transformer import GruTransformerConfig, GruTransformerForSequenceClassification
-from pipestill.students._base import Built
+from pipestill.students._base import Batch, Built
 from pipestill.students._token_table import build_on_table
 from pipestill.students.params import GruTransformerSpec
 
 
-def build(spec: GruTransformerSpec, initial: PreTrainedModel) -> Built:
+def build(spec: GruTransformerSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
     """Build a student on a model's token embeddings."""
 
     def new_model(shared: dict[str, Any]) -> GruTransformerForSequenceClassification:
@@ -34,4 +35,4 @@ def build(spec: GruTransformerSpec, initial: PreTrainedModel) -> Built:
             )
         )
 
-    return build_on_table(initial, spec.embedding_size, new_model, to_unit=False)
+    return build_on_table(initial, batches, spec.embedding_size, new_model, to_unit=False)

@@ -6,17 +6,18 @@ and scaled to a root mean square of 1. Every token's weight starts out the same;
 order is lost: "not good, bad" and "not bad, good" are the same text to it. It can be made from any teacher.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedModel
 
 from pipestill.architectures.static import StaticConfig, StaticForSequenceClassification
-from pipestill.students._base import Built
+from pipestill.students._base import Batch, Built
 from pipestill.students._token_table import build_on_table
 from pipestill.students.params import StaticSpec
 
 
-def build(spec: StaticSpec, initial: PreTrainedModel) -> Built:
+def build(spec: StaticSpec, initial: PreTrainedModel, batches: Sequence[Batch] = ()) -> Built:
     """Build a student on a model's token embeddings."""
 
     def new_model(shared: dict[str, Any]) -> StaticForSequenceClassification:
@@ -28,4 +29,4 @@ def build(spec: StaticSpec, initial: PreTrainedModel) -> Built:
             )
         )
 
-    return build_on_table(initial, spec.embedding_size, new_model, to_unit=True)
+    return build_on_table(initial, batches, spec.embedding_size, new_model, to_unit=True)

@@ -1,11 +1,12 @@
 """Shrinking a model's embedding table: pruning it to some tokens, or factorising it into two narrow matrices.
 
 Factorised (ALBERT, arXiv:1909.11942): E [token, hidden] ~ T P^T with T [token, size] and P [hidden, size], which is
-V*d + d*H weights for V*H. T = E Q and P = Q with Q the `size` leading right singular vectors of E: of all such products
-the closest in squared error (truncated SVD). P's columns are orthonormal, so T's rows are as long as E's were.
+V*d + d*H weights for V*H. T = E Q and P = Q with Q the `size` principal directions of E, whose rows count as often as
+texts have them (surgery/directions.py): of all such products the closest in squared error on these texts. P's columns
+are orthonormal, so T's rows are as long as E's were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pipestill.errors import ModelError
+from pipestill.surgery.directions import count_occurrences, principal_directions
 
 FACTOR_FIELD = "factorised_embedding_size"
 """The field of config.json with the width of a factorised token embedding."""
@@ -83,15 +85,16 @@ def pick_tokens(model: PreTrainedModel, kept: Sequence[int]) -> int:
     return (table.weight.numel() - picked.weight.numel()) * table.weight.element_size()
 
 
-def factorise_embedding(model: PreTrainedModel, size: int) -> float:
+def factorise_embedding(model: PreTrainedModel, size: int, batches: Sequence[Mapping[str, Tensor]] = ()) -> float:
     """Replace the token embedding of a model by its best factorised approximation, in place.
 
     Args:
         model: model whose token embedding is an `nn.Embedding`.
         size: width of the narrow table.
+        batches: rows whose tokens choose the directions; all tokens count the same without rows.
 
     Returns:
-        The energy kept, 0 to 1: the share of the table's squared singular values.
+        The energy kept, 0 to 1; see surgery/directions.py.
 
     Raises:
         ModelError: the embedding is of another kind, or two matrices of this size would not be smaller than the one.
@@ -105,15 +108,14 @@ def factorise_embedding(model: PreTrainedModel, size: int) -> float:
             expected=f"a size of at most {(tokens * hidden - 1) // (tokens + hidden)}",
             next_step="lower the size, or set the student's embedding to kind: full",
         )
-    weight = table.weight.detach().double()
-    energies, directions = torch.linalg.eigh(weight.T @ weight)  # ascending
-    leading = directions[:, -size:].flip(1)
+    occurrences = count_occurrences(batches, num_tokens=tokens).tokens
+    vectors, (energy,) = principal_directions([(table.weight, occurrences)], size)
     embedding = FactorisedEmbedding(tokens, size, hidden, table.padding_idx)
     with torch.no_grad():
-        embedding.table.weight.copy_(weight @ leading)
-        embedding.projection.weight.copy_(leading)
+        embedding.table.weight.copy_(table.weight.double() @ vectors)
+        embedding.projection.weight.copy_(vectors)
     _insert(model, embedding, size)
-    return float(energies[-size:].sum() / energies.sum())
+    return energy
 
 
 def insert_factorised_embedding(model: PreTrainedModel) -> None:

@@ -98,10 +98,11 @@ def build_student(params: StudentParams, inputs: TrainingInputs) -> Student:
         initial = new_classifier(folder, labels=labels, max_length=explicit, dropout=params.training.dropout)
     choices = _set_max_length(initial, params, inputs)
     pruned = prune_vocabulary(params.vocabulary, initial, inputs.table, inputs.dev.texts)
-    batches = first_batches(inputs, pruned.initial.tokenizer, params.architecture.num_rows_read)
+    num_rows = max(params.architecture.num_rows_read, params.embedding.num_rows_read)
+    batches = first_batches(inputs, pruned.initial.tokenizer, num_rows)
     model, diagnostics = build_architecture(params.architecture, pruned.initial.model, batches)
     check_length(model, initial.max_length)
-    shrunk = shrink_embedding(params.embedding, model)
+    shrunk = shrink_embedding(params.embedding, model, batches)
     diagnostics = (*diagnostics, *pruned.diagnostics, *shrunk)
     return Student(replace(pruned.initial, model=model), diagnostics, choices, pruned.old_ids)
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pipestill.losses.params import Loss, Objective, Term
 from pipestill.params import FROM_LIST, Section
 from pipestill.schedules import Weight, extremes
-from pipestill.students.params import StudentKind
+from pipestill.students.params import TOKEN_ROWS, StudentKind
 from pipestill.training.params import MaxLength, TrainingSettings
 
 
@@ -34,12 +34,22 @@ class FullEmbedding(Section):
 
     kind: Literal["full"]
 
+    @property
+    def num_rows_read(self) -> int:
+        """Number of the student's training rows that making it reads."""
+        return 0
+
 
 class FactorisedEmbeddingSpec(Section):
     """A table of width `size`, and a linear map from there."""
 
     kind: Literal["factorised"]
     size: int = Field(ge=1)
+
+    @property
+    def num_rows_read(self) -> int:
+        """See `FullEmbedding`."""
+        return TOKEN_ROWS
 
 
 EmbeddingSpec = Annotated[FullEmbedding | FactorisedEmbeddingSpec, Field(discriminator="kind")]

@@ -12,6 +12,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from pipestill.diagnostics import Diagnostic
+from pipestill.students._base import Batch
 from pipestill.teacher import TorchClassifier
 from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer, unknown_fraction
@@ -72,8 +73,13 @@ def prune_vocabulary(
     return Pruned(replace(initial, tokenizer=tokenizer), old_ids, diagnostics)
 
 
-def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Diagnostic, ...]:
+def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel, batches: Sequence[Batch]) -> tuple[Diagnostic, ...]:
     """Factorise a student's token embedding in place, if its params ask for it.
+
+    Args:
+        spec: full or factorised embedding.
+        student: student to change.
+        batches: rows whose tokens choose the directions of the narrow table.
 
     Returns:
         The share of energy kept; empty where the embedding stays whole.
@@ -83,7 +89,7 @@ def shrink_embedding(spec: EmbeddingSpec, student: PreTrainedModel) -> tuple[Dia
     """
     if not isinstance(spec, FactorisedEmbeddingSpec):
         return ()
-    energy = factorise_embedding(student, spec.size)
+    energy = factorise_embedding(student, spec.size, batches)
     return (Diagnostic(name="embedding_energy_fraction", value=energy, unit="fraction"),)
 
 
