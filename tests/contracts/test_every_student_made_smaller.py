@@ -14,9 +14,9 @@ from pipestill.exporters.onnx_fp32 import OnnxFp32
 from pipestill.exporters.trace import trace
 from pipestill.predict import Classifier as Predictor
 from pipestill.teacher import TorchClassifier, load_classifier, predict_logits, save_classifier
-from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.tokenizer import load_tokenizer
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer
+from pipestill.training.embeddings import factorise_embedding, pick_tokens
 from pipestill.variants import INT8
 
 

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel
 from pipestill.diagnostics import Diagnostic
 from pipestill.students._base import Batch
 from pipestill.teacher import TorchClassifier
-from pipestill.teacher.embeddings import factorise_embedding, pick_tokens
 from pipestill.text.vocabulary import count_tokens, prune_tokenizer, unknown_fraction
+from pipestill.training.embeddings import factorise_embedding, pick_tokens
 from pipestill.training.student_params import EmbeddingSpec, FactorisedEmbeddingSpec, PrunedVocabulary, VocabularySpec
 
 OldIds = Sequence[int] | None

@@ -17,8 +17,9 @@ from pipestill.exporters.session import compute_logits, open_session
 from pipestill.exporters.trace import trace
 from pipestill.tasks.targets import LabelSet
 from pipestill.teacher import TorchClassifier, load_classifier, save_classifier
-from pipestill.teacher.embeddings import FactorisedEmbedding, factorise_embedding, pick_tokens
+from pipestill.teacher.embeddings import FactorisedEmbedding
 from pipestill.teacher.from_base import new_classifier
+from pipestill.training.embeddings import factorise_embedding, pick_tokens
 
 FAMILIES = ["bert", "roberta", "electra", "xlm-roberta", "albert", "distilbert"]
 KEPT = [0, 1, 2, 3, 4, 7, 9, 20, 46]
