@@ -17,6 +17,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import print_error
 from pipestill.registry.releases import ARTIFACT, note_release
 from pipestill.reporting.mark import in_words, missed_constraints
 
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             made = promote(version, parsed.stage, parsed.git_remote)
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     print(f"pushed to {parsed.git_remote}: {', '.join(made)}")
     if parsed.command == "release":
