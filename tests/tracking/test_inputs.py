@@ -64,6 +64,8 @@ def test_each_file_is_read_until_the_limits(tmp_path: Path, monkeypatch: pytest.
         refuse_changed({small: md5, large: md5, tmp_path / "absent": md5})
     monkeypatch.setattr(inputs, "MAX_FILE_BYTES", 99)
     refuse_changed({small: md5, large: md5})
+    with pytest.raises(InputError, match="large"):
+        refuse_changed({small: md5, large: md5}, whole=True)
     monkeypatch.setattr(inputs, "MAX_FILE_BYTES", 200)
     monkeypatch.setattr(inputs, "MAX_TOTAL_BYTES", 100)
     refuse_changed({small: md5, large: md5})

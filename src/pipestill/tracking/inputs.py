@@ -20,11 +20,12 @@ class InputError(PipestillError):
     """An input of a stage has other bytes than DVC says."""
 
 
-def refuse_changed(named: Mapping[Path, str]) -> None:
+def refuse_changed(named: Mapping[Path, str], *, whole: bool = False) -> None:
     """Refuse files whose md5 is not the one that DVC names; small files are read first.
 
     Args:
         named: DVC's md5 of each file that a stage depends on.
+        whole: read every file, however large.
 
     Raises:
         InputError: a file has another md5.
@@ -32,7 +33,7 @@ def refuse_changed(named: Mapping[Path, str]) -> None:
     total = 0
     for path, size in sorted(_sizes(named).items(), key=lambda item: (item[1], item[0])):
         total += size
-        if size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
+        if not whole and (size > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES):
             return
         found = md5_file(path)
         if found != named[path]:
