@@ -1,6 +1,6 @@
 """Tracking: one MLflow run and one run record for each execution of a stage. Its faults never fail a stage.
 
-A stage is refused where its inputs are not the bytes that its run would be said to be made of (tracking/inputs.py).
+A stage is refused where its inputs are other bytes than DVC names (tracking/inputs.py).
 
 A stage script's first and last lines::
 

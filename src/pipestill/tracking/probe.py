@@ -53,7 +53,7 @@ def authorization(parts: SplitResult, environment: Mapping[str, str]) -> str | N
 
     Args:
         parts: address of the server, with user and password if it has any.
-        environment: environment variables.
+        environment: environment variables by name, such as those of this process.
     """
     user, password = (environment.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
     token = environment.get("MLFLOW_TRACKING_TOKEN")
