@@ -73,7 +73,7 @@ lint: setup ## all of check but the tests
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@mypy --python-version 3.10 src/pipestill/predict
+	@mypy --python-version 3.10 src/pipestill/predict src/pipestill/signing src/pipestill/command.py
 	@lint-imports
 	@python tools/sync_deps.py --check
 
@@ -98,8 +98,8 @@ recipes: setup ## write docs/recipes/README.md from recipes/
 compare-teachers: setup ## time offline against online distillation
 	@python tools/compare_teachers.py
 
-release: setup ## release the champion: make release VERSION=1.0.0 [STAGE=prod]
-	@python tools/release.py release "$(VERSION)" $(if $(STAGE),--stage $(STAGE))
+release: setup ## release the champion: make release VERSION=1.0.0 [STAGE=prod] [KEY=private.pem]
+	@python tools/release.py release "$(VERSION)" $(if $(STAGE),--stage $(STAGE)) $(if $(KEY),--key "$(KEY)")
 
 promote: setup ## give a stage to a release: make promote VERSION=1.0.0 STAGE=prod
 	@python tools/release.py promote "$(VERSION)" "$(STAGE)"

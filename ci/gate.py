@@ -1,52 +1,63 @@
 """The gate: dvc.lock is what this code and these params ask for, and the remote holds every file that it names.
 
-python ci/gate.py                 exit 1 if the lock is stale or an object is missing
-python ci/gate.py --allow-stale   say which stages are stale; exit 1 only if an object is missing
+python ci/gate.py                 exit 1 if the lock is stale, or an object is missing or has other bytes
+python ci/gate.py --allow-stale   say which stages are stale; exit 1 only for the objects
+python ci/gate.py --verify-all    read every object, not only those that a release consists of
 
-No stage is run. Of the remote only listings, the lists of folders and the code lists are read; where code changed, the
+No stage is run. The objects of the artifacts that dvc.yaml declares, which a release hands out, and the lists of
+folders are read and their md5 computed; of all others the remote is only asked for a listing. Where code changed, the
 gate names the modules of each stage that would rerun. Of the other pipelines it says which locks are stale; that is no
 failure: they run when somebody asks for them.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipestill.code.lists import CodeList, changed_since, is_code_list, short
+from pipestill.redaction import redacted
 from pipestill.tracking.lock import Lock
 from pipestill.tracking.run_record import flatten
+from remote_objects import find_faults
 
 MAIN = "dvc.yaml"
 """The main pipeline's file."""
 STALE_NEXT = "run `dvc repro` and `dvc push`, then commit dvc.lock"
+CHANGED_NEXT = "delete them in the remote, find out who wrote them, and run `dvc push` where the pipeline ran"
+REMOTE_NEXT = "run `dvc remote add --default NAME URL`, or install what its kind of storage needs"
 MISSING_NEXT = "run `dvc push` where the pipeline ran, or `dvc repro` and `dvc push` anywhere"
 
 
 def main() -> int:
     """Look at the lock and at the remote; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--allow-stale", action="store_true", help="exit 1 only if an object is missing")
+    parser.add_argument("--allow-stale", action="store_true", help="exit 1 only for missing or changed objects")
+    parser.add_argument("--verify-all", action="store_true", help="read every object of the remote that a lock names")
     parser.add_argument("--remote", help="the remote to look at; else the default one")
     chosen = parser.parse_args()
-    from dvc.config import RemoteConfigError
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     repo = Repo()
     stale = stale_stages(repo)
     try:
-        missing = missing_objects(repo, chosen.remote)
-    except RemoteConfigError as error:
-        print(f"gate: the remote cannot be looked at: {error}\n  next: run `dvc remote add --default NAME URL`")
+        odb = repo.cloud.get_remote_odb(name=chosen.remote, command="gate")
+        own = [stage for stage in repo.index.stages if stage.is_data_source]
+        missing, changed = find_faults(repo, [*pipeline_stages(repo), *own], odb, everything=chosen.verify_all)
+    except (DvcException, OSError, ImportError) as error:
+        print(f"gate: the remote cannot be looked at: {redacted(error)}\n  next: {REMOTE_NEXT}")
         return 1
     print_other_pipelines(repo)
     lines = [f"{stage}: {reason}" for stage, reasons in stale.items() for reason in reasons]
     print_finding(f"dvc.lock is stale in {len(stale)} stage(s)", lines, STALE_NEXT)
     print_finding(f"{len(missing)} object(s) that dvc.lock names are missing in the remote", missing, MISSING_NEXT)
-    if not stale and not missing:
+    print_finding(f"{len(changed)} object(s) in the remote have other bytes than their md5 says", changed, CHANGED_NEXT)
+    faults = missing + changed
+    if not stale and not faults:
         print(f"gate: dvc.lock is up to date in {len(main_stages(repo))} stages, and the remote holds all it names")
-    return 1 if missing or (stale and not chosen.allow_stale) else 0
+    return 1 if faults or (stale and not chosen.allow_stale) else 0
 
 
 def print_finding(what: str, lines: list[str], next_step: str) -> None:
@@ -139,41 +150,6 @@ def changed_params(dep: Any, sections: list[str]) -> Iterator[str]:  # noqa: ANN
     for key in [*before, *(key for key in after if key not in before)]:
         if before.get(key) != after.get(key):
             yield f"{dep} {key}: {before.get(key, 'nothing')} in dvc.lock, now {after.get(key, 'nothing')}"
-
-
-def missing_objects(repo: Any, remote: str | None = None) -> list[str]:  # noqa: ANN401 (dvc has no types for us)
-    """The objects that dvc.lock, or a .dvc file of own data, names and the remote lacks: stage, path, md5 of each."""
-    odb = repo.cloud.get_remote_odb(name=remote, command="gate")
-    folders: dict[str, list[str]] = {}
-    files: dict[str, list[str]] = {}
-    own = [stage for stage in repo.index.stages if stage.is_data_source]
-    for stage in [*pipeline_stages(repo), *own]:
-        for out in stage.outs:
-            if out.hash_info and out.use_cache and out.can_push:
-                held = folders if out.hash_info.isdir else files
-                held.setdefault(out.hash_info.value, []).append(f"{stage.addressing}: {out}")
-    listed = existing(odb, set(folders))
-    for md5 in sorted(listed):
-        for path, member in members(odb, md5):
-            files.setdefault(member, []).extend(f"{place}/{path}" for place in folders[md5])
-    present = listed | existing(odb, set(files))
-    wanted = folders | files
-    return sorted(f"{place} (md5 {md5})" for md5, places in wanted.items() if md5 not in present for place in places)
-
-
-def existing(odb: Any, md5s: set[str]) -> set[str]:  # noqa: ANN401 (dvc has no types for us)
-    """Those of some objects that a remote holds."""
-    ask: Callable[[set[str]], list[str]] = odb.oids_exist
-    return set(ask(md5s)) if md5s else set()
-
-
-def members(odb: Any, md5: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 (dvc has no types for us)
-    """The path and md5 of each file in a folder, from the list that the remote holds."""
-    from dvc_data.hashfile.hash_info import HashInfo
-    from dvc_data.hashfile.tree import Tree
-
-    for key, _, hash_info in Tree.load(odb, HashInfo("md5", md5)):
-        yield Path(*key).as_posix(), hash_info.value
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ def new_project(folder: Path, remote: str, access: Mapping[str, str] | None = No
     save_artifact(project.root / "made")
     (project.root / "made/README.md").write_text("# the first")
     (project.root / "dvc.yaml").write_text(DVC_YAML)
+    (project.root / ".gitignore").write_text("/releases/\n")
+    (project.root / "requirements.lock").write_text("numpy==2.4.6\n")
     for command in ("git init -q -b main", f"git init -q --bare -b main {project.origin}", "dvc init -q"):
         project.run(*command.split())
     project.run("git", "remote", "add", "origin", project.origin)

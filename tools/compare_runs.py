@@ -13,6 +13,7 @@ from pipestill.errors import PipestillError
 from pipestill.markdown import escaped
 from pipestill.params import read_params
 from pipestill.records import read_record
+from pipestill.redaction import print_error
 from pipestill.reporting.notes import hardware
 from pipestill.reporting.summary import SUMMARY, Summary
 from pipestill.reporting.tables import NOTHING, with_interval
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         print(compare(chosen.before, chosen.after))
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

@@ -27,6 +27,7 @@ from ruamel.yaml import YAML
 from pipestill.errors import PipestillError
 from pipestill.exporters.records import ExportRecord
 from pipestill.records import read_record, write_bytes
+from pipestill.redaction import print_error
 from pipestill.reporting.notes import hardware
 from pipestill.reporting.rows import BASELINE, TEACHER, ComparisonRow
 from pipestill.reporting.summary import SUMMARY, Summary
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_bytes(chosen.file, results().encode())
             print(f"{chosen.file} holds the results of the last run")
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

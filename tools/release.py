@@ -2,10 +2,12 @@
 
 python tools/release.py release 1.2.0                release the commit that is checked out
 python tools/release.py release 1.2.0 --stage prod   and give it to a stage
+python tools/release.py release 1.2.0 --key KEY.pem  and sign it
 python tools/release.py promote 1.2.0 prod           give a stage to a version that was released before
 
-Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. A release that is not the
-champion of MLflow's registry is made with a warning. See docs/releases.md.
+Nothing is tagged unless the gate passes, and a tag that could not be pushed is taken back. The release's signature,
+provenance and bill of materials are written to releases/VERSION, to be published with it. A release that is not signed,
+or not the champion of MLflow's registry, is made with a warning. See docs/releases.md.
 """
 
 import argparse
@@ -17,10 +19,15 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import print_error
+from pipestill.registry.attestation import attest
 from pipestill.registry.releases import ARTIFACT, note_release
 from pipestill.reporting.mark import in_words, missed_constraints
+from pipestill.signing.command import SIGNATURE
 
 CARD = "README.md"
+RELEASES = Path("releases")
+"""The folder, which git ignores, of the files that are published with a release."""
 NEEDED = ("config.json", "tokenizer.json", CARD)
 GATE = Path(__file__).parents[1] / "ci/gate.py"
 SEMVER = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
@@ -38,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     release_command = commands.add_parser("release", help="release the commit that is checked out")
     release_command.add_argument("version", help="such as 1.2.0")
     release_command.add_argument("--stage", help="such as prod")
+    release_command.add_argument("--key", type=Path, help="private key, in PEM, to sign the release with")
     promote_command = commands.add_parser("promote", help="give a stage to a released version")
     promote_command.add_argument("version")
     promote_command.add_argument("stage")
@@ -45,14 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         version = checked_version(parsed.version)
         if parsed.command == "release":
-            made = release(version, parsed.stage, parsed.git_remote)
+            made = release(version, parsed.stage, parsed.git_remote, parsed.key)
         else:
             made = promote(version, parsed.stage, parsed.git_remote)
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     print(f"pushed to {parsed.git_remote}: {', '.join(made)}")
     if parsed.command == "release":
+        print_published(RELEASES / version)
         line, is_champion = note_release(Path.cwd(), f"{ARTIFACT}@{version}")
         print(line if is_champion else f"warning: {line}", file=sys.stdout if is_champion else sys.stderr)
     return 0
@@ -66,8 +75,8 @@ def checked_version(text: str) -> str:
     return f"v{version}"
 
 
-def release(version: str, stage: str | None, remote: str) -> list[str]:
-    """Push the data, pass the gate, tag and push the tags.
+def release(version: str, stage: str | None, remote: str, key: Path | None = None) -> list[str]:
+    """Push the data, pass the gate, sign, tag and push the tags; the signatures are written to releases/VERSION.
 
     Returns:
         The tags.
@@ -83,7 +92,20 @@ def release(version: str, stage: str | None, remote: str) -> list[str]:
     refuse_marked(path)
     run("dvc", "push", failure="the data could not be pushed")
     run(sys.executable, str(GATE), failure="the gate does not pass")
-    return tag_and_push(version, stage, remote, register=True)
+    published = attest(Path.cwd(), path, version, remote=remote, key=key)
+    made = tag_and_push(version, stage, remote, register=True)
+    folder = RELEASES / version
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in published.items():
+        (folder / name).write_bytes(content)
+    return made
+
+
+def print_published(folder: Path) -> None:
+    """Print the files to publish with a release, and whether it is signed."""
+    print(f"to publish with it: {', '.join(str(path) for path in sorted(folder.iterdir()))}")
+    if not (folder / SIGNATURE).exists():
+        print("warning: the release is not signed: `--key KEY.pem` (make: KEY=KEY.pem) signs it", file=sys.stderr)
 
 
 def promote(version: str, stage: str, remote: str) -> list[str]:

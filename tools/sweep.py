@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from pipestill.errors import PipestillError
 from pipestill.params import load_section
+from pipestill.redaction import print_error
 from pipestill.reporting.params import ReportParams
 from pipestill.tracking.run_record import flatten
 from pipestill.training.records import TrainingRecord
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.apply:
             apply(trials)
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

@@ -15,6 +15,7 @@ from pipestill.exporters.params import ExportParams
 from pipestill.logit_cache.params import CacheLogitsParams, EnsembleParams, FeaturesParams
 from pipestill.params import parse_section, read_params
 from pipestill.params_file import TEACHER, ParamsFile
+from pipestill.redaction import print_error
 from pipestill.registry.params import RegisterParams
 from pipestill.reporting.params import ReportParams
 from pipestill.sources.params import FetchParams, MoreBaseParams
@@ -161,7 +162,7 @@ def main() -> int:
     try:
         check_settings(read_params(), read_params(PIPELINE))
     except ParamsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

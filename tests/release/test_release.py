@@ -1,5 +1,6 @@
 """A release on real git and DVC remotes, of a small artifact made by hand; and its way to an empty folder."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pipestill.command import main
 from pipestill.fingerprint import sha256_files
 from pipestill.reporting.mark import header_lines
 from release_projects import ROOT, Project, get, new_project
+from signing.test_verify import save_keys
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -23,7 +26,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.root / "made/README.md").write_text("# the second")
     project.run("dvc", "repro", "-q")
     project.commit("the second")
-    project.release("release", "v1.1.0")
+    save_keys(folder, "key")
+    project.release("release", "v1.1.0", "--key", str(folder / "key.pem"))
     return project
 
 
@@ -45,6 +49,31 @@ def test_each_revision_and_stage_gives_its_exact_bytes_and_they_run(project: Pro
     command = [sys.executable, "-c", code, "predict", str(in_production)]
     done = subprocess.run(command, input="good\n", capture_output=True, text=True, check=True)
     assert '"label": "yes"' in done.stdout
+
+
+def test_a_signed_release_is_verified_and_an_unsigned_one_says_so(project: Project, tmp_path: Path) -> None:
+    got = get(project, tmp_path / "got", "--rev", "v1.1.0")
+    published = project.root / "releases/v1.1.0"
+    assert sorted(path.name for path in published.iterdir()) == [
+        "bom.cdx.json",
+        "model.sig",
+        "provenance.json",
+        "provenance.sig",
+    ]
+    public = project.root.parent / "key.pub"
+    command = ["verify", str(got), "--key", str(public), "--signature", str(published / "model.sig")]
+    command += ["--provenance", str(published / "provenance.sig")]
+    assert main(command) == 0
+    older = get(project, tmp_path / "older", "--rev", "v1.0.0")
+    assert main([*command[:1], str(older), *command[2:]]) == 1
+    statement = json.loads((published / "provenance.json").read_text())
+    assert {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]} == sha256_files(got)
+    commit = project.run("git", "rev-parse", "classifier@v1.1.0^{commit}").stdout.strip()
+    build = statement["predicate"]["buildDefinition"]
+    assert build["resolvedDependencies"][0]["digest"] == {"gitCommit": commit}
+    assert list(build["internalParameters"]["stages"]) == ["package"]
+    unsigned = project.root / "releases/v1.0.0"
+    assert sorted(path.name for path in unsigned.iterdir()) == ["bom.cdx.json", "provenance.json"]
 
 
 def test_a_version_is_promoted_later_and_the_stage_then_gives_it(project: Project, tmp_path: Path) -> None:
@@ -96,6 +125,17 @@ def test_what_is_no_release_is_refused_and_leaves_no_tag(project: Project, tmp_p
     assert "the data could not be pushed" in refusal("2.0.0")
 
 
+def test_a_release_with_a_key_that_cannot_be_used_leaves_no_tag_and_no_file(project: Project, tmp_path: Path) -> None:
+    other = project.copy(tmp_path)
+    (other.root / "note").write_text("a commit of its own")
+    other.commit("a note")
+    done = other.release("release", "2.0.0", "--key", str(tmp_path / "absent.pem"), check=False)
+    assert done.returncode == 1
+    assert "the private key cannot be read" in done.stderr
+    assert "classifier@v2.0.0" not in other.run("git", "tag").stdout
+    assert not (other.root / "releases/v2.0.0").exists()
+
+
 def test_a_tag_that_cannot_be_pushed_is_taken_back(project: Project, tmp_path: Path) -> None:
     other = project.copy(tmp_path)
     (other.root / "note").write_text("a commit of its own")
@@ -118,6 +158,7 @@ def test_a_release_without_a_store_of_mlflow_says_so_and_make_calls_the_script(
     other.commit("a note")
     done = other.release("release", "2.0.0")
     assert "pushed to origin: classifier@v2.0.0" in done.stdout
+    assert "warning: the release is not signed" in done.stderr
     assert "warning: MLflow's registry has no champion" in done.stderr
     assert not (other.root / "mlflow.db").exists()
     recipe = other.run("make", "-n", "-C", str(ROOT), "release", "VERSION=2.0.0", "STAGE=prod").stdout

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from pipestill.tracking import writer
+from pipestill.tracking.faults import StoreError
 from pipestill.tracking.live import LiveRun, Opening, OpenRun, Point, safe_name, shorten
 from pipestill.tracking.start import start_live_run
-from pipestill.tracking.store import Store, StoreError, open_store
+from pipestill.tracking.store import Store, open_store
 
 
 class FakeClient:

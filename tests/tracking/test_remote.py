@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from pipestill.tracking import entities, remote, server, start, writer
+from pipestill.tracking.faults import StoreError
 from pipestill.tracking.live import LiveRun, Opening, OpenRun, Point
 from pipestill.tracking.remote import Address, RemoteRun, connect, open_remote_run, read_address, store_of
 from pipestill.tracking.server import TrackingServer
 from pipestill.tracking.start import start_live_run
-from pipestill.tracking.store import Store, StoreError, open_store
+from pipestill.tracking.store import Store, open_store
 
 KEY = "5e" * 16
 
@@ -283,7 +284,7 @@ def test_a_process_that_tracked_stages_waits_longer_when_it_syncs(
     monkeypatch.delenv(name, raising=False)
     if given:
         monkeypatch.setenv(name, given)
-    monkeypatch.setattr("pipestill.tracking.store._probe", lambda uri: None)
+    monkeypatch.setattr("pipestill.tracking.store.probe", lambda uri: None)
     monkeypatch.setattr("pipestill.tracking.store._experiment", lambda client, name, home: "1")
     seen = []
     for patient in (False, True):

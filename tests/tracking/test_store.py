@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from repositories import Repository
 
-from pipestill.tracking.store import anchor_artifacts, open_store, tracking_uri
+from pipestill.tracking.database import anchor_artifacts
+from pipestill.tracking.store import open_store, tracking_uri
 
 
 @pytest.mark.pipeline

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import print_error
 from pipestill.registry.register import run_register
+from pipestill.tracking.faults import store_errors
+from pipestill.tracking.store import tracking_uri
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,9 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipestill.registry", description=__doc__)
     parser.add_argument("--challenger", action="store_true", help="register only; do not try the gate")
     try:
-        return run_register(Path.cwd(), promote=not parser.parse_args(arguments).challenger)
+        with store_errors(tracking_uri(Path.cwd())):
+            return run_register(Path.cwd(), promote=not parser.parse_args(arguments).challenger)
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import redacted
 from pipestill.registry.candidate import SUMMARY
+from pipestill.tracking.faults import SQLITE, store_errors
 from pipestill.tracking.identity import git_tags
 from pipestill.tracking.lock import Lock
-from pipestill.tracking.store import SQLITE, open_store, tracking_uri
+from pipestill.tracking.store import open_store, tracking_uri
 
 CHAMPION_FOLDER = Path("models/champion")
 CHOICE = SUMMARY.as_posix()
@@ -55,18 +57,17 @@ def note_release(root: Path, release: str) -> tuple[str, bool]:
     uri = tracking_uri(root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         return f"MLflow's registry has no champion, since there is no store here: {REGISTER}", False
-    from mlflow.exceptions import MlflowException
-
     try:
-        lock = Lock(root)
-        md5 = lock.outs()[CHAMPION_FOLDER.as_posix()]
-        client = open_store(root, patient=True).client
-        found = client.search_model_versions(f"tags.`{CONTENT_TAG}` = '{md5}'")
-        if not found:
-            return f"MLflow's registry does not know the released folder (md5 {md5}): {REGISTER}", False
-        return _note(client, found[0], release)
-    except (PipestillError, MlflowException) as error:
-        return f"MLflow's registry could not be tagged with {release}: {error}\n  next: {REGISTER}", False
+        with store_errors(uri):
+            lock = Lock(root)
+            md5 = lock.outs()[CHAMPION_FOLDER.as_posix()]
+            client = open_store(root, patient=True).client
+            found = client.search_model_versions(f"tags.`{CONTENT_TAG}` = '{md5}'")
+            if not found:
+                return f"MLflow's registry does not know the released folder (md5 {md5}): {REGISTER}", False
+            return _note(client, found[0], release)
+    except PipestillError as error:
+        return f"MLflow's registry could not be tagged with {release}: {redacted(error)}\n  next: {REGISTER}", False
 
 
 def _note(client: Any, version: Any, release: str) -> tuple[str, bool]:  # noqa: ANN401 (mlflow has no types for us)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pipestill.errors import PipestillError
 from pipestill.records import read_record
+from pipestill.redaction import print_error
 from pipestill.reporting.summary import SUMMARY, Summary
 from pipestill.reporting.tables import SHORT_WIDTH
 from pipestill.reporting.walltimes import read_wall_times
@@ -52,7 +53,7 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     try:
         summary = read_record(REPORTS / SUMMARY, Summary)
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     show_outcome(summary, Console(width=None if sys.stdout.isatty() else SHORT_WIDTH))
     return 0

@@ -1,5 +1,7 @@
 """Tracking: one MLflow run and one run record for each execution of a stage. Its faults never fail a stage.
 
+A stage is refused where its inputs are other bytes than DVC names (tracking/inputs.py).
+
 A stage script's first and last lines::
 
     def main() -> None:

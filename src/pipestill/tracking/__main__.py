@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import print_error
+from pipestill.tracking.faults import store_errors
+from pipestill.tracking.store import tracking_uri
 from pipestill.tracking.sync import run_sync
 from pipestill.tracking.ui import run_ui
 
@@ -19,11 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ui.add_argument("--port", type=int, default=5000)
     chosen = parser.parse_args(arguments)
     try:
-        if chosen.command == "ui":
-            return run_ui(Path.cwd(), chosen.port)
-        run_sync(Path.cwd())
+        with store_errors(tracking_uri(Path.cwd())):
+            if chosen.command == "ui":
+                return run_ui(Path.cwd(), chosen.port)
+            run_sync(Path.cwd())
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     return 0
 

@@ -16,8 +16,10 @@ from pipestill.code.lists import read_code_lists
 from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
+from pipestill.redaction import redacted
 from pipestill.tracking import entities
 from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
+from pipestill.tracking.inputs import refuse_changed
 from pipestill.tracking.live import Arguments, Opening, Point, now_ms
 from pipestill.tracking.process import StageTerminatedError
 from pipestill.tracking.run_record import (
@@ -140,6 +142,9 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
 
     Yields:
         The object that the stage logs to.
+
+    Raises:
+        InputError: an input has other bytes than DVC says. It is the one error of tracking that ends a stage.
     """
     stage = current_stage()
     if stage is None or _rank() > 0:
@@ -170,6 +175,7 @@ class _Execution:
         # Without an identity this request cannot be told from another one: its scratch folder must not be reused.
         unknown = StageIdentity(stage=stage, cmd=self.execution_id, deps={}, params={"": dict(params)})
         self.identity = _quietly(workspace.identity, unknown) if workspace else unknown
+        refuse_changed(_quietly(workspace.inputs, {}) if workspace else {})
         self.code = _quietly(lambda: read_code_lists(self.identity.deps), {})
         self.git_commit, self.git_dirty = git_state()
         scratch, self._scratch_lock = claim_scratch(home() / SCRATCH, stage, self.identity.key)
@@ -195,7 +201,7 @@ class _Execution:
             shutil.rmtree(run.scratch, ignore_errors=True)
             run.submit(entities.write_outs, outs)
         else:
-            run.submit(entities.write_tags, {"error": f"{type(error).__name__}: {error}"})
+            run.submit(entities.write_tags, {"error": redacted(f"{type(error).__name__}: {error}")})
         self._scratch_lock.release()
         if run.live:
             run.live.close(status, end_time_ms)

@@ -101,6 +101,11 @@ class Workspace:
         outs = [out for out in self._stage.outs if out.def_path != without.as_posix() and out.exists]
         return {out.def_path: md5_of(self._repo, out.fs_path) for out in sorted(outs, key=lambda out: out.def_path)}
 
+    def inputs(self) -> dict[Path, str]:
+        """Return the md5 by which DVC names each file that the stage depends on, those in folders one by one."""
+        deps = [dep for dep in self._stage.deps if dep.protocol == "local" and not hasattr(dep, "params")]
+        return {path: md5 for dep in deps if dep.exists for path, md5 in _files_of(self._repo, dep.fs_path).items()}
+
     def md5(self, path: Path) -> str:
         """Return DVC's present md5 of a file, or of a folder with `.dir` appended."""
         return md5_of(self._repo, str(path.absolute()))
@@ -121,11 +126,25 @@ def _found(repo: Any, address: str) -> Any:  # noqa: ANN401 (dvc has no types fo
 
 def md5_of(repo: Any, path: str) -> str:  # noqa: ANN401 (dvc has no types for us)
     """Return DVC's present md5 of a file, or of a folder with `.dir` appended; `repo` is DVC's open repository."""
+    return str(_build(repo, path).hash_info.value)
+
+
+def _files_of(repo: Any, path: str) -> dict[Path, str]:  # noqa: ANN401 (dvc has no types for us)
+    """Return DVC's present md5 of a file, or of each file in a folder, by path relative to the current folder."""
+    built = _build(repo, path)
+    short = Path(os.path.relpath(path))
+    if not built.hash_info.isdir:
+        return {short: str(built.hash_info.value)}
+    return {short.joinpath(*key): str(hash_info.value) for key, _, hash_info in built}
+
+
+def _build(repo: Any, path: str) -> Any:  # noqa: ANN401 (dvc has no types for us)
+    """Let DVC name a file or folder by the hashes in its state; only those that are not there are computed."""
     from dvc.fs import localfs
     from dvc_data.hashfile.build import build
 
     _, _, built = build(repo.cache.local, path, localfs, "md5", ignore=repo.dvcignore, dry_run=True)
-    return str(built.hash_info.value)
+    return built
 
 
 def git_state(root: Path | None = None) -> tuple[str | None, bool | None]:

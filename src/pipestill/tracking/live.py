@@ -12,7 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVarTuple
 
-from pipestill.tracking.store import Store, open_store
+from pipestill.tracking.deadline import within
+from pipestill.tracking.faults import store_errors
+from pipestill.tracking.store import OPEN_S, Store, open_store, tracking_uri
 from pipestill.tracking.writer import Writer
 
 MAX_PARAM_CHARS = 6000
@@ -147,10 +149,15 @@ def open_run(opening: Opening) -> OpenRun:
     """Open a run in the store of its repository.
 
     Raises:
-        StoreError: no server answers. Other errors are mlflow's own.
+        StoreError: the store cannot be reached or used.
     """
     store = open_store(opening.home)
-    return OpenRun(store, create_run(store, opening.name, opening.start_time_ms, opening.tags, opening.params))
+
+    def create() -> OpenRun:
+        return OpenRun(store, create_run(store, opening.name, opening.start_time_ms, opening.tags, opening.params))
+
+    with store_errors(tracking_uri(opening.home)):
+        return within(OPEN_S, create)
 
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import psutil
 
 from pipestill.errors import PipestillError
+from pipestill.redaction import print_error, redacted
 from pipestill.tracking.identity import current_stage
 
 WATCH_INTERVAL_S = 0.5
@@ -51,14 +52,14 @@ def _exit_code(main: Callable[[], None]) -> int | str | None:
     try:
         main()
     except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         return 1
     except SystemExit as error:
         return error.code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception:  # noqa: BLE001 (the outermost frame: everything else ends here)
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         return 1
     return 0
 

@@ -6,8 +6,6 @@ like this mlflow is not imported.
 
 import json
 import os
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -17,8 +15,10 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from pipestill.tracking.deadline import within
+from pipestill.tracking.experiment import experiment_name
 from pipestill.tracking.live import Arguments, Opening, Point
-from pipestill.tracking.store import Store, experiment_name, tracking_uri
+from pipestill.tracking.store import Store, tracking_uri
 from pipestill.tracking.writer import Writer
 
 VARIABLE = "PIPESTILL_TRACKING_PROCESS"
@@ -116,12 +116,9 @@ def open_remote_run(opening: Opening) -> RemoteRun | None:
 
 def connect(address: Address) -> Connection | None:
     """Connect to a tracking process; None if it does not answer within CONNECT_S."""
-    answer: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
-    # A stopped process accepts and never answers, which only another thread can afford to wait for.
-    threading.Thread(target=lambda: answer.put(_connect(address)), name="connect", daemon=True).start()
     try:
-        return answer.get(timeout=CONNECT_S)
-    except queue.Empty:
+        return within(CONNECT_S, lambda: _connect(address))  # a stopped process accepts and never answers
+    except TimeoutError:
         return None
 
 

@@ -14,7 +14,9 @@ from types import FrameType
 
 import psutil
 
-from pipestill.tracking.store import StoreError, open_store, tracking_uri
+from pipestill.redaction import redacted
+from pipestill.tracking.faults import StoreError
+from pipestill.tracking.store import open_store, tracking_uri
 from pipestill.tracking.view import view_link, write_view
 
 POLL_S = 0.2
@@ -42,13 +44,14 @@ def run_ui(root: Path, port: int) -> int:
     write_view(store)
     if uri.startswith(("http://", "https://")):
         print("MLFLOW_TRACKING_URI names a server, which has a UI of its own:", flush=True)
-        _show(view_link(uri, store.experiment_id))
+        _show(view_link(redacted(uri), store.experiment_id))
         return 0
     _refuse_taken(port)
     address = f"http://127.0.0.1:{port}"
     print("MLflow is starting (Ctrl-C ends it)", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here uses it, and it takes 2 GB
-    arguments = ["ui", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # every user of the machine can read a command line
+    arguments = ["ui", "--host", "127.0.0.1", "--port", str(port)]
     return serve(
         [sys.executable, "-m", "mlflow", *arguments], f"{address}/health", view_link(address, store.experiment_id)
     )

@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from pipestill.errors import PipestillError
+from pipestill.redaction import redacted
+
 STALL_S = 4.0
 """Seconds that the end of a stage waits for one action."""
 FLUSH_S = 1.0
@@ -81,11 +84,17 @@ class Writer:
 
 
 def say(text: str) -> None:
-    """Print one line about tracking."""
-    print(f"tracking: {text}", file=sys.stderr, flush=True)
+    """Print one line about tracking, without credentials."""
+    print(f"tracking: {redacted(text)}", file=sys.stderr, flush=True)
 
 
 def say_offline(error: Exception) -> None:
     """Warn that from here on only the run record is written."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = redacted(_reason(error)).strip().splitlines()[0]
     say(f"MLflow is out of reach ({reason[:MAX_REASON_CHARS]}); the run record is kept, `sync` uploads it later")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PipestillError) and error.found is not None:
+        return f"{error.what}: {error.found}"
+    return str(error).strip() or type(error).__name__
