@@ -3,7 +3,6 @@
 Every error names the file and the line. Repairs of bytes (a byte order mark, CRLF, blank lines) are counted.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipestill.data.decoding import begins_with, decoded_lines, not_utf8, refuse
 from pipestill.data.delimited import delimited_rows
 from pipestill.data.raw_rows import RawRow, short, typed_row
 from pipestill.errors import DataError
+from pipestill.json_text import parse_json
 from pipestill.raw import Reader
 
 _BATCH_ROWS = 4096
@@ -78,12 +78,11 @@ def _jsonl_rows(path: Path, reader: Reader, labelled: bool, repairs: Counter[str
 def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
     whole = "one object a line; of a file that is one list, `jq -c '.[]'` makes that"
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        deep = isinstance(error, RecursionError)
+        row = parse_json(line)
+    except ValueError as error:
         raise DataError(
             f"{path}, line {number} is not JSON",
-            found="brackets nested too deeply" if deep else error,
+            found=error,
             expected=whole if number == 1 else "one object a line",
             next_step="correct the line or delete it",
         ) from error
@@ -157,7 +156,7 @@ def _names_in_metadata(schema: pa.Schema, column: str) -> tuple[str, ...]:
     """Return the label names of an integer column, if the library `datasets` wrote them to the file's metadata."""
     written = (schema.metadata or {}).get(b"huggingface")
     try:
-        names = json.loads(written)["info"]["features"][column]["names"] if written else ()
+        names = parse_json(written)["info"]["features"][column]["names"] if written else ()
     except (ValueError, KeyError, TypeError):
         return ()
     return tuple(map(str, names))

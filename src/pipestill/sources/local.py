@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipestill.errors import SourceError
+from pipestill.sources.model_files import copy_model_files
 from pipestill.sources.params import LocalDataset, LocalModel
 
 LOCAL = Path("data/local")
@@ -40,18 +41,16 @@ def fetch_local_dataset(source: LocalDataset, folder: Path, local: Path = LOCAL)
 
 
 def fetch_local_model(source: LocalModel, folder: Path, local: Path = LOCAL) -> None:
-    """Copy the files of a model folder; folders inside it are left out.
+    """Copy the files of a model folder, see `model_files`; the names of all others are printed.
 
     Raises:
-        SourceError: the path lies outside data/local/ or is not a folder.
+        SourceError: the path or a link in the folder leads outside data/local/, or the path is not a folder.
     """
     path = inside_local(source.path, local)
     if not path.is_dir():
         raise missing(source.path, path, local)
     warn_of_untracked([path], local)
-    for file in sorted(path.iterdir()):
-        if file.is_file():
-            shutil.copyfile(file, folder / file.name)
+    copy_model_files(path, folder, source.path, [local.resolve()])
 
 
 def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipestill.params import Section, StrTuple
 from pipestill.raw import DELIMITED, Column, Format, LabelRule, Reader, Role, Separator
+from pipestill.sources.model_files import MODEL_FILES
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -155,6 +156,13 @@ class PackageModel(Section):
     folder: str
     files: StrTuple
     weights_sha256: Sha256
+
+    @field_validator("files")
+    @classmethod
+    def _known(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        if other := sorted(set(files) - set(MODEL_FILES)):
+            raise ValueError(f"{other[0]} is never taken of a base; allowed are {', '.join(MODEL_FILES)}")
+        return files
 
 
 class HubModel(Section):

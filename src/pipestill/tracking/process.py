@@ -32,13 +32,22 @@ def run_main(main: Callable[[], None]) -> NoReturn:
 
     A PipestillError is printed without traceback (exit code 1): its message names the next step. SIGTERM and SIGHUP end
     `main` like an exception, so that files are closed and the run gets its status. When DVC dies, so does the process.
+    Standard input is empty: a library that asks whether it may run a model's code gets no answer.
 
     Args:
         main: function that runs the stage.
     """
+    empty_input()
     end_by_exception()
     watch_parent()
     sys.exit(_exit_code(main))
+
+
+def empty_input() -> None:
+    """Put the null device in place of standard input, for this process and those that it starts."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
 
 
 def end_by_exception() -> None:
