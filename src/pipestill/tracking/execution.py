@@ -17,6 +17,7 @@ from pipestill.environment import read_environment
 from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.tracking import entities
+from pipestill.tracking.folders import check_folders
 from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
 from pipestill.tracking.live import Arguments, Opening, Point, now_ms
 from pipestill.tracking.process import StageTerminatedError
@@ -140,7 +141,11 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
 
     Yields:
         The object that the stage logs to.
+
+    Raises:
+        RecordError: runs/ or .scratch/ is not a folder that can be written to.
     """
+    check_folders()
     stage = current_stage()
     if stage is None or _rank() > 0:
         if stage is None:

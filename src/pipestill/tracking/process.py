@@ -13,6 +13,7 @@ from typing import NoReturn
 import psutil
 
 from pipestill.errors import PipestillError
+from pipestill.tracking.full_disk import full_disk
 from pipestill.tracking.identity import current_stage
 
 WATCH_INTERVAL_S = 0.5
@@ -30,7 +31,8 @@ class StageTerminatedError(SystemExit):
 def run_main(main: Callable[[], None]) -> NoReturn:
     """Run a stage's main function, then exit with 0, or with a code that names the failure.
 
-    A PipestillError is printed without traceback (exit code 1): its message names the next step. SIGTERM and SIGHUP end
+    A PipestillError is printed without traceback (exit code 1): its message names the next step. So is a full disk,
+    whichever library met it. SIGTERM and SIGHUP end
     `main` like an exception, so that files are closed and the run gets its status. When DVC dies, so does the process.
     Standard input is empty: a library that asks whether it may run a model's code gets no answer.
 
@@ -59,15 +61,16 @@ def end_by_exception() -> None:
 def _exit_code(main: Callable[[], None]) -> int | str | None:
     try:
         main()
-    except PipestillError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except SystemExit as error:
         return error.code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:  # noqa: BLE001 (the outermost frame: everything else ends here)
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 (the outermost frame: everything else ends here)
+        known = full_disk(error) or (error if isinstance(error, PipestillError) else None)
+        if known is None:
+            traceback.print_exc()
+        else:
+            print(f"error: {known}", file=sys.stderr)
         return 1
     return 0
 
