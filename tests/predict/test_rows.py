@@ -66,10 +66,7 @@ def test_a_csv_without_the_column_is_an_error() -> None:
 
 def test_rows_are_read_as_they_are_asked_for() -> None:
     class Endless(io.RawIOBase):
-        def __iter__(self) -> "Endless":
-            return self
-
-        def __next__(self) -> bytes:
+        def readline(self, _size: int | None = -1, /) -> bytes:
             return b"good\n"
 
     rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
@@ -167,3 +164,10 @@ def test_a_reader_of_another_kind_is_refused() -> None:
         list(read_rows(io.StringIO("good\n"), "lines", "text"))  # type: ignore[arg-type]
     with pytest.raises(PredictError, match="not an input format"):
         rows_of(b"good\n", "xml")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_without_an_end_is_refused(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipestill.predict.decoding.MAX_LINE_BYTES", 1000)
+    with pytest.raises(PredictError, match="line 2 of the input is too long"):
+        list(read_rows(io.BytesIO(("good\n" + "x" * 9999).encode(encoding)), "lines", "text"))

@@ -1,5 +1,6 @@
 """Archives: what is wanted comes out; what tries to escape is refused."""
 
+import gzip
 import io
 import random
 import tarfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipestill.errors import SourceError
+from pipestill.sources import archive
 from pipestill.sources.archive import extract_member
 
 
@@ -141,3 +143,80 @@ def test_an_encrypted_member_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"a\.whl cannot be unpacked") as raised:
         extract_member(archive, "pkg/rows.txt", tmp_path / "rows.txt")
     assert "encrypted" in str(raised.value)
+
+
+def tar_of_headers(*headers: tuple[bytes, int, bytes], path: str = "a.tar") -> bytes:
+    """(kind, size that the header claims, what follows), then rows.txt."""
+    written = b""
+    for kind, size, content in headers:
+        info = tarfile.TarInfo("big")
+        info.type, info.size = kind, size
+        written += info.tobuf(tarfile.GNU_FORMAT) + content
+    return written + tar_bytes(file("rows.txt"), mode="w")
+
+
+LYING = {
+    "a pax size of 10^20": (tarfile.XHDTYPE, 29, b"29 size=100000000000000000000\n".ljust(512, b"\0")),
+    "a long name of 2 GiB": (tarfile.GNUTYPE_LONGNAME, 2 << 30, b"x" * 5120),
+    "a pax header of 2 GiB": (tarfile.XHDTYPE, 2 << 30, b"x" * 5120),
+    "a member of 1 TiB": (tarfile.REGTYPE, 1 << 40, b""),
+}
+
+
+@pytest.mark.parametrize("case", LYING)
+def test_a_tar_whose_headers_lie_about_sizes_is_refused_at_once(case: str, tmp_path: Path) -> None:
+    kind, size, content = LYING[case]
+    written = tar_of_headers((kind, size, content), *([(tarfile.REGTYPE, 0, b"")] if kind == tarfile.XHDTYPE else []))
+    for name, compressed in (("a.tar", written), ("a.tar.gz", gzip.compress(written))):
+        with pytest.raises(SourceError, match="cannot be unpacked"):
+            extract_member(write(tmp_path / name, compressed), "rows.txt", tmp_path / "out.txt")
+
+
+def test_a_tar_of_too_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 3)
+    path = write(tmp_path / "a.tar.gz", tar_bytes(*(file(f"{number}.txt") for number in range(4))))
+    with pytest.raises(SourceError, match=r"(?s)cannot be unpacked.*more than 3 members"):
+        extract_member(path, "0.txt", tmp_path / "out.txt")
+
+
+def test_a_tar_that_unpacks_to_too_much_before_the_wanted_member_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.tar.gz", tar_bytes(file("big", b"0" * 5_000_000), file("rows.txt")))
+    extract_member(path, "rows.txt", tmp_path / "out.txt")
+    monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", 1_000_000)
+    with pytest.raises(SourceError, match="cannot be unpacked"):
+        extract_member(path, "rows.txt", tmp_path / "out.txt")
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_member_that_says_it_is_too_large_is_refused_before_anything_is_written(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    if kind == "tar":
+        write(path, tar_bytes(file("rows.txt", b"0" * 2000)))
+    else:
+        with zipfile.ZipFile(path, "w") as written:
+            written.writestr("rows.txt", b"0" * 2000)
+    (tmp_path / "out.txt").write_text("before")
+    with pytest.raises(SourceError, match="too large"):
+        extract_member(path, "rows.txt", tmp_path / "out.txt", max_bytes=1000)
+    assert (tmp_path / "out.txt").read_text() == "before"
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_every_compression_of_a_tar_is_read(mode: str, tmp_path: Path) -> None:
+    extract_member(write(tmp_path / "a", tar_bytes(file("rows.txt"), mode=mode)), "rows.txt", tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_flipped_bit_of_an_archive_is_an_error_or_no_harm(kind: str, tmp_path: Path) -> None:
+    whole = tar_bytes(file("rows.txt", NOISE)) if kind == "tar" else zip_bytes(zipfile.ZIP_DEFLATED)
+    places = random.Random(kind)
+    for _ in range(200):
+        content, place = bytearray(whole), places.choice([*range(600), *range(len(whole) - 300, len(whole))])
+        content[place] ^= 1 << places.randrange(8)
+        try:
+            extract_member(write(tmp_path / "a", bytes(content)), "rows.txt", tmp_path / "out.txt")
+        except SourceError as error:
+            assert error.what  # noqa: PT017 (either way is right)

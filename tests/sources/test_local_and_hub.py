@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from pipestill.params import parse_section
 from pipestill.raw import RawManifest
 from pipestill.sources import hub
 from pipestill.sources.fetch import fetch_dataset, fetch_model
-from pipestill.sources.params import DatasetSource, HubDataset, HubModel, LocalModel
+from pipestill.sources.params import DatasetSource, HubDataset, HubModel, LocalModel, ModelSource
 
 COMMIT = "0" * 40
 CSV = b"text,label\nfine,yes\nbad,no\n"
@@ -332,3 +333,29 @@ def test_without_a_hub_the_error_comes_within_seconds(tmp_path: Path, monkeypatc
     with pytest.raises(SourceError, match="could not be fetched from the hub"):
         hub.snapshot_from_hub("some/set", COMMIT, "dataset")
     assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize("kind", ["fifo", "circle", "long", "device"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    folder = local_folder(tmp_path)
+    name = "long" * 100 if kind == "long" else "rows.csv"
+    if kind == "fifo":
+        os.mkfifo(folder / name)
+    elif kind == "circle":
+        (folder / name).symlink_to(folder / name)
+    elif kind == "device":
+        (folder / name).symlink_to("/dev/zero")
+    message = r"neither a file nor a folder|not the path of a file|does not lie below|is missing"
+    for source in (local_source(all=[f"data/local/{name}"]), local_source(train=[f"data/local/{name}"])):
+        with pytest.raises(SourceError, match=message):
+            fetch_dataset(source, tmp_path / "raw", local=folder)
+    with pytest.raises(SourceError, match=message):
+        fetch_model(LocalModel(kind="local", path=f"data/local/{name}", licence="MIT"), tmp_path / "b", local=folder)
+
+
+def test_a_nul_in_a_path_is_refused_when_params_are_read() -> None:
+    with pytest.raises(ParamsError, match=r"d\.files\.all"):
+        local_source(all=["data/local/a\0.csv"])
+    local = {"kind": "local", "path": "data/local/a\0", "licence": "MIT"}
+    with pytest.raises(ParamsError, match=r"base\.path"):
+        parse_section({"base": local}, "base", ModelSource)

@@ -13,7 +13,9 @@ from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from pipestill.data.unfolding import Unfolding
 from pipestill.errors import DataError
+from pipestill.raw import MAX_ROW_BYTES
 
 GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -60,8 +62,11 @@ def decoded_lines(path: Path, repairs: Counter[str]) -> Iterator[str]:
             yield from _lines(path, file, repairs)
             return
         try:
+            unfolding = Unfolding(path)
             with cast("BufferedReader", BufferedReader(gzip.open(file))) as unpacked:
-                yield from _lines(path, unpacked, repairs)
+                for line in _lines(path, unpacked, repairs):
+                    unfolding.add(len(line), rows=1)
+                    yield line
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
                 f"{path} cannot be unpacked",
@@ -133,7 +138,9 @@ def _utf8_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Iter
         file.read(len(codecs.BOM_UTF8))
     number, num_crlf = 1, 0
     try:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: file.readline(MAX_ROW_BYTES), b""), start=1):
+            if len(line) == MAX_ROW_BYTES:
+                raise _too_long(path, number)
             if line.endswith(b"\r\n"):
                 num_crlf += 1
                 yield f"{line[:-2].decode()}\n"
@@ -154,7 +161,9 @@ def _utf16_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Ite
     number = 0
     try:
         with TextIOWrapper(file, encoding="utf-16", errors="surrogatepass", newline="\n") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(lambda: lines.readline(MAX_ROW_BYTES), ""), start=1):
+                if len(line) == MAX_ROW_BYTES:
+                    raise _too_long(path, number)
                 if number == 1 and "\r" in line and not line.endswith("\n"):
                     raise bare_cr(path, number)
                 if line.endswith("\r\n"):
@@ -169,6 +178,15 @@ def _utf16_lines(path: Path, file: BufferedReader, repairs: Counter[str]) -> Ite
             expected="UTF-16, as the file's byte order mark says",
             next_step="fetch the file again: this copy is cut or damaged",
         ) from error
+
+
+def _too_long(path: Path, line: int) -> DataError:
+    return DataError(
+        f"{path}, line {line} is too long",
+        found=f"{MAX_ROW_BYTES:,} bytes without a newline",
+        expected="one row a line",
+        next_step="end each row with a newline; of a JSON file that is one list, `jq -c '.[]'` makes that",
+    )
 
 
 def begins_with(path: Path) -> bytes:

@@ -79,10 +79,10 @@ def build_student(
         ModelError: the student cannot be made from this teacher.
     """
     # The student kinds build classifiers from classifiers, so the encoder is wrapped in one, whose head is discarded.
-    classifier = AutoModelForSequenceClassification.from_config(teacher.config)
+    classifier = AutoModelForSequenceClassification.from_config(teacher.config, trust_remote_code=False)
     classifier.base_model.load_state_dict(teacher.base_model.state_dict(), strict=False)
     built = build_architecture(architecture, classifier)
-    student = AutoModelForMaskedLM.from_config(built.model.config)
+    student = AutoModelForMaskedLM.from_config(built.model.config, trust_remote_code=False)
     found = student.base_model.load_state_dict(built.model.base_model.state_dict(), strict=False)
     if found.missing_keys:
         raise ModelError("the student's encoder lacks weights", found=found.missing_keys[:5])

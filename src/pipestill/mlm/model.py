@@ -50,7 +50,7 @@ def load_masked_lm(folder: Path) -> Loaded:
     quiet_transformers()
     try:
         model, report = AutoModelForMaskedLM.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
         )
     except UNREADABLE as error:
         raise ModelError(

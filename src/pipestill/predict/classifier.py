@@ -1,6 +1,5 @@
 """A classifier in an artifact folder: config.json, tokenizer.json and an ONNX file."""
 
-import json
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
+from pipestill.json_text import parse_json
 from pipestill.predict.texts import TextError, checked
 from pipestill.tasks import TASKS, Task, answers, task_for
 from pipestill.tasks.answers import Prediction
@@ -180,7 +180,7 @@ def _existing_folder(folder: str | os.PathLike[str]) -> Path:
 def _read_config(path: Path) -> dict[str, Any]:
     """Read a config, its labels as strings in label_id order."""
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config: dict[str, Any] = parse_json(path.read_bytes())
         names = config["id2label"]
         return config | {"id2label": {label_id: str(names[str(label_id)]) for label_id in range(len(names))}}
     except (OSError, ValueError, KeyError, TypeError) as error:

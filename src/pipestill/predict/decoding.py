@@ -14,6 +14,10 @@ _OTHERS = (
 )
 
 
+MAX_LINE_BYTES = 64 << 20
+"""Longest line of an input, in bytes: more is no text, and would fill the memory."""
+
+
 def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
     r"""Decode an input line by line.
 
@@ -25,9 +29,9 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
         marks only its line.
 
     Raises:
-        PredictError: the input is of another kind, or all its lines end in bare CR.
+        PredictError: the input is of another kind, all its lines end in bare CR, or one is longer than MAX_LINE_BYTES.
     """
-    chunks = iter(file)
+    chunks = _bounded(file)
     first = next(chunks, b"")
     if not isinstance(first, bytes):
         raise PredictError(
@@ -45,6 +49,25 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
         if number == 0 and "\r" in line.rstrip("\r\n") and not line.endswith("\n"):
             raise bare_cr(1)
         yield line
+
+
+def _bounded(file: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut an input at newlines, and refuse a line that does not end."""
+    reads = getattr(file, "readline", None)
+    chunks = iter(file) if reads is None else iter(lambda: reads(MAX_LINE_BYTES), b"")
+    for number, chunk in enumerate(chunks, start=1):
+        if len(chunk) >= MAX_LINE_BYTES:
+            raise _too_long(number)
+        yield chunk
+
+
+def _too_long(line: int) -> PredictError:
+    return PredictError(
+        f"line {line} of the input is too long",
+        found=f"{MAX_LINE_BYTES:,} bytes without a newline",
+        expected="one text a line, or one object",
+        next_step="end each row with a newline",
+    )
 
 
 def bare_cr(line: int) -> PredictError:
@@ -68,9 +91,13 @@ def _utf16_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[str]:
     """Cut UTF-16 into lines again, since a newline's byte may be half of another character."""
     decoder = codecs.getincrementaldecoder("utf-16")(errors="surrogatepass")
     rest = decoder.decode(first)
+    number = 0
     for chunk in chunks:
         rest += decoder.decode(chunk)
         *lines, rest = rest.split("\n")
+        number += len(lines)
+        if len(rest) >= MAX_LINE_BYTES:
+            raise _too_long(number + 1)
         yield from (f"{line}\n" for line in lines)
     try:
         rest += decoder.decode(b"", final=True)

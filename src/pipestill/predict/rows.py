@@ -1,10 +1,10 @@
 """Reading rows from lines, JSONL, CSV or TSV one at a time, so that unbounded input needs bounded memory."""
 
-import json
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple, get_args
 
 from pipestill.errors import PredictError
+from pipestill.json_text import parse_json
 from pipestill.predict.decoding import decoded_lines
 from pipestill.predict.delimited import TAB, read_delimited
 from pipestill.predict.texts import has_lone_surrogate, is_blank
@@ -77,9 +77,7 @@ def _parse_line(line: int, content: str) -> Row:
 
 def _parse_json(line: int, content: str, text_column: str) -> Row:
     try:
-        value = json.loads(content)
-    except RecursionError:
-        return Row(line, "", "not JSON: brackets nested too deep")
+        value = parse_json(content)
     except ValueError as error:
         return Row(line, "", f"not JSON: {error}")
     text = value.get(text_column) if isinstance(value, dict) else value

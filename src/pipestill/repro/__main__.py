@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipestill.errors import PipestillError
+from pipestill.errors import PipestillError, RecordError
 from pipestill.records import read_record
 from pipestill.redaction import print_error
 from pipestill.reporting.summary import SUMMARY, Summary
@@ -21,6 +21,7 @@ from pipestill.repro.child import started
 from pipestill.repro.closing import show_outcome
 from pipestill.repro.progress import Progress
 from pipestill.repro.tracker import tracking_process
+from pipestill.tracking.folders import check_folders
 from pipestill.tracking.lock import stage_names
 from pipestill.tracking.process import end_by_exception
 
@@ -41,6 +42,7 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     """
     end_by_exception()
     try:
+        check_folders()
         with tracking_process() as tracker:
             code = watch(repro, tracker.environment)
             if code == 0 and not tracker.sync():
@@ -48,15 +50,21 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
     except KeyboardInterrupt:
         print("interrupted: `make repro` resumes where this one stopped", flush=True)
         return INTERRUPTED
+    except RecordError as error:
+        return _failed(error)
     if code != 0:
         return code
     try:
         summary = read_record(REPORTS / SUMMARY, Summary)
     except PipestillError as error:
-        print_error(error)
-        return 1
+        return _failed(error)
     show_outcome(summary, Console(width=None if sys.stdout.isatty() else SHORT_WIDTH))
     return 0
+
+
+def _failed(error: PipestillError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 1
 
 
 def watch(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -6,33 +6,27 @@ read. A short probe comes first, since the libraries retry for minutes without a
 
 import csv
 import gzip
-import json
 import shutil
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pipestill.errors import SourceError
-from pipestill.raw import Reader
+from pipestill.json_text import parse_json, refuse_deep
+from pipestill.raw import MAX_ROW_BYTES, Reader
+from pipestill.sources.model_files import MODEL_FILES, copy_model_files, print_left_behind
 from pipestill.sources.params import HubDataset, HubModel
+from pipestill.sources.repository import check_found, check_repository, roots_of
 
 PROBE_TIMEOUT_S = 5.0
-MODEL_FILES = (
-    "config.json",
-    "model.safetensors",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-)
-"""Files of a base model, without pickled weights, other frameworks' weights and code."""
 ROLES = ("train", "dev", "test", "unlabelled")
 HUB_CACHE = Path(".scratch/hub")
+BUILT = ("arrow", "json", "text")
+"""Builders of `datasets` whose files become parquet here."""
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".xz", ".bz2", ".zst", ".lz4")
+_CHUNK_BYTES = 1 << 20
 
 Snapshot = Callable[[str, str, str], Path]
 """Function from (repo, revision, `model` or `dataset`) to the folder with the repository's files at that commit."""
@@ -47,7 +41,7 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
     import huggingface_hub
 
     try:
-        huggingface_hub.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=PROBE_TIMEOUT_S)
+        info = huggingface_hub.HfApi().repo_info(repo, revision=revision, repo_type=repo_type, timeout=PROBE_TIMEOUT_S)
         folder = huggingface_hub.snapshot_download(
             repo,
             revision=revision,
@@ -62,6 +56,8 @@ def snapshot_from_hub(repo: str, revision: str, repo_type: str) -> Path:
             expected=f"a reachable hub that has the commit {revision}",
             next_step="check the network and the name, or use a `package`, named or `local` source",
         ) from error
+    if repo_type == "model":
+        print_left_behind(repo, (file.rfilename for file in getattr(info, "siblings", None) or ()))
     return Path(folder)
 
 
@@ -70,17 +66,18 @@ def fetch_hub_dataset(
 ) -> tuple[dict[str, str], Reader]:
     """Fetch the wanted splits in formats that the reader of local files reads too.
 
-    csv and JSON lines are copied unchanged, since the library `datasets` would guess types: `01` would become 1 and
-    `NA` a missing value. All other formats become parquet with the columns `text` and `label`, whose values keep their
-    types; label numbers become names.
+    csv, JSON lines and parquet are copied unchanged, since the library `datasets` would guess types: `01` would become
+    1 and `NA` a missing value. A JSON list, Arrow files and plain text become parquet with the columns `text` and
+    `label`, whose values keep their types; label numbers become names. All other formats are refused.
 
     Returns:
         The role of each file, by its path relative to `folder`; and the reader of the files.
 
     Raises:
-        SourceError: the repository cannot be fetched, or lacks a split or a column.
+        SourceError: the repository cannot be fetched, lacks a split or a column, or names data outside itself.
     """
     repository = snapshot(source.repo, source.revision, "dataset")
+    check_repository(repository, source.repo)
     opened = _open(source, repository)
     splits = dict(opened.config.data_files) if hasattr(opened, "config") else opened
     wanted = {role: getattr(source, role) for role in ROLES if getattr(source, role) is not None}
@@ -93,9 +90,11 @@ def fetch_hub_dataset(
             )
     if not hasattr(opened, "config"):
         return _as_parquet(source, opened, wanted, folder)
+    check_found(chain.from_iterable(splits.values()), repository, source.repo)
     files = {role: [Path(file) for file in splits[name]] for role, name in wanted.items()}
     reader = reader_of(opened, source, files)
     if reader is None:
+        _check_buildable(source, opened, chain.from_iterable(splits.values()))
         return _as_parquet(source, _built(source, opened), wanted, folder)
     roles = {}
     for role, paths in files.items():
@@ -118,6 +117,39 @@ def _open(source: HubDataset, repository: Path) -> Any:  # noqa: ANN401 (dataset
         raise _unreadable(source, error) from error
 
 
+def _check_buildable(source: HubDataset, builder: Any, files: Iterable[str]) -> None:  # noqa: ANN401 (as above)
+    """Refuse files whose reading cannot be bounded: archives, formats of programs, JSON that is nested too deeply."""
+    kind = _kind_of(builder)
+    for file in map(Path, files):
+        if kind not in BUILT or file.suffix in ARCHIVES:
+            raise SourceError(
+                f"{source.repo}/{file.name} is of a format that is not read",
+                found=f"an archive, {file.suffix}" if kind in BUILT else f"data for the builder `{kind}`",
+                expected="csv, JSON, parquet, Arrow or plain text, as it is or compressed by gzip",
+                next_step="unpack or convert the files, and use them as a `local` source",
+            )
+        if kind == "json":
+            _check_depth(source, file)
+
+
+def _check_depth(source: HubDataset, file: Path) -> None:
+    try:
+        with _opened(file) as content:
+            refuse_deep(chunk.decode("latin-1") for chunk in iter(lambda: content.read(_CHUNK_BYTES), b""))
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise _unreadable(source, error) from error
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open a file for reading, through gzip where its name ends in .gz."""
+    return cast("BinaryIO", gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+
+
+def _kind_of(builder: Any) -> str:  # noqa: ANN401 (as above)
+    """Return the name of a packaged builder's module: csv, json, parquet, arrow, text, imagefolder, ..."""
+    return str(type(builder).__module__.rpartition(".")[2])
+
+
 def _built(source: HubDataset, builder: Any) -> Any:  # noqa: ANN401 (datasets has no types for us)
     try:
         builder.download_and_prepare()
@@ -136,7 +168,7 @@ def _unreadable(source: HubDataset, error: Exception) -> SourceError:
 
 
 def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) -> Reader | None:  # noqa: ANN401
-    """Find the reader settings for a repository's csv or JSON lines.
+    """Find the reader settings for a repository's csv, JSON lines or parquet.
 
     Args:
         builder: builder of `datasets`, with the settings of the repository's README.
@@ -148,7 +180,11 @@ def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) ->
     """
     config = builder.config
     names = tuple(map(str, getattr((builder.info.features or {}).get(source.label_column), "names", ())))
-    kind = type(builder).__module__.rpartition(".")[2]
+    kind = _kind_of(builder)
+    if kind == "parquet":
+        return Reader(
+            format="parquet", text_column=source.text_column, label_column=source.label_column, label_names=names
+        )
     if kind == "json" and config.field is None and all(map(is_json_lines, chain.from_iterable(files.values()))):
         return Reader(
             format="jsonl", text_column=source.text_column, label_column=source.label_column, label_names=names
@@ -180,10 +216,10 @@ def reader_of(builder: Any, source: HubDataset, files: dict[str, list[Path]]) ->
 def is_json_lines(path: Path) -> bool:
     """Return whether a file holds one JSON object per line, judged by its first line that is not blank."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            first = next((line for line in file if line.strip()), b"")
-        return isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError, EOFError, OSError):
+        with _opened(path) as file:
+            first = next((line for line in iter(lambda: file.readline(MAX_ROW_BYTES), b"") if line.strip()), b"")
+        return isinstance(parse_json(first), dict)
+    except (ValueError, EOFError, OSError, zlib.error):
         return False
 
 
@@ -230,9 +266,7 @@ def fetch_hub_model(source: HubModel, folder: Path, snapshot: Snapshot = snapsho
         SourceError: the repository cannot be fetched.
     """
     repository = snapshot(source.repo, source.revision, "model")
-    for name in MODEL_FILES:
-        if (repository / name).is_file():
-            shutil.copyfile(repository / name, folder / name)
+    copy_model_files(repository, folder, source.repo, roots_of(repository))
 
 
 def _name(source: HubDataset, number: int | None, names: list[str]) -> str | None:

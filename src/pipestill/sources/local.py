@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pipestill.errors import SourceError
+from pipestill.sources.model_files import copy_model_files
 from pipestill.sources.params import LocalDataset, LocalModel
 
 LOCAL = Path("data/local")
@@ -40,18 +41,16 @@ def fetch_local_dataset(source: LocalDataset, folder: Path, local: Path = LOCAL)
 
 
 def fetch_local_model(source: LocalModel, folder: Path, local: Path = LOCAL) -> None:
-    """Copy the files of a model folder; folders inside it are left out.
+    """Copy the files of a model folder, see `model_files`; the names of all others are printed.
 
     Raises:
-        SourceError: the path lies outside data/local/ or is not a folder.
+        SourceError: the path or a link in the folder leads outside data/local/, or the path is not a folder.
     """
     path = inside_local(source.path, local)
     if not path.is_dir():
         raise missing(source.path, path, local)
     warn_of_untracked([path], local)
-    for file in sorted(path.iterdir()):
-        if file.is_file():
-            shutil.copyfile(file, folder / file.name)
+    copy_model_files(path, folder, source.path, [local.resolve()])
 
 
 def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
@@ -74,15 +73,23 @@ def missing(name: str, path: Path, local: Path = LOCAL) -> SourceError:
                 next_step=f"run `dvc pull {pointer}`",
             )
     if path.exists():
-        found = "a folder" if path.is_dir() else "a file"
-        expected = "a file" if path.is_dir() else "a folder, as save_pretrained writes it"
-        return SourceError(f"{name} is {found}", expected=expected, next_step="correct the path in params.yaml")
+        return _another_kind(name, path)
     return SourceError(
         f"{name} is missing",
         found=f"in {LOCAL.as_posix()}: {sorted(entry.name for entry in local.glob('*'))}",
         next_step="put it there, or correct its path under `fetch` in params.yaml. A clone, `dvc exp run --temp` and "
         f"the queue have only what is tracked: `dvc add {name}` and commit {name}.dvc, or `git add {name}`",
     )
+
+
+def _another_kind(name: str, path: Path) -> SourceError:
+    if path.is_dir():
+        found, expected = "a folder", "a file"
+    elif path.is_file():
+        found, expected = "a file", "a folder, as save_pretrained writes it"
+    else:
+        found, expected = "neither a file nor a folder", "a file; for a base, a folder as save_pretrained writes it"
+    return SourceError(f"{name} is {found}", expected=expected, next_step="correct the path in params.yaml")
 
 
 def untracked(paths: Sequence[Path], local: Path = LOCAL) -> list[str]:
@@ -125,6 +132,17 @@ def warn_of_untracked(paths: Sequence[Path], local: Path = LOCAL) -> None:
         )
 
 
+def _resolved(path: Path, name: str) -> Path:
+    try:
+        resolved = path.resolve()
+        resolved.exists()  # raises for a name that is too long
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that is too long, a NUL
+        raise SourceError(
+            f"{name!r} is not the path of a file", found=error, next_step="correct the path in params.yaml"
+        ) from error
+    return resolved
+
+
 def inside_local(name: str, local: Path = LOCAL) -> Path:
     """Resolve a path from params.yaml, links included, and refuse it outside data/local/.
 
@@ -135,7 +153,7 @@ def inside_local(name: str, local: Path = LOCAL) -> Path:
     # A path in params.yaml starts with data/local; `local` itself may lie elsewhere in a test.
     written = PurePosixPath(name)
     relative = written.relative_to(LOCAL.as_posix()) if written.is_relative_to(LOCAL.as_posix()) else None
-    path = (root / relative).resolve() if relative is not None else None
+    path = _resolved(root / relative, name) if relative is not None else None
     if path is None or not path.is_relative_to(root) or path == root:
         raise SourceError(
             f"{name} does not lie below {LOCAL.as_posix()}/",

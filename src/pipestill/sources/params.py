@@ -2,13 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipestill.params import Section, StrTuple
+from pipestill.params import FROM_LIST, Section, StrTuple
 from pipestill.raw import DELIMITED, Column, Format, LabelRule, Reader, Role, Separator
+from pipestill.sources.model_files import MODEL_FILES
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+PathText = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=1024)]
+"""A path: without control characters, which no file of a data set has in its name."""
+PathTuple = Annotated[tuple[PathText, ...], FROM_LIST]
 HubRepo = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
 
 DatasetName = Literal[
@@ -39,7 +43,7 @@ class Distribution(Section):
 class PackageFile(Section):
     """A file inside a distribution; `!` steps into a nested archive: `a/b.tar.gz!c/d.txt`."""
 
-    member: str
+    member: PathText
     role: Role
 
 
@@ -73,9 +77,7 @@ class DatasetReader(Section):
         return Reader.model_validate(self.model_dump(include=set(Reader.model_fields)))
 
 
-PackageFiles = Annotated[
-    tuple[PackageFile, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-]
+PackageFiles = Annotated[tuple[PackageFile, ...], FROM_LIST]
 
 
 class NamedDataset(Section):
@@ -114,11 +116,11 @@ class HubDataset(Section):
 class LocalFiles(Section):
     """Paths below data/local/: either `all`, or `train` with optional `dev` and `test`."""
 
-    all: StrTuple = ()
-    train: StrTuple = ()
-    dev: StrTuple = ()
-    test: StrTuple = ()
-    unlabelled: StrTuple = ()
+    all: PathTuple = ()
+    train: PathTuple = ()
+    dev: PathTuple = ()
+    test: PathTuple = ()
+    unlabelled: PathTuple = ()
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> "LocalFiles":
@@ -152,9 +154,16 @@ class PackageModel(Section):
     name: str
     licence: str
     distribution: Distribution
-    folder: str
+    folder: PathText
     files: StrTuple
     weights_sha256: Sha256
+
+    @field_validator("files")
+    @classmethod
+    def _known(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        if other := sorted(set(files) - set(MODEL_FILES)):
+            raise ValueError(f"{other[0]} is never taken of a base; allowed are {', '.join(MODEL_FILES)}")
+        return files
 
 
 class HubModel(Section):
@@ -170,7 +179,7 @@ class LocalModel(Section):
     """A model folder of your own below data/local/, as written by `save_pretrained`."""
 
     kind: Literal["local"]
-    path: str
+    path: PathText
     licence: str
 
 

@@ -5,12 +5,12 @@ holds the first part of it. Both have the right name, so that the fault would sh
 read.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from pipestill.errors import SourceError
-from pipestill.sources.hub import MODEL_FILES
+from pipestill.json_text import parse_json
+from pipestill.sources.model_files import MODEL_FILES
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LENGTH_BYTES = 8
@@ -84,17 +84,17 @@ def _expected_bytes(file: Path, size: int) -> int | None:
             return None
         header = content.read(header_bytes)
     try:
-        tensors = {key: value for key, value in json.loads(header).items() if key != "__metadata__"}
+        tensors = {key: value for key, value in parse_json(header).items() if key != "__metadata__"}
         ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
-    except (ValueError, AttributeError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, AttributeError, KeyError, IndexError, TypeError):
         return None
     return LENGTH_BYTES + header_bytes + max(ends, default=0)
 
 
 def _check_json(file: Path, place: str) -> None:
     try:
-        json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
+        parse_json(file.read_bytes())
+    except ValueError as error:
         raise SourceError(
             f"{place}/{file.name} is truncated or not JSON",
             found=f"{file.stat().st_size} bytes; {error}",

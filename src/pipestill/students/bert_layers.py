@@ -51,6 +51,6 @@ def pick_layers(initial: PreTrainedModel, layers: tuple[int, ...]) -> PreTrained
                 picked[_LAYER.sub(f".layer.{position}.", key)] = value
     config = copy.deepcopy(initial.config)
     config.num_hidden_layers = len(layers)
-    student = AutoModelForSequenceClassification.from_config(config)
+    student = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     student.load_state_dict(picked)
     return student

@@ -66,7 +66,7 @@ def build(spec: BertPrunedSpec, initial: PreTrainedModel, batches: Sequence[Batc
 def _assemble(whole: PreTrainedModel, pruned: Mapping[str, PrunedUnits], units: int) -> PreTrainedModel:
     config = copy.deepcopy(whole.config)
     config.intermediate_size = units
-    student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config)
+    student: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     state = dict(whole.state_dict())
     for reader, layer in pruned.items():
         writer = reader.replace(".output.dense", ".intermediate.dense")

@@ -97,13 +97,13 @@ def load_classifier(folder: Path) -> TorchClassifier:
 
 def _read_model(folder: Path) -> tuple[PreTrainedModel, list[str]]:
     """Load the model in a folder, and list the weights it lacks."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if getattr(config, FACTOR_FIELD, None) is None:
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
         )
         return model, list(report["missing_keys"])
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     insert_factorised_embedding(model)
     found = model.load_state_dict(load_file(folder / SAFE_WEIGHTS_NAME), strict=False)
     return model, list(found.missing_keys)

@@ -93,13 +93,21 @@ def new_classifier(base: Path, *, labels: LabelSet, max_length: int | None, drop
 
 def _read_config(base: Path) -> PreTrainedConfig:
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(base, local_files_only=True)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     except UNREADABLE as error:
         raise _not_loadable(base, error) from error
+    vars(config).pop("auto_map", None)  # else every model made from it would name code that no folder holds
     return config
 
 
 def _not_loadable(base: Path, error: Exception) -> ModelError:
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"{base} can only be loaded by running code that comes with it",
+            found="`auto_map` in config.json, for an architecture that transformers lacks",
+            expected="an architecture of transformers; a base's own code is never run",
+            next_step=_OTHER_BASE,
+        )
     return ModelError(
         f"{base} does not hold a pretrained encoder that can be loaded",
         found=error,
@@ -119,6 +127,7 @@ def _load(base: Path, config: PreTrainedConfig, labels: LabelSet, tokenizer: Pre
             base,
             config=config,
             local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
@@ -170,7 +179,9 @@ def output_layer(model: PreTrainedModel) -> str | None:
 
 def _with_new_head(model: PreTrainedModel) -> PreTrainedModel:
     """Return the same encoder with a head whose weights are all random."""
-    new: PreTrainedModel = AutoModelForSequenceClassification.from_config(model.config, dtype=torch.float32)
+    new: PreTrainedModel = AutoModelForSequenceClassification.from_config(
+        model.config, trust_remote_code=False, dtype=torch.float32
+    )
     new.base_model.load_state_dict(model.base_model.state_dict())
     return new.eval()
 

@@ -23,7 +23,9 @@ def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTok
     """
     try:
         # Padded on the right like all batches here, whatever the base's setting, and saved so for clients.
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, padding_side="right"
+        )
     except Exception as error:  # tokenizers raises bare Exceptions
         raise ModelError(
             f"{folder} has no tokenizer that can be loaded",

@@ -18,6 +18,7 @@ from pipestill.fingerprint import sha256_json
 from pipestill.records import write_json
 from pipestill.redaction import redacted
 from pipestill.tracking import entities
+from pipestill.tracking.folders import check_folders
 from pipestill.tracking.identity import StageIdentity, Workspace, current_stage, git_state, home, name_in
 from pipestill.tracking.inputs import refuse_changed
 from pipestill.tracking.live import Arguments, Opening, Point, now_ms
@@ -144,8 +145,10 @@ def stage_run(params: BaseModel | Mapping[str, object]) -> Iterator[StageRun]:
         The object that the stage logs to.
 
     Raises:
-        InputError: an input has other bytes than DVC says. It is the one error of tracking that ends a stage.
+        InputError: an input has other bytes than DVC says.
+        RecordError: runs/ or .scratch/ is not a folder that can be written to.
     """
+    check_folders()
     stage = current_stage()
     if stage is None or _rank() > 0:
         if stage is None:

@@ -14,6 +14,7 @@ import psutil
 
 from pipestill.errors import PipestillError
 from pipestill.redaction import print_error, redacted
+from pipestill.tracking.full_disk import full_disk
 from pipestill.tracking.identity import current_stage
 
 WATCH_INTERVAL_S = 0.5
@@ -31,15 +32,25 @@ class StageTerminatedError(SystemExit):
 def run_main(main: Callable[[], None]) -> NoReturn:
     """Run a stage's main function, then exit with 0, or with a code that names the failure.
 
-    A PipestillError is printed without traceback (exit code 1): its message names the next step. SIGTERM and SIGHUP end
+    A PipestillError is printed without traceback (exit code 1): its message names the next step. So is a full disk,
+    whichever library met it. SIGTERM and SIGHUP end
     `main` like an exception, so that files are closed and the run gets its status. When DVC dies, so does the process.
+    Standard input is empty: a library that asks whether it may run a model's code gets no answer.
 
     Args:
         main: function that runs the stage.
     """
+    empty_input()
     end_by_exception()
     watch_parent()
     sys.exit(_exit_code(main))
+
+
+def empty_input() -> None:
+    """Put the null device in place of standard input, for this process and those that it starts."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
 
 
 def end_by_exception() -> None:
@@ -51,15 +62,16 @@ def end_by_exception() -> None:
 def _exit_code(main: Callable[[], None]) -> int | str | None:
     try:
         main()
-    except PipestillError as error:
-        print_error(error)
-        return 1
     except SystemExit as error:
         return error.code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except Exception:  # noqa: BLE001 (the outermost frame: everything else ends here)
-        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 (the outermost frame: everything else ends here)
+        known = full_disk(error) or (error if isinstance(error, PipestillError) else None)
+        if known is None:
+            print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+        else:
+            print_error(known)
         return 1
     return 0
 
