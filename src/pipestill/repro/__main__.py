@@ -63,7 +63,7 @@ def main(repro: Sequence[str] = REPRO, sync: Sequence[str] = SYNC) -> int:
 
 
 def _failed(error: PipestillError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print_error(error)
     return 1
 
 
