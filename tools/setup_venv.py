@@ -24,6 +24,7 @@ from setup_progress import PipOutput, Watch, normalise, packages_done, split
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from pipestill.errors import PipestillError  # it is not installed yet
+from pipestill.redaction import print_error, redacted
 
 PROJECT = Path("pyproject.toml")
 LOCK = Path("requirements.lock")
@@ -117,7 +118,7 @@ class Setup:
         """Show the end of the log and raise the error."""
         self.watch.close()
         lines = self.log_path.read_text(encoding="utf-8").splitlines()[-TAIL:]
-        print("\n".join([f"the end of {self.log_path}:", *(f"  {line}" for line in lines)]))
+        print(redacted("\n".join([f"the end of {self.log_path}:", *(f"  {line}" for line in lines)])))
         raise SetupError(
             f"{self.folder} could not be made: `{what}` failed",
             found=found,
@@ -137,7 +138,7 @@ def main() -> None:
     try:
         (add_services if parsed.services else set_up)(parsed.folder)
     except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         sys.exit(1)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command resumes here", file=sys.stderr)

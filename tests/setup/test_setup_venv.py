@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lock import with_markers
-from setup_venv import is_usable, names_installed, read_lock, uncompiled
+from setup_venv import USUAL_S, Setup, SetupError, is_usable, names_installed, read_lock, uncompiled
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,3 +141,15 @@ def test_make_keeps_the_python_of_an_environment_and_asks_for_one_that_is_named(
     (tmp_path / "ready").touch()
     assert "find_python" not in planned()
     assert "find_python.sh python3.12)" in planned("PYTHON=python3.12")
+
+
+def test_a_failed_set_up_shows_the_log_without_credentials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    setup = Setup(tmp_path, USUAL_S, append=False)
+    setup.watch.begin("packages")
+    setup.log_path.write_text("Looking in indexes: https://user:secret@host/simple\n")
+    with pytest.raises(SetupError, match="`pip install x` failed"):
+        setup.fail("pip install x", "exit code 1")
+    setup._log.close()
+    printed = capsys.readouterr().out
+    assert "Looking in indexes: https://host/simple" in printed
+    assert "secret" not in printed

@@ -15,7 +15,7 @@ from pipestill.tracking.faults import StoreError
 from pipestill.tracking.live import Opening
 from pipestill.tracking.probe import authorization, probe
 from pipestill.tracking.start import start_live_run
-from pipestill.tracking.writer import say_offline
+from pipestill.tracking.writer import MAX_REASON_CHARS, say, say_offline
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -114,3 +114,14 @@ def test_an_unreachable_address_is_named_without_its_secret(uri: str, capsys: py
     assert "secret" not in f"{caught.value} {capsys.readouterr().err} {caught.value.__cause__}"
     assert caught.value.__suppress_context__
     assert "127.0.0.1" in str(caught.value) or "::1" in str(caught.value)
+
+
+def test_no_line_of_tracking_holds_credentials_and_none_is_cut_in_the_middle_of_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say("at http://user:secret@host")
+    address = f"http://user:secret{'x' * MAX_REASON_CHARS}@host"
+    say_offline(ValueError(address))
+    printed = capsys.readouterr().err
+    assert printed.startswith("tracking: at http://host\n")
+    assert "secret" not in printed

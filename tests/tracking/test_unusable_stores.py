@@ -11,6 +11,8 @@ from outcomes import write_outcome
 from repositories import Repository
 
 from pipestill.tracking.__main__ import main
+from pipestill.tracking.live import Opening
+from pipestill.tracking.start import start_live_run
 
 
 def truncate(database: Path) -> None:
@@ -92,3 +94,16 @@ def test_an_empty_file_is_made_anew(repository: Repository) -> None:
     (repository.root / "mlflow.db").write_bytes(b"")
     assert main(["sync"]) == 0
     assert len(repository.runs()) == 1
+
+
+@pytest.mark.parametrize("kind", ["EXCLUSIVE", "IMMEDIATE"])
+def test_a_locked_store_costs_a_stage_seconds(
+    repository: Repository, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    with locked(repository.root / "mlflow.db", kind):
+        start_s = time.monotonic()
+        assert start_live_run(Opening(repository.root, "first", 0, {}, {})) is None
+        assert time.monotonic() - start_s < 30
+    printed = capsys.readouterr().err
+    assert printed.count("out of reach") == 1
+    assert "locked" in printed

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVarTuple
 
 from pipestill.tracking.deadline import within
 from pipestill.tracking.faults import store_errors
-from pipestill.tracking.store import OPEN_S, Store, open_store, tracking_uri
+from pipestill.tracking.store import Store, open_store, opening_time_s, tracking_uri
 from pipestill.tracking.writer import Writer
 
 MAX_PARAM_CHARS = 6000
@@ -156,8 +156,9 @@ def open_run(opening: Opening) -> OpenRun:
     def create() -> OpenRun:
         return OpenRun(store, create_run(store, opening.name, opening.start_time_ms, opening.tags, opening.params))
 
-    with store_errors(tracking_uri(opening.home)):
-        return within(OPEN_S, create)
+    uri = tracking_uri(opening.home)
+    with store_errors(uri):
+        return within(opening_time_s(uri), create)
 
 
 def create_run(store: Store, name: str, start_time_ms: int, tags: Mapping[str, str], params: Mapping[str, str]) -> str:

@@ -15,8 +15,9 @@ from pipestill.tracking.faults import SQLITE, VARIABLE, store_errors
 from pipestill.tracking.probe import probe
 
 OPEN_S = 10.0
-"""Seconds that a stage spends on opening the store, and again on opening a run, whatever the server does."""
+"""Seconds that a stage spends on opening a server's store, and again on opening a run, whatever the server does."""
 PATIENT_S = 60.0
+"""Seconds for commands that need the store; for a file of this machine too, where only a busy processor is slow."""
 _SET_HERE: dict[str, str] = {}
 """The environment variables that were set here: a process that tracked stages waits longer when it syncs."""
 
@@ -60,7 +61,12 @@ def open_store(home: Path, *, patient: bool = False) -> Store:
     with store_errors(uri):
         if own:
             prepare_database(Path(uri.removeprefix(SQLITE)), home.absolute(), patient=patient)
-        return within(PATIENT_S if patient else OPEN_S, connect)
+        return within(PATIENT_S if patient else opening_time_s(uri), connect)
+
+
+def opening_time_s(uri: str) -> float:
+    """Return the seconds within which a stage opens a store or a run in it."""
+    return PATIENT_S if uri.startswith(SQLITE) else OPEN_S
 
 
 def _experiment(client: Any, name: str, home: Path | None) -> str:  # noqa: ANN401 (mlflow has no types for us)
