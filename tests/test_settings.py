@@ -227,7 +227,14 @@ def test_yaml_reads_an_exponent_as_a_number_and_no_as_a_word(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", "not valid YAML"), ("- 1\n", "does not hold sections"), ("", "does not hold sections")],
+    [
+        ("a: [1", "not valid YAML"),
+        ("- 1\n", "does not hold sections"),
+        ("", "does not hold sections"),
+        ("a: \0", "not valid YAML"),
+        pytest.param("a: " + "[" * 100_000, "nested more than 100 deep", id="deep lists"),
+        pytest.param("- " * 100_000, "nested more than 100 deep", id="deep items"),
+    ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "params.yaml"

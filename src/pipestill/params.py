@@ -13,8 +13,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from pipestill.errors import ParamsError
+from pipestill.json_text import MAX_DEPTH
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -51,7 +53,9 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParamsError: the file is missing, is not YAML, or does not hold a mapping.
     """
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_deep(text)
+        content = YAML(typ="safe").load(text)
     except OSError as error:
         raise ParamsError(f"{path} cannot be read", found=error, next_step="run from the repository root") from error
     except (YAMLError, UnicodeDecodeError) as error:
@@ -61,6 +65,15 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
             f"{path} does not hold sections", found=type(content).__name__, expected="a mapping of sections"
         )
     return content
+
+
+def _refuse_deep(text: str) -> None:
+    """Refuse nesting at which the library's loader, which recurses in C, would end the process."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise YAMLError(f"lists and mappings nested more than {MAX_DEPTH} deep")
 
 
 def parse_section(content: Mapping[str, Any], key: str, kind: type[T]) -> T:

@@ -14,6 +14,8 @@ import pytest
 from memory_use import grown_kib
 from pipestill.data import decoding
 from pipestill.data.reading import read_rows
+from pipestill.data.schema import LABELLED
+from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.errors import DataError
 from pipestill.raw import Format, Reader
 
@@ -34,8 +36,9 @@ def test_a_flipped_bit_of_a_parquet_file_is_an_error_or_no_harm(compression: str
     pq.write_table(pa.table(ROWS), buffer, compression=compression, write_page_checksum=True, row_group_size=500)
     whole, places = buffer.getvalue(), random.Random(compression)
     refused = 0
-    for _ in range(60):
-        content, place = bytearray(whole), places.randrange(4, len(whole))
+    for flip in range(120):
+        content = bytearray(whole)
+        place = places.randrange(len(whole) - 3000 if flip % 2 else 4, len(whole))  # the last bytes list the columns
         content[place] ^= 1 << places.randrange(8)
         (tmp_path / "rows.parquet").write_bytes(content)
         try:
@@ -82,6 +85,8 @@ def test_a_small_parquet_file_that_unfolds_to_much_is_refused(case: str, tmp_pat
 READ = """
 from collections import Counter
 from pipestill.data.reading import read_rows
+from pipestill.data.schema import LABELLED
+from pipestill.data.tables import TableWriter, open_table, read_columns
 from pipestill.raw import Reader
 reader = Reader(format="parquet", text_column="text", label_column="label")
 """
@@ -141,3 +146,16 @@ def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
     }[kind]()
     with pytest.raises(DataError, match="rows is not a file"):
         read(path, "csv")
+
+
+@pytest.mark.parametrize("reading", ["columns", "view"])
+def test_a_table_of_ours_that_is_damaged_is_named_with_the_way_to_make_it_again(reading: str, tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    with TableWriter(path, LABELLED) as writer:
+        writer.write({"content_id": f"{row:032x}", "text": f"text {row}", "label_id": row % 2} for row in range(3000))
+    content = bytearray(path.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"(?s)train\.parquet is not a whole parquet file.*dvc repro"):
+        read_columns(path) if reading == "columns" else open_table(path, tmp_path / "views")
+    assert list((tmp_path / "views").glob("*.arrow")) == []

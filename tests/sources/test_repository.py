@@ -3,6 +3,10 @@
 import json
 import lzma
 import os
+import random
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -183,3 +187,42 @@ def test_parquet_of_a_repository_is_kept_and_its_readme_names_the_labels(reposit
     kept = (repository.parent / "raw/train.parquet").read_bytes()
     assert kept == (repository / "data/train-00000-of-00001.parquet").read_bytes()
     assert sorted(prepared(manifest, repository.parent).splits["train"].num_rows_by_label) == ["bad", "good"]
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from pipestill.errors import SourceError
+from pipestill.sources.fetch import fetch_dataset
+from pipestill.sources.params import HubDataset
+columns = {"text_column": "sentence", "label_column": "label", "train": "train"}
+source = HubDataset(kind="hub", repo="some/set", revision="0" * 40, licence="MIT", **columns)
+file, whole = Path(sys.argv[1]), Path(sys.argv[1]).read_bytes()
+for bit in sys.argv[2:]:
+    content = bytearray(whole)
+    content[int(bit) // 8] ^= 1 << int(bit) % 8
+    file.unlink()
+    file.write_bytes(content)
+    try:
+        fetch_dataset(source, Path("raw"), snapshot=lambda *_: Path("hub"))
+    except SourceError as error:
+        print(error.what)
+"""
+
+
+@pytest.mark.parametrize("kind", ["on disk", "arrow"])
+def test_a_flipped_bit_of_an_arrow_file_is_an_error_and_does_not_end_the_process(kind: str, repository: Path) -> None:
+    rows = datasets.Dataset.from_dict({"sentence": [f"text {row}" for row in range(50)], "label": ["a", "b"] * 25})
+    (repository / "train.jsonl").unlink()
+    datasets.DatasetDict({"train": rows}).save_to_disk(str(repository))
+    (file,) = repository.glob("train/*.arrow")
+    if kind == "arrow":
+        file = file.rename(repository / "train.arrow")
+        shutil.rmtree(repository / "train")
+        (repository / "dataset_dict.json").unlink()
+    places = random.Random(1)
+    bits = [str(places.randrange(8 * file.stat().st_size)) for _ in range(60)]
+    command = [sys.executable, "-c", FETCH, str(file), *bits]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is not a whole Arrow file") > 10

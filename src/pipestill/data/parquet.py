@@ -15,12 +15,12 @@ from pipestill.json_text import parse_json
 from pipestill.raw import Reader
 
 _DICTIONARY_BYTES = 64 << 20
-"""Most bytes of a row group's column that are held as a dictionary of different values."""
+"""Largest row group whose columns are held as dictionaries of different values."""
 _DICTIONARY_ROWS, _PLAIN_ROWS = 16_384, 256
 """Rows read at once. Values that are not held as a dictionary are copied for each row: 256 of them take some 256 MiB at
 most, as writers give up dictionaries of more than 1 MiB."""
 _PARQUET = "a parquet file"
-_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError)
+_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, IndexError)
 """Exceptions of pyarrow for bytes that are not as they were written."""
 
 
@@ -51,13 +51,12 @@ def _not_parquet(head: bytes) -> bytes:
 
 
 def _checked(path: Path, columns: list[str]) -> tuple[pa.Schema, int]:
-    """Check columns and sizes, as the end of the file lists them; return the schema and the largest column's bytes."""
+    """Check columns and sizes, as the end of the file lists them; return schema and bytes of the largest group."""
     with pq.ParquetFile(path) as file:
         _check_columns(path, file.schema_arrow, columns)
         written = file.metadata
-        groups = [written.row_group(number) for number in range(written.num_row_groups)]
-        chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-        sizes = [chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns]
+        # Not of the columns: pyarrow ends the process where the entry of a column is damaged.
+        sizes = [written.row_group(number).total_byte_size for number in range(written.num_row_groups)]
         Unfolding(path).add(sum(sizes), rows=written.num_rows)
         return file.schema_arrow, max(sizes, default=0)
 

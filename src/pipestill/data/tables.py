@@ -1,7 +1,8 @@
 """Row tables: parquet files as stage outputs, and memory-mapped Arrow copies of them under .scratch/."""
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +63,7 @@ def open_table(path: Path, scratch: Path = SCRATCH) -> "datasets.Dataset":
         The data set, in the row order of the file.
 
     Raises:
-        DataError: the file is missing or is not a parquet file.
+        DataError: the file is missing or is not a whole parquet file.
     """
     import datasets
 
@@ -71,7 +72,7 @@ def open_table(path: Path, scratch: Path = SCRATCH) -> "datasets.Dataset":
         scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=scratch, prefix=".view-") as folder:
             temporary = Path(folder) / view.name
-            with _open_parquet(path) as source, pa.ipc.new_stream(str(temporary), source.schema_arrow) as sink:
+            with _reading(path) as source, pa.ipc.new_stream(str(temporary), source.schema_arrow) as sink:
                 for batch in source.iter_batches(batch_size=ROWS_PER_GROUP):
                     sink.write_batch(batch)
             temporary.replace(view)
@@ -84,7 +85,7 @@ def read_columns(path: Path) -> Rows:
     Raises:
         DataError: the file is missing, or is not a parquet file with the columns of a labelled table.
     """
-    with _open_parquet(path) as source:
+    with _reading(path) as source:
         table = source.read()
     missing = {"content_id", "text", "label_id"} - set(table.column_names)
     if missing:
@@ -148,8 +149,10 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _reading(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        return pq.ParquetFile(_existing(path))
-    except pa.ArrowException as error:
-        raise DataError(f"{path} is not a parquet file", found=error, next_step="run `dvc repro`") from error
+        with pq.ParquetFile(_existing(path)) as source:
+            yield source
+    except (pa.ArrowException, OSError) as error:  # codecs raise OSError
+        raise DataError(f"{path} is not a whole parquet file", found=error, next_step="run `dvc repro`") from error

@@ -16,7 +16,7 @@ class Unfolding:
     """Counter of the bytes that a file has unfolded to.
 
     Args:
-        path: compressed file.
+        path: file whose rows are compressed, by gzip or as parquet.
     """
 
     def __init__(self, path: Path) -> None:

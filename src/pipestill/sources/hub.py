@@ -16,9 +16,10 @@ from typing import Any, BinaryIO, cast
 from pipestill.errors import SourceError
 from pipestill.json_text import parse_json, refuse_deep
 from pipestill.raw import MAX_ROW_BYTES, Reader
+from pipestill.sources.arrow_files import check_arrow
 from pipestill.sources.model_files import MODEL_FILES, copy_model_files, print_left_behind
 from pipestill.sources.params import HubDataset, HubModel
-from pipestill.sources.repository import check_found, check_repository, roots_of
+from pipestill.sources.repository import DISK_SET, check_found, check_repository, disk_files, roots_of
 
 PROBE_TIMEOUT_S = 5.0
 ROLES = ("train", "dev", "test", "unlabelled")
@@ -78,6 +79,8 @@ def fetch_hub_dataset(
     """
     repository = snapshot(source.repo, source.revision, "dataset")
     check_repository(repository, source.repo)
+    for name in disk_files(repository, source.repo):
+        check_arrow(repository / name, f"{source.repo}/{name}")
     opened = _open(source, repository)
     splits = dict(opened.config.data_files) if hasattr(opened, "config") else opened
     wanted = {role: getattr(source, role) for role in ROLES if getattr(source, role) is not None}
@@ -110,7 +113,7 @@ def _open(source: HubDataset, repository: Path) -> Any:  # noqa: ANN401 (dataset
     import datasets
 
     try:
-        if (repository / "dataset_dict.json").exists():
+        if (repository / DISK_SET).exists():
             return datasets.load_from_disk(str(repository))
         return datasets.load_dataset_builder(str(repository), source.config, cache_dir=".scratch/datasets")
     except Exception as error:  # its exceptions share no base class
@@ -130,6 +133,8 @@ def _check_buildable(source: HubDataset, builder: Any, files: Iterable[str]) -> 
             )
         if kind == "json":
             _check_depth(source, file)
+        if kind == "arrow":
+            check_arrow(file, f"{source.repo}/{file.name}")
 
 
 def _check_depth(source: HubDataset, file: Path) -> None:

@@ -82,13 +82,25 @@ def _named(repository: Path, repo: str) -> Iterator[tuple[str, object]]:
     for entry in _configs(_settings(repository / README, f"{repo}/{README}")):
         for key in _PATH_KEYS:
             yield from ((README, found) for found in _strings(entry.get(key), f"{repo}/{README}"))
-    if (repository / DISK_SET).exists():
-        for split in _list(_json(repository, DISK_SET, repo), "splits"):
-            yield DISK_SET, split
-            if isinstance(split, str) and (repository / split / DISK_STATE).exists():
-                state = f"{split}/{DISK_STATE}"
-                for file in _list(_json(repository, state, repo), "_data_files"):
-                    yield state, file.get("filename") if isinstance(file, Mapping) else file
+    for split in _splits(repository, repo):
+        yield DISK_SET, split
+        yield from ((f"{split}/{DISK_STATE}", file) for file in _files_of(repository, split, repo))
+
+
+def disk_files(repository: Path, repo: str) -> list[str]:
+    """List the Arrow files of a data set written by `save_to_disk`, relative to its folder; empty for another one."""
+    return [f"{split}/{file}" for split in _splits(repository, repo) for file in _files_of(repository, split, repo)]
+
+
+def _splits(repository: Path, repo: str) -> list[Any]:
+    return _list(_json(repository, DISK_SET, repo), "splits") if (repository / DISK_SET).exists() else []
+
+
+def _files_of(repository: Path, split: object, repo: str) -> list[Any]:
+    """List what a split's state.json names as its files."""
+    state = f"{split}/{DISK_STATE}"
+    files = _list(_json(repository, state, repo), "_data_files") if (repository / state).exists() else []
+    return [file.get("filename") if isinstance(file, Mapping) else file for file in files]
 
 
 def _configs(settings: object) -> list[Mapping[str, Any]]:

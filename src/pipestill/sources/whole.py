@@ -15,6 +15,8 @@ from pipestill.sources.model_files import MODEL_FILES
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LENGTH_BYTES = 8
 """Bytes of the header's length, a little-endian number at the start of a safetensors file."""
+MAX_HEADER_BYTES = 100_000_000
+"""Longest header that safetensors itself reads."""
 POINTER_BYTES = 200
 """Upper limit of a pointer's size."""
 _GET_AGAIN = "download the file again, or run `git lfs pull` in the repository that it comes from; then fetch again"
@@ -80,7 +82,7 @@ def _expected_bytes(file: Path, size: int) -> int | None:
     """Read a safetensors file's size from its header; None if the header cannot be read."""
     with file.open("rb") as content:
         header_bytes = int.from_bytes(content.read(LENGTH_BYTES), "little")
-        if header_bytes > size - LENGTH_BYTES:
+        if header_bytes > min(size - LENGTH_BYTES, MAX_HEADER_BYTES):
             return None
         header = content.read(header_bytes)
     try:
