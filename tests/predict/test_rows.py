@@ -214,7 +214,7 @@ def test_memory_holds_one_line_of_an_endless_one(monkeypatch: pytest.MonkeyPatch
     assert "16 MiB" in str(next(rows).problem)
 
 
-@pytest.mark.parametrize("row", ["plain", "a plain row, " * 3])
+@pytest.mark.parametrize("row", ["a", "plain", "a plain row, " * 3])
 def test_a_quote_that_is_not_closed_within_the_bounds_costs_its_own_row_alone(row: str, short_lines: int) -> None:
     """Closed at the far end or never: the rows between are rows."""
     rows = [row.replace(",", "")] * 12

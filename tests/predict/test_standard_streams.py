@@ -18,7 +18,10 @@ def shell(folder: Path, redirections: str, *arguments: str, stdin: str = "good\n
     inner = f'"$0" -c "$1" predict "${{@:2}}" {redirections}'
     code = CODE.replace("print('begun', file=sys.stderr); ", "")
     command = ["bash", "-c", inner, sys.executable, code, str(folder), *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, check=False, timeout=60, env=environment
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -85,6 +88,28 @@ def test_ctrl_c_while_the_command_starts_ends_it_with_code_130(artifact: Path, d
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"")
+
+
+def test_ctrl_c_inside_an_import_that_turns_it_into_another_error_ends_it_alike(artifact: Path, tmp_path: Path) -> None:
+    """As modules written in C++ do; this one stands in for onnxruntime."""
+    (tmp_path / "onnxruntime.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(9)\n"
+        "except KeyboardInterrupt:\n"
+        "    raise ImportError('initialization failed')\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{CODE}"
+    command = [sys.executable, "-c", code, "predict", str(artifact)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (done.returncode, done.stderr) == (130, b"begun\n")
 
 
 def test_help_needs_neither_numpy_nor_onnxruntime() -> None:

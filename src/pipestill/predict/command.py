@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             classifier = _open(parsed)
         return _predict(parsed, classifier, out)
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -87,9 +87,9 @@ def _standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _drop_output() -> None:
-    """Send what is still unwritten nowhere: Python writes it at exit and would complain once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Send what a stream has not written yet nowhere: Python writes it at exit, and would complain and end in 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report(line: str) -> None:
@@ -98,8 +98,10 @@ def _report(line: str) -> None:
     With a closed one, `print` would write the line among the answers.
     """
     if sys.stderr:
-        with suppress(OSError):
+        try:
             print(line, file=sys.stderr, flush=True)
+        except OSError:
+            _drop(sys.stderr)
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _drop_output()
+        _drop(sys.stdout)
         raise PredictError(
             "the answers cannot be written", found=error, next_step="free some space, or write them elsewhere"
         ) from error

@@ -124,7 +124,7 @@ def open_session(path: Path, threads: int, num_labels: int) -> Any:  # noqa: ANN
     """Open an ONNX file.
 
     Args:
-        path: ONNX file.
+        path: ONNX file, an absolute path or one from the working folder.
         threads: threads that compute one batch.
         num_labels: labels that the config names.
 
