@@ -1,5 +1,6 @@
 """What applications hand to the class: each is answered, or refused with its position; earlier answers are not lost."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,30 @@ def test_a_number_below_one_is_refused_by_its_name(classifier: Classifier, folde
             classifier.predict(["good"], **{name: number})
     with pytest.raises(PredictError, match="threads must be at least 1"):
         Classifier(folder, threads=number)
+
+
+def test_a_long_text_is_cut_before_it_is_tokenised(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    tokenise = classifier._tokenise
+
+    def watched(texts: Any) -> Any:
+        seen.extend(map(len, texts))
+        return tokenise(texts)
+
+    monkeypatch.setattr(classifier, "_tokenise", watched)
+    assert classifier.logits(["good bad " * 10**6]).tolist() == [[10, 10, 4]]
+    assert max(seen) < 10_000
+    for whole in ("good" * 10**5, ". " * 10**5):
+        assert classifier.shorten(whole) == whole
+
+
+def test_a_text_whose_last_tokens_are_kept_is_not_cut(folder: Path, tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    shutil.copytree(folder, left)
+    tokenizer = (left / "tokenizer.json").read_text()
+    assert '"Right"' in tokenizer
+    (left / "tokenizer.json").write_text(tokenizer.replace('"Right"', '"Left"', 1))
+    assert Classifier(left).logits(["good " * 10_000 + "bad bad bad bad"]).tolist() == [[0, 20, 4]]
 
 
 def test_as_many_probabilities_as_asked_for(classifier: Classifier) -> None:

@@ -3,6 +3,7 @@ import io
 import pytest
 
 from pipestill.errors import PredictError
+from pipestill.predict import bounds, decoding, delimited
 from pipestill.predict.rows import InputFormat, Row, read_rows
 
 
@@ -66,7 +67,7 @@ def test_a_csv_without_the_column_is_an_error() -> None:
 
 def test_rows_are_read_as_they_are_asked_for() -> None:
     class Endless(io.RawIOBase):
-        def readline(self, _size: int | None = -1, /) -> bytes:
+        def readline(self, size: int | None = -1, /) -> bytes:
             return b"good\n"
 
     rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
@@ -166,8 +167,58 @@ def test_a_reader_of_another_kind_is_refused() -> None:
         rows_of(b"good\n", "xml")  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The limit of a line, low enough to be exceeded by a few bytes."""
+    for module in (decoding, delimited):
+        monkeypatch.setattr(module, "MOST_LINE_BYTES", 64)
+    monkeypatch.setattr(delimited, "MOST_RECORD_LINES", 8)
+    return 64
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_a_line_without_an_end_is_refused(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipestill.predict.decoding.MAX_LINE_BYTES", 1000)
-    with pytest.raises(PredictError, match="line 2 of the input is too long"):
-        list(read_rows(io.BytesIO(("good\n" + "x" * 9999).encode(encoding)), "lines", "text"))
+@pytest.mark.parametrize("input_format", ["lines", "jsonl", "csv", "tsv"])
+def test_a_line_that_is_too_long_is_refused_with_its_number_and_the_next_is_read(
+    input_format: InputFormat, encoding: str, short_lines: int
+) -> None:
+    rows = ["text", "good", "x" * short_lines, "y" * 5 * short_lines, "\u0a0a" * short_lines, "bad", "z" * short_lines]
+    if input_format == "jsonl":
+        rows = [f'"{row}"' for row in rows]
+    found = rows_of("\n".join(rows).encode(encoding), input_format)
+    assert [line for line, text in found if "the most that one line may have" in text] == [3, 4, 5, 7]
+    assert [text for _, text in found if text in {"good", "bad"}] == ["good", "bad"]
+
+
+def test_a_line_of_the_greatest_length_is_read(short_lines: int) -> None:
+    longest = "x" * (short_lines - 1)
+    assert rows_of(f"{longest}\n{longest}".encode(), "lines") == [(1, longest), (2, longest)]
+
+
+def test_a_header_that_is_too_long_is_an_error(short_lines: int) -> None:
+    for input_format in ("csv", "tsv"):
+        with pytest.raises(PredictError, match="the header of the input is longer than"):
+            rows_of(b"text" * short_lines + b"\ngood\n", input_format)  # type: ignore[arg-type]
+
+
+def test_memory_holds_one_line_of_an_endless_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        held = 0
+
+        def readline(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
+            assert 0 < size <= bounds.MOST_LINE_BYTES
+            self.held += 1
+            return b"\n" if self.held > 20 else b"x" * size
+
+    rows = read_rows(Endless(), "lines", "text")  # type: ignore[arg-type]
+    assert "16 MiB" in str(next(rows).problem)
+
+
+@pytest.mark.parametrize("row", ["a", "plain", "a plain row, " * 3])
+def test_a_quote_that_is_not_closed_within_the_bounds_costs_its_own_row_alone(row: str, short_lines: int) -> None:
+    """Closed at the far end or never: the rows between are rows."""
+    rows = [row.replace(",", "")] * 12
+    for end in ("", 'closed"\n'):
+        found = rows_of(("text\n" + '"open\n' + "".join(f"{row}\n" for row in rows) + end).encode())
+        assert "is not closed within" in found[0][1]
+        assert [text for _, text in found[1:13]] == rows

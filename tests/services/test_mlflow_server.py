@@ -165,7 +165,7 @@ def test_the_champion_is_registered_on_the_server_and_answers_over_http(
     url = f"http://127.0.0.1:{port}"
     log = tmp_path / "log"
     with running(command, log, lambda: answers(f"{url}/ping"), environment=environment, cwd=tmp_path, seconds=START_S):
-        texts = ["good", "", "fine bad", "bad " * 40]
+        texts = ["good", "fine", "fine bad", "bad " * 40]
         assert ask(url, texts) == [row._asdict() for row in Classifier(folder).predict(texts)]
         assert ask(url, texts[:1]) == ask(url, texts)[:1]
         assert ask(url, []) == []

@@ -1,3 +1,5 @@
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +90,57 @@ def test_the_model_answers_batches_and_texts_of_any_length(
     monkeypatch.setattr("sys.path", [])  # mlflow puts the model's code there
     model = mlflow.pyfunc.load_model(str(download(outcome)))
     classifier = Classifier(outcome.root / "models/onnx/small")
-    for texts in (["good"], TEXTS[:3], ["bad " * 50], ["", "good bad"], []):
+    for texts in (["good"], TEXTS[:3], ["bad " * 50], ["good", "good bad"], []):
         answers = model.predict(texts, params={"batch_size": 1})
         assert [answer.model_dump() for answer in answers] == [row._asdict() for row in classifier.predict(texts)]
-    with pytest.raises(MlflowException, match="batch_size is 0"):
-        model.predict(["good"], params={"batch_size": 0})
+
+
+REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a batch of none": (
+        {"inputs": ["good"], "params": {"batch_size": 0}},
+        "batch_size is 0; it must be from 1 to 64",
+    ),
+    "a batch of all": (
+        {"inputs": ["good"], "params": {"batch_size": 10**9}},
+        "batch_size is 1000000000; it must be from 1 to 64",
+    ),
+    "too many texts": ({"inputs": ["good"] * 10_001}, "10001 texts in one request; at most 10000 are accepted"),
+    "too long a text": (
+        {"inputs": ["good", "bad " * 3_000_000]},
+        "the texts take 12000004 bytes; at most 8388608 are accepted in one request",
+    ),
+    "a blank text": ({"inputs": ["good", " \u200b"]}, "the text at position 1 is blank"),
+    "half of a pair": ({"inputs": ["good", "\ud83d"]}, "the text at position 1 holds half of a surrogate pair"),
+}
+
+
+def test_the_server_refuses_with_a_reason_and_nothing_else(
+    outcome: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a stack trace nor the texts of the request."""
+    register(outcome.root)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    model = mlflow.pyfunc.load_model(str(download(outcome)))
+    from mlflow.pyfunc import scoring_server  # mlflow warns of its own type hints where it is imported first
+
+    def ask(request: dict[str, Any]) -> tuple[int, Any]:
+        try:
+            answer = scoring_server.invocations(json.dumps(request), "application/json", model, None)
+        except MlflowException as error:  # as the server's handler answers it
+            return error.get_http_status_code(), json.loads(error.serialize_as_json())
+        return answer.status, json.loads(answer.response)
+
+    for request, message in REQUESTS.values():
+        assert ask(request) == (400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})
+        with pytest.raises(MlflowException, match=message):
+            model.predict(request["inputs"], params=request.get("params"))
+    status, found = ask({"inputs": ["good", "bad"], "params": {"batch_size": 64}})
+    assert (status, len(found["predictions"])) == (200, 2)
+
+    served = model.unwrap_python_model()
+    served._classifier.labels = ("one",)  # no longer a label for each logit
+    status, found = ask({"inputs": ["good"]})
+    assert (status, found["message"]) == (500, "the model cannot answer; the log names the reason")
 
 
 def test_equal_bytes_are_one_version(outcome: Repository) -> None:

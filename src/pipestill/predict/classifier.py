@@ -3,21 +3,28 @@
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from pipestill.errors import PredictError
-from pipestill.json_text import parse_json
+from pipestill.predict.bounds import MOST_THREADS
+from pipestill.predict.folder import (
+    OUTPUT,
+    existing_folder,
+    first_line,
+    open_session,
+    other_labels,
+    read_config,
+    read_tokenizer,
+    task_of,
+    tokenizers_errors,
+)
 from pipestill.predict.texts import TextError, checked
-from pipestill.tasks import TASKS, Task, answers, task_for
+from pipestill.tasks import answers
 from pipestill.tasks.answers import Prediction
-from pipestill.variants import FP32, INT8
-
-_SHOWN = 10
+from pipestill.truncation import Shortener
+from pipestill.variants import INT8
 
 
 class Classifier:
@@ -36,13 +43,24 @@ class Classifier:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, file: str = INT8.file, threads: int = 1) -> None:
-        self.folder = _existing_folder(folder)
-        config = _read_config(self.folder / "config.json")
+        num_threads = _at_least_one("threads", threads)
+        if num_threads > MOST_THREADS:
+            raise PredictError(f"threads must be at most {MOST_THREADS}", found=f"threads {threads}")
+        self.folder = existing_folder(folder)
+        config = read_config(self.folder / "config.json")
         self.labels: tuple[str, ...] = tuple(config["id2label"].values())
-        self.task = _task_of(config, self.folder / "config.json")
-        self.tokenizer: Tokenizer = _read_tokenizer(self.folder / "tokenizer.json")
-        self._session = _open_session(self.folder / file, _at_least_one("threads", threads))
+        self.task = task_of(config, self.folder / "config.json")
+        self.tokenizer: Tokenizer
+        self.tokenizer, keeps_first = read_tokenizer(self.folder / "tokenizer.json")
+        self._file = self.folder / file
+        self._session = open_session(self._file, num_threads, len(self.labels))
         self._inputs = tuple(value.name for value in self._session.get_inputs())
+        # Truncation leaves the rest of a text in `overflowing`.
+        self.shorten = Shortener(
+            self.tokenizer,
+            lambda text: bool(self._tokenise([text])[0].overflowing),
+            keeps_first=keeps_first,
+        )
 
     def encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Tokenise texts into one batch, padded to its longest text.
@@ -50,7 +68,7 @@ class Classifier:
         Returns:
             The inputs of the model, such as input_ids and attention_mask, each int64 [batch, token].
         """
-        encodings: list[Encoding] = self.tokenizer.encode_batch(list(texts))
+        encodings = self._tokenise([self.shorten(text) for text in texts])
         columns = {
             "input_ids": [encoding.ids for encoding in encodings],
             "attention_mask": [encoding.attention_mask for encoding in encodings],
@@ -59,8 +77,30 @@ class Classifier:
         return {name: np.array(columns[name], dtype=np.int64) for name in self._inputs}
 
     def run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Compute the logits of one encoded batch, float32 [batch, label]."""
-        logits: np.ndarray = self._session.run(["logits"], batch)[0]
+        """Compute the logits of one encoded batch, float32 [batch, label].
+
+        Raises:
+            PredictError: the model cannot compute the batch, or not one row of as many logits as labels for each text.
+        """
+        try:
+            logits: np.ndarray = self._session.run([OUTPUT], batch)[0]
+        except Exception as error:  # onnxruntime raises a dozen classes without a common base
+            raise PredictError(
+                f"the model {self._file} cannot compute these texts",
+                found=first_line(error),
+                expected="a model and a tokenizer.json that belong together",
+                next_step="give the folder that the export stage wrote",
+            ) from error
+        num_texts = len(batch["input_ids"])
+        if logits.ndim == 2 and logits.shape[0] == num_texts and logits.shape[1] != len(self.labels):  # noqa: PLR2004
+            raise other_labels(self._file, logits.shape[1], len(self.labels))
+        if logits.shape != (num_texts, len(self.labels)):
+            raise PredictError(
+                f"the model {self._file} does not answer text by text",
+                found=f"logits of shape {list(logits.shape)} for {num_texts} texts and {len(self.labels)} labels",
+                expected=f"{[num_texts, len(self.labels)]}",
+                next_step="give a file that the export stage wrote",
+            )
         return logits
 
     def logits(self, texts: Iterable[str], *, batch_size: int | None = None) -> np.ndarray:
@@ -95,8 +135,9 @@ class Classifier:
             One prediction per text, in the order of the texts.
 
         Raises:
-            PredictError: a text is not a string: a `TextError`, which has its position and the predictions for the
-                texts before it. Or top_k or batch_size is below 1.
+            PredictError: a text is not a string, or its logits are not finite numbers: a `TextError`, which has its
+                position and the predictions for the texts before it. Or top_k or batch_size is below 1, or the model
+                cannot compute the texts.
         """
         predictions: list[Prediction] = []
         try:
@@ -124,8 +165,23 @@ class Classifier:
         size = _at_least_one("batch_size", batch_size)
         return self._predict_batches(checked(texts), None if top_k is None else _at_least_one("top_k", top_k), size)
 
+    def classify(self, texts: Sequence[str], *, top_k: int | None = None) -> list[Prediction | None]:
+        """Classify one batch; a text whose logits are not finite numbers gets None."""
+        if not texts:
+            return []
+        logits = self.run(self.encode(texts))
+        finite = np.isfinite(logits).all(axis=1)
+        found = iter(answers.predictions(self.task, logits[finite], self.labels, top_k) if finite.any() else [])
+        return [next(found) if usable else None for usable in finite]
+
+    def _tokenise(self, texts: Sequence[str]) -> list[Encoding]:
+        with tokenizers_errors(f"the tokenizer {self.folder / 'tokenizer.json'} cannot encode these texts"):
+            encodings: list[Encoding] = self.tokenizer.encode_batch(list(texts))
+        return encodings
+
     def _predict_batches(self, texts: Iterator[str], top_k: int | None, size: int) -> Iterator[Prediction]:
         ended = False
+        position = 0
         while not ended:
             batch: list[str] = []
             failure: Exception | None = None
@@ -136,13 +192,18 @@ class Classifier:
                 ended = True
             except Exception as error:  # noqa: BLE001 (of the caller's texts: raised behind the answers)
                 failure = error
-            if batch:
-                yield from self._predict_batch(batch, top_k)
+            for place, prediction in enumerate(self.classify(batch, top_k=top_k), start=position):
+                if prediction is None:
+                    raise TextError(
+                        place,
+                        "logits that are not finite numbers",
+                        "a finite number for each label",
+                        "export the model again",
+                    )
+                yield prediction
+            position += len(batch)
             if failure is not None:
                 raise failure
-
-    def _predict_batch(self, texts: Sequence[str], top_k: int | None) -> list[Prediction]:
-        return answers.predictions(self.task, self.run(self.encode(texts)), self.labels, top_k)
 
 
 def _at_least_one(name: str, value: int) -> int:
@@ -155,79 +216,3 @@ def _at_least_one(name: str, value: int) -> int:
             f"{name} must be at least 1", found=f"{name} {value!r}", expected="a whole number, 1 or more"
         )
     return number
-
-
-def _existing_folder(folder: str | os.PathLike[str]) -> Path:
-    if not isinstance(folder, str | os.PathLike) or isinstance(os.fspath(folder), bytes):
-        raise PredictError("the artifact folder is not a path", found=repr(folder), expected="a path or a string")
-    path = Path(folder)
-    held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else None
-    if held and (path / "config.json").is_file():
-        return path
-    if held is None:
-        found = "a file" if path.exists() else "no such folder"
-    else:
-        found = f"a folder that holds {', '.join(held[:_SHOWN])}" if held else "an empty folder"
-    raise PredictError(
-        f"{path} is not an artifact folder",
-        found=found,
-        expected="a folder with config.json, tokenizer.json and onnx/, as the stages `export` and `package` write it",
-        next_step="run `make repro`, or `dvc pull` it; without a champion (reports/ names the reason) "
-        "give a folder below models/onnx",
-    )
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read a config, its labels as strings in label_id order."""
-    try:
-        config: dict[str, Any] = parse_json(path.read_bytes())
-        names = config["id2label"]
-        return config | {"id2label": {label_id: str(names[str(label_id)]) for label_id in range(len(names))}}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PredictError(
-            f"{path} does not name labels",
-            found=repr(error),
-            expected='a JSON object with "id2label": {"0": ..., "1": ...}',
-            next_step="give the folder that the export stage wrote",
-        ) from error
-
-
-def _task_of(config: dict[str, Any], path: Path) -> Task:
-    problem_type = config.get("problem_type")
-    try:
-        return task_for(problem_type)
-    except KeyError as error:
-        raise PredictError(
-            f"{path} declares a task that this version does not answer",
-            found=f"problem_type {problem_type!r}",
-            expected=f"one of {', '.join(task.problem_type for task in TASKS.values())}",
-            next_step="install the version of pipestill that wrote the folder",
-        ) from error
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exceptions
-        raise PredictError(f"the tokenizer {path} cannot be read", found=error) from error
-    if tokenizer.truncation is None or tokenizer.padding is None:
-        raise PredictError(
-            f"the tokenizer {path} does not say where to truncate or how to pad",
-            expected="truncation and padding in tokenizer.json, as the export stage writes them",
-        )
-    return tokenizer
-
-
-def _open_session(path: Path, threads: int) -> Any:  # noqa: ANN401 (onnxruntime has no types)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a dozen classes without a common base
-        raise PredictError(
-            f"the model {path} cannot be opened",
-            found=str(error).splitlines()[0],
-            next_step=f"give a file of the folder with --file, such as {FP32.file}",
-        ) from error

@@ -1,9 +1,11 @@
 """Decoding an input's bytes to lines: UTF-8, or UTF-16 with a byte order mark."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from pipestill.errors import PredictError
+from pipestill.predict.bounds import MOST_LINE_BYTES
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OTHERS = (
@@ -14,25 +16,27 @@ _OTHERS = (
 )
 
 
-MAX_LINE_BYTES = 64 << 20
-"""Longest line of an input, in bytes: more is no text, and would fill the memory."""
+class TooLong(str):
+    """Stands for a line that is longer than `MOST_LINE_BYTES`, and holds nothing of it."""
+
+    __slots__ = ()
+    problem = f"longer than {MOST_LINE_BYTES >> 20} MiB, the most that one line may have"
 
 
-def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
-    r"""Decode an input line by line.
+def decoded_lines(file: BinaryIO) -> Iterator[str]:
+    r"""Decode an input line by line, in bounded memory.
 
     Args:
-        file: bytes of the input, cut at newlines.
+        file: bytes of the input.
 
     Yields:
         The lines, with the `\n` or `\r\n` that ends them. A byte that is not UTF-8 becomes a lone surrogate, which
-        marks only its line.
+        marks only its line. A line that is too long is a `TooLong`.
 
     Raises:
-        PredictError: the input is of another kind, all its lines end in bare CR, or one is longer than MAX_LINE_BYTES.
+        PredictError: the input is of another kind, or all its lines end in bare CR.
     """
-    chunks = _bounded(file)
-    first = next(chunks, b"")
+    first = file.readline(MOST_LINE_BYTES)
     if not isinstance(first, bytes):
         raise PredictError(
             "the input is not read as bytes",
@@ -44,30 +48,11 @@ def decoded_lines(file: Iterable[bytes]) -> Iterator[str]:
         if first.startswith(begins):
             raise PredictError("the input is not text", found=name, expected="text in UTF-8", next_step=next_step)
     wide = first.startswith(_UTF16)
-    lines = _utf16_lines(first, chunks) if wide else _utf8_lines(first, chunks)
+    lines = _utf16_lines(first, file) if wide else _utf8_lines(first, file)
     for number, line in enumerate(lines):
         if number == 0 and "\r" in line.rstrip("\r\n") and not line.endswith("\n"):
             raise bare_cr(1)
         yield line
-
-
-def _bounded(file: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut an input at newlines, and refuse a line that does not end."""
-    reads = getattr(file, "readline", None)
-    chunks = iter(file) if reads is None else iter(lambda: reads(MAX_LINE_BYTES), b"")
-    for number, chunk in enumerate(chunks, start=1):
-        if len(chunk) >= MAX_LINE_BYTES:
-            raise _too_long(number)
-        yield chunk
-
-
-def _too_long(line: int) -> PredictError:
-    return PredictError(
-        f"line {line} of the input is too long",
-        found=f"{MAX_LINE_BYTES:,} bytes without a newline",
-        expected="one text a line, or one object",
-        next_step="end each row with a newline",
-    )
 
 
 def bare_cr(line: int) -> PredictError:
@@ -80,30 +65,41 @@ def bare_cr(line: int) -> PredictError:
     )
 
 
-def _utf8_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[str]:
-    if first:
-        yield first.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="surrogateescape")
-    for line in chunks:
-        yield line.decode("utf-8", errors="surrogateescape")
+def _utf8_lines(first: bytes, file: BinaryIO) -> Iterator[str]:
+    line = first.removeprefix(codecs.BOM_UTF8)
+    while line:
+        if len(line) < MOST_LINE_BYTES or line.endswith(b"\n"):
+            yield line.decode("utf-8", errors="surrogateescape")
+        else:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(MOST_LINE_BYTES)
+            yield TooLong()
+        line = file.readline(MOST_LINE_BYTES)
 
 
-def _utf16_lines(first: bytes, chunks: Iterator[bytes]) -> Iterator[str]:
+def _utf16_lines(first: bytes, file: BinaryIO) -> Iterator[str]:
     """Cut UTF-16 into lines again, since a newline's byte may be half of another character."""
+    parts: list[str] = []
+    chars = 0
+    for text in _utf16_texts(first, file):
+        *ends, rest = text.split("\n")
+        for end in ends:
+            yield f"{''.join(parts)}{end}\n" if 2 * (chars + len(end)) < MOST_LINE_BYTES else TooLong()
+            parts, chars = [], 0
+        chars += len(rest)
+        if rest and 2 * chars < MOST_LINE_BYTES:
+            parts.append(rest)
+    if chars:
+        yield "".join(parts) if 2 * chars < MOST_LINE_BYTES else TooLong()
+
+
+def _utf16_texts(first: bytes, file: BinaryIO) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-16")(errors="surrogatepass")
-    rest = decoder.decode(first)
-    number = 0
-    for chunk in chunks:
-        rest += decoder.decode(chunk)
-        *lines, rest = rest.split("\n")
-        number += len(lines)
-        if len(rest) >= MAX_LINE_BYTES:
-            raise _too_long(number + 1)
-        yield from (f"{line}\n" for line in lines)
+    chunk = first
     try:
-        rest += decoder.decode(b"", final=True)
+        while chunk:
+            yield decoder.decode(chunk)
+            chunk = file.readline(MOST_LINE_BYTES)
+        yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise PredictError("the input is not whole UTF-16", found=error.reason, expected="two bytes a unit") from error
-    *lines, rest = rest.split("\n")
-    yield from (f"{line}\n" for line in lines)
-    if rest:
-        yield rest

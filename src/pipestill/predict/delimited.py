@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipestill.errors import PredictError
-from pipestill.predict.decoding import bare_cr
+from pipestill.predict.bounds import MOST_LINE_BYTES, MOST_RECORD_LINES
+from pipestill.predict.decoding import TooLong, bare_cr
 
-_LONGEST_FIELD = 16 << 20
 TAB = "\t"
 _CR = "a carriage return (CR) that no newline follows: more than one row, or a mistake"
 _QUOTES = "the quotes do not match"
@@ -42,7 +42,7 @@ def read_delimited(lines: Iterator[str], text_column: str, separator: str, *, qu
         quoted: whether double quotes enclose a field.
 
     Raises:
-        PredictError: the column is missing or occurs twice; or the lines end in bare CR.
+        PredictError: the column is missing or occurs twice, the header is too long, or the lines end in bare CR.
     """
     first = next(lines, "")
     named = re.fullmatch(r'"?sep=(.)"?\s*', first, flags=re.IGNORECASE)
@@ -72,13 +72,21 @@ def read_delimited(lines: Iterator[str], text_column: str, separator: str, *, qu
             yield Record(line, fields[column])
 
 
+class _UnboundedError(Exception):
+    """A record that goes on for longer than any text."""
+
+
 class _Held:
-    """Lines for the parser; those of the present record are held, and can be put back."""
+    """Lines for the parser; those of the present record are held, and can be put back.
+
+    A record has bounds: a quote that is never closed would take the rest of the input into memory.
+    """
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self._again: deque[str] = deque()
         self.held: list[str] = []
+        self._chars = 0
 
     def __iter__(self) -> "_Held":
         return self
@@ -86,7 +94,20 @@ class _Held:
     def __next__(self) -> str:
         line = self._again.popleft() if self._again else next(self._lines)
         self.held.append(line)
+        self._chars += len(line)
+        if isinstance(line, TooLong):
+            raise _UnboundedError(f"a line of it is {line.problem}" if len(self.held) > 1 else line.problem)
+        if self._chars > MOST_LINE_BYTES or len(self.held) > MOST_RECORD_LINES:
+            raise _UnboundedError(
+                f"{_QUOTES}: one opens here and is not closed within {MOST_LINE_BYTES >> 20} MiB "
+                f"and {MOST_RECORD_LINES} lines"
+            )
         return line
+
+    def begin(self) -> None:
+        """Begin a record."""
+        self.held.clear()
+        self._chars = 0
 
     def give_back_all_but_first(self) -> None:
         self._again.extendleft(reversed(self.held[1:]))
@@ -100,13 +121,16 @@ def _records(
     if not quoted:
         for at, line in enumerate(lines, start=number):
             content = line.rstrip("\r\n")
-            yield at, _CR if "\r" in content else content.split(separator)
+            if isinstance(line, TooLong):
+                yield at, line.problem
+            else:
+                yield at, _CR if "\r" in content else content.split(separator)
         return
-    csv.field_size_limit(_LONGEST_FIELD)
+    csv.field_size_limit(MOST_LINE_BYTES)
     source = _Held(lines)
     parser = csv.reader(source, delimiter=separator, strict=True)
     while True:
-        source.held.clear()
+        source.begin()
         fields: list[str] | str
         try:
             fields = next(parser)
@@ -114,6 +138,9 @@ def _records(
             return
         except csv.Error as error:
             fields = _CR if "new-line character" in str(error) else f"{_QUOTES}: {_UNCLOSED.get(str(error), error)}"
+            parser = csv.reader(source, delimiter=separator, strict=True)
+        except _UnboundedError as error:
+            fields = str(error)
             parser = csv.reader(source, delimiter=separator, strict=True)
         if _are_rows(source.held, separator, width):
             fields = f"{_QUOTES}: a field holds {len(source.held)} whole rows"
@@ -132,6 +159,8 @@ def _are_rows(lines: Sequence[str], separator: str, width: int) -> bool:
 
 
 def _header(line: str, separator: str, *, quoted: bool) -> list[str]:
+    if isinstance(line, TooLong):
+        raise PredictError(f"the header of the input is {line.problem}", expected="the names of the columns")
     if not quoted:
         return line.rstrip("\r\n").split(separator)
     try:

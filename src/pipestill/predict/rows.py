@@ -5,7 +5,7 @@ from typing import BinaryIO, Literal, NamedTuple, get_args
 
 from pipestill.errors import PredictError
 from pipestill.json_text import parse_json
-from pipestill.predict.decoding import decoded_lines
+from pipestill.predict.decoding import TooLong, decoded_lines
 from pipestill.predict.delimited import TAB, read_delimited
 from pipestill.predict.texts import has_lone_surrogate, is_blank
 
@@ -41,7 +41,8 @@ def read_rows(
         separator: character between columns of csv and tsv; None for a comma and a tab.
 
     Yields:
-        One row per line or record; an unusable row holds its problem, and the next is read.
+        One row per line or record; an unusable row holds its problem, and the next is read. A line of more than 16 MiB
+        is unusable.
 
     Raises:
         PredictError: a CSV input lacks the column or has several of its name, or the input is not text.
@@ -50,7 +51,9 @@ def read_rows(
         raise PredictError(f"{input_format!r} is not an input format", expected=f"one of {', '.join(FORMATS)}")
     lines = decoded_lines(file)
     if input_format == "jsonl":
-        rows = (_parse_json(line, content, text_column) for line, content in enumerate(lines, 1) if content.strip())
+        rows = (
+            _parse_json(line, content, text_column) for line, content in enumerate(lines, 1) if not _is_empty(content)
+        )
     elif input_format == "lines":
         rows = (_parse_line(line, content) for line, content in enumerate(lines, 1))
     else:
@@ -68,7 +71,13 @@ def _find_problem(text: str) -> str | None:
     return "the text is blank" if is_blank(text) else None
 
 
+def _is_empty(line: str) -> bool:
+    return not line.strip() and not isinstance(line, TooLong)
+
+
 def _parse_line(line: int, content: str) -> Row:
+    if isinstance(content, TooLong):
+        return Row(line, "", content.problem)
     text = content.rstrip("\r\n")
     if "\r" in text:
         return Row(line, text, "a carriage return (CR) that no newline follows: more than one text, or a mistake")
@@ -76,6 +85,8 @@ def _parse_line(line: int, content: str) -> Row:
 
 
 def _parse_json(line: int, content: str, text_column: str) -> Row:
+    if isinstance(content, TooLong):
+        return Row(line, "", content.problem)
     try:
         value = parse_json(content)
     except ValueError as error:

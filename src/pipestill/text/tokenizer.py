@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pipestill.errors import ModelError
+from pipestill.truncation import Shortener
 
 
 def load_tokenizer(folder: Path, max_length: int | None = None) -> PreTrainedTokenizerBase:
@@ -54,8 +55,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[lis
     """
     if not texts:
         return []
+    shorten = Shortener(
+        tokenizer.backend_tokenizer,
+        lambda text: len(tokenizer(text, verbose=False)["input_ids"]) > tokenizer.model_max_length,
+        keeps_first=tokenizer.truncation_side == "right",
+    )
     ids: list[list[int]] = tokenizer(
-        list(texts), truncation=True, return_attention_mask=False, return_token_type_ids=False
+        [shorten(text) for text in texts], truncation=True, return_attention_mask=False, return_token_type_ids=False
     )["input_ids"]
     return ids
 
