@@ -7,7 +7,7 @@ Python its modules refuse to be imported, with an error that names the supported
 import sys
 
 TRAINING_PYTHONS = ((3, 11), (3, 12), (3, 13))
-RUNNER = ("errors", "json_text", "predict", "tasks", "truncation", "variants")
+RUNNER = ("command", "errors", "json_text", "predict", "signing", "tasks", "truncation", "variants")
 
 
 class TrainingCodeRefused:
