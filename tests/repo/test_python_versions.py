@@ -53,9 +53,10 @@ def test_the_runner_and_other_packages_are_left_to_the_next_finder(name: str) ->
     pipestill.TrainingCodeRefused.find_spec(name)
 
 
-def test_the_runner_is_what_predict_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runner_is_what_the_program_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    files = {*Path("src/pipestill/predict").glob("*.py")}
+    rooms = (Path("src/pipestill") / name for name in ("predict", "signing"))
+    files = {Path("src/pipestill/command.py"), *(file for room in rooms for file in room.glob("*.py"))}
     imported = {Path(path) for file in files for path in closure(file)}
     names = {path.relative_to("src/pipestill").parts[0].removesuffix(".py") for path in files | imported}
     assert names - {"__init__"} == {*pipestill.RUNNER}

@@ -19,8 +19,8 @@ class Affine(NamedTuple):
     """A map W x + b in float64.
 
     Attributes:
-        weight: W, `[output, input]`.
-        bias: b, `[output]`.
+        weight: matrix W, `[output, input]`.
+        bias: vector b, `[output]`.
     """
 
     weight: Float[Tensor, "output input"]

@@ -21,7 +21,7 @@ UNSEEN = 0.1
 
 
 class Occurrences(NamedTuple):
-    """How often texts read each row of a model's tables, `UNSEEN` added.
+    """Occurrences in texts of the rows of a model's tables, `UNSEEN` added to each.
 
     Attributes:
         tokens: of each token, float64 `[token]`.

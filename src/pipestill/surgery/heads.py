@@ -36,7 +36,7 @@ class NarrowHeads(NamedTuple):
     """An attention block with less in it.
 
     Attributes:
-        heads: its maps.
+        heads: maps of the narrower block.
         kept_fraction: share of the energy of the heads' outputs that is kept.
     """
 
