@@ -115,7 +115,7 @@ def test_recipes_become_the_students_of_params_yaml_and_the_rest_stays(capsys: p
     assert set(YAML(typ="safe").load(recipes.PARAMS)["students"]) == set(STUDENTS)
 
 
-@pytest.mark.parametrize("page", ["results.md", "ensemble-results.md"])
+@pytest.mark.parametrize("page", ["results.md", "literature-results.md", "ensemble-results.md"])
 def test_the_pages_of_results_have_the_columns_that_are_written_now_and_recipes_that_there_are(page: str) -> None:
     lines = (ROOT / recipes.RESULTS.with_name(page)).read_text().splitlines()
     assert f"| {recipes.HEADINGS} |" in lines
