@@ -24,6 +24,7 @@ def scaled_down(grid: Any) -> Any:
     grid["student_defaults"]["max_length"] = 24
     grid["student_defaults"]["training"] |= {"batch_size": 16, "checkpoint_steps": 10}
     grid["students"]["static"]["training"]["epochs"] = 2
+    grid["students"]["static"]["architecture"]["embedding_size"] = 48  # the tiny base is 64 wide
     grid["recipes"]["features"]["objective"][1]["loss"]["relation_heads"] = 2
     grid["cells"] = {name: dict(zip(("student", "recipe"), name.split("-"), strict=True)) for name in CELLS}
     measure_little(grid)
