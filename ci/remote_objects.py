@@ -1,12 +1,11 @@
 """The objects of a DVC remote that dvc.lock names: which are missing, and which have other bytes than they should."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CHUNK_BYTES = 1 << 20
+from pipestill.tracking.inputs import md5_stream
 
 
 class Faults(NamedTuple):
@@ -72,11 +71,8 @@ def existing(odb: Any, md5s: set[str]) -> set[str]:  # noqa: ANN401 (dvc has no 
 
 def found_md5(odb: Any, md5: str) -> str:  # noqa: ANN401 (dvc has no types for us)
     """Compute the md5 of the bytes that a remote holds under some md5; nothing is kept."""
-    digest = hashlib.md5(usedforsecurity=False)
     with odb.fs.open(odb.oid_to_path(md5), "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return md5_stream(file)
 
 
 def members(odb: Any, md5: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 (dvc has no types for us)

@@ -58,7 +58,7 @@ def refuse_deep(chunks: Iterable[str]) -> None:
 
 
 def _follow(part: str, depth: int) -> int:
-    """Return the depth after a part that holds no strings, and refuse it where it goes too deep."""
+    """Follow the brackets of a part outside strings and return the depth at its end; too deep is an error."""
     for match in _BRACKET.finditer(part):
         depth += 1 if match.group() in _OPENING else -1
         if depth > MAX_DEPTH:

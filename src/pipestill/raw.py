@@ -24,7 +24,7 @@ Column = str | Annotated[int, Field(ge=0)]
 LabelRule = Literal["as_is", "sign"]
 """Rule for labels. `as_is`: the value of the column. `sign`: the sign of a rating, where exactly 0 has no label."""
 MAX_ROW_BYTES = 64 << 20
-"""Longest row of a file, in bytes: more is no text, and would fill the memory."""
+"""Longest row of a file, in bytes. A longer one is not a text, and would fill the memory."""
 DELIMITED = ("csv", "tsv")
 """Formats with a separator between columns, and with optional quotes around fields."""
 

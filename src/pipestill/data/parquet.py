@@ -62,7 +62,7 @@ def _checked(path: Path, columns: list[str]) -> tuple[pa.Schema, int]:
 
 
 def _values(path: Path, columns: list[str], *, as_dictionary: bool) -> Iterator[tuple[object, object]]:
-    """Read text and label of each row; the label is None where there is no such column.
+    """Read text and label of each row; the label is None if only the texts are read.
 
     As a dictionary, a value is held once and copied when its row is read, so that a small file cannot fill the memory.
     """

@@ -1,6 +1,5 @@
 """The files that a release is published with: its signature, its provenance and its bill of materials."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipestill.fingerprint import sha256_bytes
 from pipestill.registry.bill import bill_of_materials
 from pipestill.registry.provenance import provenance
 from pipestill.registry.releases import ARTIFACT
@@ -47,7 +47,7 @@ def attest(root: Path, artifact: str, version: str, *, remote: str, key: Path | 
     if (root / REQUIREMENTS).exists():
         made[BILL] = _json(bill_of_materials(ARTIFACT, version, files, root / REQUIREMENTS))
     source = {"uri": _git(root, "remote", "get-url", remote), "commit": _git(root, "rev-parse", "HEAD")}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    digests = {name: sha256_bytes(content) for name, content in made.items()}
     statement = provenance(files, read_lock(root / LOCK), artifact, source=source, byproducts=digests)
     made[PROVENANCE] = _json(statement)
     if key is not None:

@@ -15,7 +15,7 @@ def check_arrow(path: Path, name: str) -> None:
 
     Args:
         path: file in Arrow's format for streams or for files.
-        name: its name in messages.
+        name: name of the file in messages.
 
     Raises:
         SourceError: the file is damaged, cut short, or no Arrow file.

@@ -14,7 +14,7 @@ def refuse_leaving(path: Path, name: str, roots: Iterable[Path]) -> None:
 
     Args:
         path: file or folder.
-        name: its name in messages.
+        name: name of the path in messages.
         roots: folders of the source, links resolved.
 
     Raises:

@@ -130,7 +130,7 @@ def _settings(readme: Path, name: str) -> object:
 
     try:
         return DatasetCard.load(readme).data.to_dict() if readme.is_file() else None
-    except Exception as error:  # its exceptions share no base class
+    except Exception as error:  # the exceptions of DatasetCard have no common base class
         raise _not_readable(name, error) from error
 
 

@@ -14,7 +14,7 @@ the tokens of `calibration_rows`, and S the kept dimensions:
     feed-forward units pruned and refit as in bert_pruned (surgery/units.py)
 
 The closest in the literature cut units, heads and dimensions by the size or the gradient of their weights (Michel et
-al. 2019, arXiv:1905.10650; Hou et al. 2020, arXiv:2004.04037) and refit the rest by training alone. There are no random
+al. 2019, arXiv:1905.10650; Hou et al. 2020, arXiv:2004.04037) and leave the rest to training. There are no random
 weights. hidden_states are narrower than the teacher's: a loss that matches them needs a learned projection.
 """
 

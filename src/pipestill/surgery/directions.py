@@ -35,7 +35,7 @@ class Occurrences(NamedTuple):
 def count_occurrences(
     batches: Sequence[Mapping[str, Tensor]], *, num_tokens: int, num_positions: int = 0
 ) -> Occurrences:
-    """Count the occurrences of tokens and positions in rows; all count the same where there are no rows.
+    """Count the occurrences of tokens and positions in rows; without rows, all get the same number.
 
     Args:
         batches: input_ids and attention_mask, both int64 `[batch, token]`.

@@ -86,7 +86,7 @@ def anchor_artifacts(database: Path, artifacts: Path) -> int:
 
     Args:
         database: path of the SQLite file.
-        artifacts: the folder that holds the artifacts now.
+        artifacts: present folder of the artifacts.
 
     Returns:
         The number of paths rewritten; 0 where nothing was moved.

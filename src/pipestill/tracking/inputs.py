@@ -7,6 +7,7 @@ its cache: a changed one is checked out, trained on, and recorded under the md5 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from pipestill.errors import PipestillError
 
@@ -49,10 +50,15 @@ def refuse_changed(named: Mapping[Path, str], *, whole: bool = False) -> None:
 
 def md5_file(path: Path) -> str:
     """Compute the md5 of a file in 32 hexadecimal digits."""
-    digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
+        return md5_stream(file)
+
+
+def md5_stream(file: BinaryIO) -> str:
+    """Compute the md5 of what is left of an open file, in 32 hexadecimal digits."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
